@@ -1,0 +1,60 @@
+"""What the service knows of an agent: the tools registered for it."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from ._http import Transport
+from ._responses import malformed, parse_tool
+from ._types import ChatTool
+from .log import logger
+
+
+class Agents:
+    """What the service knows of agents. Belongs to a `Speko`, as its ``agents``."""
+
+    def __init__(self, transport: Transport) -> None:
+        """Use the client's connections."""
+        self.tools = AgentTools(transport)
+
+
+class AgentTools:
+    """The tools registered for agents. Belongs to a `Speko`, as its ``agents.tools``."""
+
+    def __init__(self, transport: Transport) -> None:
+        """Use the client's connections."""
+        self._transport = transport
+
+    async def list_chat_tools(self, agent_id: str, *, available: bool = False) -> list[ChatTool]:
+        """The tools registered for an agent, as a completion takes them.
+
+        A row that can't be read is left out, with a warning in the log: one bad tool must not cost
+        a call the good ones.
+
+        Args:
+            agent_id: The agent.
+            available: Leave out tools that could not run now.
+
+        Raises:
+            SpekoApiError: The service failed, or its answer is no list.
+            httpx.HTTPError: The network failed.
+        """
+        path = f"/v1/agents/{quote(agent_id, safe='')}/tools"
+        query = "?available=1" if available else ""
+        async with self._transport.open("GET", path + query) as response:
+            rows = await self._transport.read_json(response)
+        if not isinstance(rows, list):
+            raise malformed("the list of tools is no JSON array")
+        return [tool for row in rows if (tool := _read_tool(row, agent_id)) is not None]
+
+
+def _read_tool(row: Any, agent_id: str) -> ChatTool | None:
+    try:
+        return parse_tool(row)
+    except ValueError as error:
+        logger.warning(
+            "a registered tool can't be read and is left out",
+            extra={"agent_id": agent_id, "reason": str(error)},
+        )
+        return None

@@ -1,0 +1,49 @@
+"""Checks of options, in one wording: what was wrong, what was expected."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+
+def check_number(name: str, value: Any, *, above: float | None = None) -> None:
+    """Raise ValueError unless `value` is None or a finite number, above `above` where given."""
+    if value is None:
+        return
+    bound = "" if above is None else f" above {above:g}"
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not math.isfinite(value)
+        or (above is not None and value <= above)
+    ):
+        raise ValueError(f"{name} must be a number{bound}, got {value!r}.")
+
+
+def check_whole(name: str, value: Any, *, least: int = 1) -> None:
+    """Raise ValueError unless `value` is None or a whole number from `least` on."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{name} must be a whole number, {least} or more, got {value!r}.")
+
+
+def check_text(name: str, value: Any) -> None:
+    """Raise ValueError unless `value` is None or a string."""
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"{name} must be a string, got {type(value).__name__}.")
+
+
+def check_words(name: str, value: Any, *, most: int) -> None:
+    """Raise ValueError unless `value` is None or a list of at most `most` non-blank strings."""
+    if value is None:
+        return
+    if (
+        isinstance(value, str)
+        or not isinstance(value, Sequence)
+        or not all(isinstance(word, str) and word.strip() for word in value)
+    ):
+        raise ValueError(f"{name} must be a list of words, got {value!r}.")
+    if len(value) > most:
+        raise ValueError(f"{name} has {len(value)} words, expected {most} at most.")

@@ -1,0 +1,418 @@
+"""The client of the Speko API."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from ._agents import Agents
+from ._closing import closing
+from ._http import Transport, is_json
+from ._requests import (
+    build_complete_body,
+    build_session_header,
+    build_synthesize_body,
+    build_tool,
+    build_transcribe_headers,
+)
+from ._responses import (
+    as_object,
+    parse_complete_event,
+    parse_completion,
+    parse_error_event,
+    parse_route_headers,
+    parse_transcript,
+)
+from ._types import (
+    ChatTool,
+    CompleteEvent,
+    CompleteResult,
+    DoneEvent,
+    ErrorEvent,
+    SynthesizeResult,
+    TranscribeResult,
+)
+from .errors import STREAM_ENDED, SpekoApiError
+from .intent import (
+    ConstraintsLike,
+    Intent,
+    IntentLike,
+    OptimizeFor,
+    validate_constraints,
+    validate_intent,
+)
+
+DEFAULT_BASE_URL = "https://api.speko.dev"
+"""The public service."""
+
+DEFAULT_TIMEOUT_S = 30.0
+"""Longest wait, in seconds, for a connection, and between two reads of an answer."""
+
+
+class SynthesizeStream:
+    """Audio as it arrives. An async context manager and an async iterator of bytes.
+
+    Attributes:
+        content_type: The audio's format, such as ``audio/pcm;rate=24000``.
+        provider: Which provider speaks; `model`, `failover_count` and `scores_run_id` say more.
+        model: Its model.
+        failover_count: How many providers failed before it.
+        scores_run_id: Which run of the router's benchmarks ranked it, or None.
+    """
+
+    def __init__(self, response: httpx.Response) -> None:
+        """Take over a response whose status was a success and whose body is unread."""
+        self._response = response
+        route = parse_route_headers(response.headers)
+        self.content_type: str = (
+            response.headers.get("x-speko-audio-format")
+            or response.headers.get("content-type")
+            or ""
+        )
+        self.provider = route.provider
+        self.model = route.model
+        self.failover_count = route.failover_count
+        self.scores_run_id = route.scores_run_id
+
+    async def __aenter__(self) -> SynthesizeStream:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._response.aiter_bytes()
+
+    async def aclose(self) -> None:
+        """Close the connection, or give it back when the audio was read to its end."""
+        await self._response.aclose()
+
+
+class Speko:
+    """A client of the Speko API, for any number of sessions at once.
+
+    It owns its connections, unless they came with an ``http_client``. Tasks may share it; they
+    must share one event loop. Failures of the service raise `SpekoApiError`; failures of the
+    network raise httpx's own errors.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        timeout: float = DEFAULT_TIMEOUT_S,
+        http_client: httpx.AsyncClient | None = None,
+    ) -> None:
+        """Make a client.
+
+        Args:
+            api_key: The key. Default: the environment's ``SPEKO_API_KEY``.
+            base_url: Where the service is. Default: the environment's ``SPEKO_BASE_URL``, else the
+                public service. A trailing slash is dropped.
+            timeout: Longest wait, in seconds, for a connection and between two reads of an answer.
+                The length of an answer has no bound. In a session LiveKit's own timeouts
+                (``conn_options``) apply as well.
+            http_client: A client of your own, for a proxy, say. It is used and never closed; its
+                headers are sent too, its timeouts and redirects are not used.
+
+        Raises:
+            ValueError: No key, or one that no header can hold; a base URL that isn't http(s) or
+                has no host; a timeout that isn't positive.
+        """
+        if not timeout > 0:
+            raise ValueError(f"Speko: timeout must be a positive number of seconds, got {timeout}.")
+        self._base_url = _check_base_url(base_url)
+        self._transport = Transport(
+            api_key=_check_api_key(api_key),
+            base_url=self._base_url,
+            timeout_s=timeout,
+            http_client=http_client,
+        )
+        self.agents = Agents(self._transport)
+
+    @property
+    def base_url(self) -> str:
+        """Where the service is, without a trailing slash."""
+        return self._base_url
+
+    def __repr__(self) -> str:
+        return f"Speko(base_url={self._base_url!r})"
+
+    async def __aenter__(self) -> Speko:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections that this client made. Safe to call twice."""
+        await self._transport.aclose()
+
+    async def transcribe(
+        self,
+        audio: bytes,
+        *,
+        language: str,
+        region: str | None = None,
+        optimize_for: OptimizeFor | None = None,
+        content_type: str = "audio/wav",
+        constraints: ConstraintsLike | None = None,
+        session_id: str | None = None,
+        keywords: Sequence[str] | None = None,
+        stt_language: str | None = None,
+    ) -> TranscribeResult:
+        """Recognise one utterance.
+
+        Args:
+            audio: A whole file, mono PCM16 WAV unless `content_type` says otherwise.
+            language: BCP-47 tag to route by.
+            region: Where latency counts.
+            optimize_for: What to weigh most.
+            content_type: Type of the file.
+            constraints: Providers allowed.
+            session_id: Session to book the call to.
+            keywords: Words to listen for, 200 at most.
+            stt_language: Language told to the provider, where it differs from the one to route by.
+
+        Raises:
+            SpekoApiError: The service failed, or its answer can't be read.
+            httpx.HTTPError: The network failed.
+        """
+        headers = build_transcribe_headers(
+            intent=_intent(language, region, optimize_for),
+            content_type=content_type,
+            constraints=validate_constraints(constraints),
+            session_id=session_id,
+            keywords=keywords,
+            stt_language=stt_language,
+        )
+        request = self._transport.open("POST", "/v1/transcribe", headers=headers, content=audio)
+        async with request as response:
+            if is_json(response):
+                answer = await self._transport.read_json(response)
+                return parse_transcript(as_object(answer, "the transcript"))
+            async with closing(self._transport.events(response)) as events:
+                async for name, payload in events:
+                    if name == "error":
+                        raise _raised(parse_error_event(payload))
+                    if name == "done":
+                        return parse_transcript(payload)
+        raise SpekoApiError("Speko's transcript ended without its end.", 200, STREAM_ENDED)
+
+    async def complete_stream(
+        self,
+        *,
+        messages: Sequence[Mapping[str, Any]],
+        intent: IntentLike,
+        system_prompt: str | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        constraints: ConstraintsLike | None = None,
+        tools: Sequence[ChatTool | Mapping[str, Any]] | None = None,
+        tool_choice: str | Mapping[str, Any] | None = None,
+        parallel_tool_calls: bool | None = None,
+        max_tool_hops: int | None = None,
+        session_id: str | None = None,
+    ) -> AsyncIterator[CompleteEvent]:
+        """Complete a conversation, event by event.
+
+        Args:
+            messages: At least one, in the API's form: ``{"role": "user", "content": "Hi"}``.
+            intent: What to route by.
+            system_prompt: An instruction in front of the messages.
+            temperature: The model's.
+            max_tokens: Longest reply, in tokens.
+            constraints: Providers allowed.
+            tools: Tools that the model may call.
+            tool_choice: ``auto``, ``none``, ``required``, or a function by name.
+            parallel_tool_calls: Whether one turn may call several tools.
+            max_tool_hops: How often tools may run inside Speko before the reply.
+            session_id: Session to book the call to.
+
+        Yields:
+            Events with a ``type``: ``meta``, ``delta``, ``tool_call``, ``server_tool_call``, then
+            ``done`` or ``error``, which is the last.
+
+        Raises:
+            SpekoApiError: The service failed, its answer can't be read, or it ended without
+                ``done`` (code ``STREAM_ENDED``).
+            httpx.HTTPError: The network failed.
+        """
+        body = build_complete_body(
+            messages=messages,
+            intent=validate_intent(intent),
+            system_prompt=system_prompt,
+            temperature=temperature,
+            max_tokens=max_tokens,
+            constraints=validate_constraints(constraints),
+            tools=None if tools is None else [_wire_tool(tool) for tool in tools],
+            tool_choice=tool_choice,
+            parallel_tool_calls=parallel_tool_calls,
+            max_tool_hops=max_tool_hops,
+        )
+        headers = build_session_header(session_id)
+        request = self._transport.open("POST", "/v1/complete", headers=headers, json_body=body)
+        async with request as response:
+            if is_json(response):
+                answer = await self._transport.read_json(response)
+                yield parse_completion(as_object(answer, "the completion"))
+                return
+            async with closing(self._transport.events(response)) as events:
+                async for name, payload in events:
+                    event = parse_complete_event(name, payload)
+                    if event is not None:
+                        yield event
+                    if isinstance(event, DoneEvent | ErrorEvent):
+                        return
+        raise SpekoApiError("Speko's reply ended without its end.", 200, STREAM_ENDED)
+
+    async def complete(self, **options: Any) -> CompleteResult:
+        """Complete a conversation in one piece.
+
+        Args:
+            **options: Those of `complete_stream`.
+
+        Raises:
+            SpekoApiError: As `complete_stream`, and for an ``error`` event, with its code.
+            httpx.HTTPError: The network failed.
+        """
+        async with closing(self.complete_stream(**options)) as events:
+            async for event in events:
+                if isinstance(event, ErrorEvent):
+                    raise _raised(event)
+                if isinstance(event, DoneEvent):
+                    return event
+        raise AssertionError("unreachable: a stream without its end has raised")
+
+    async def synthesize_stream(
+        self,
+        text: str,
+        *,
+        language: str,
+        region: str | None = None,
+        optimize_for: OptimizeFor | None = None,
+        voice: str | None = None,
+        model: str | None = None,
+        speed: float | None = None,
+        instructions: str | None = None,
+        spoken_form: bool | None = None,
+        constraints: ConstraintsLike | None = None,
+        session_id: str | None = None,
+    ) -> SynthesizeStream:
+        """Speak a text, as the provider renders it.
+
+        Args:
+            text: What to say.
+            language: BCP-47 tag to route by.
+            region: Where latency counts.
+            optimize_for: What to weigh most.
+            voice: Voice of the provider.
+            model: Model of the provider.
+            speed: Factor; 1.0 is the voice's own.
+            instructions: How to say it, for providers that take such.
+            spoken_form: Whether Speko turns numbers and markdown into spoken words first.
+            constraints: Providers allowed.
+            session_id: Session to book the call to.
+
+        Returns:
+            The audio, whose headers have come. Close it, or use it as a context manager.
+
+        Raises:
+            SpekoApiError: The service failed.
+            httpx.HTTPError: The network failed.
+        """
+        body = build_synthesize_body(
+            text,
+            intent=_intent(language, region, optimize_for),
+            voice=voice,
+            model=model,
+            speed=speed,
+            instructions=instructions,
+            spoken_form=spoken_form,
+            constraints=validate_constraints(constraints),
+        )
+        headers = build_session_header(session_id)
+        return SynthesizeStream(
+            await self._transport.send("POST", "/v1/synthesize", headers=headers, json_body=body)
+        )
+
+    async def synthesize(self, text: str, **options: Any) -> SynthesizeResult:
+        """Speak a text, all of it at once.
+
+        Args:
+            text: What to say.
+            **options: Those of `synthesize_stream`.
+
+        Raises:
+            SpekoApiError: The service failed.
+            httpx.HTTPError: The network failed.
+        """
+        async with await self.synthesize_stream(text, **options) as stream:
+            audio = b"".join([chunk async for chunk in stream])
+        return SynthesizeResult(
+            audio=audio,
+            content_type=stream.content_type,
+            provider=stream.provider,
+            model=stream.model,
+            failover_count=stream.failover_count,
+            scores_run_id=stream.scores_run_id,
+        )
+
+
+def _raised(event: ErrorEvent) -> SpekoApiError:
+    return SpekoApiError(event.error, 200, event.code)
+
+
+def _intent(language: str, region: str | None, optimize_for: OptimizeFor | None) -> Intent:
+    return validate_intent(Intent(language, region, optimize_for))
+
+
+def _wire_tool(tool: ChatTool | Mapping[str, Any]) -> dict[str, Any]:
+    return build_tool(tool) if isinstance(tool, ChatTool) else dict(tool)
+
+
+def _check_api_key(api_key: str | None) -> str:
+    key = (os.environ.get("SPEKO_API_KEY", "") if api_key is None else api_key).strip()
+    if not key:
+        raise ValueError(
+            "Speko: no API key. Set the environment variable SPEKO_API_KEY, or pass api_key=."
+        )
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise ValueError(
+            "Speko: the API key holds characters that no key has (spaces, line ends or letters "
+            "outside ASCII). Copy it again, or look into SPEKO_API_KEY."
+        )
+    return key
+
+
+def _check_base_url(base_url: str | None) -> str:
+    url = base_url or os.environ.get("SPEKO_BASE_URL") or DEFAULT_BASE_URL
+    url = url.strip().rstrip("/")
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+        _ = parts.port
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError(
+            f"Speko: base_url must be an http(s) address with a host such as {DEFAULT_BASE_URL}, "
+            f"got {url!r}. It comes from base_url=, or from SPEKO_BASE_URL."
+        )
+    return url
