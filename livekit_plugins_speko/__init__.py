@@ -1,0 +1,81 @@
+"""LiveKit Agents plugin for Speko, the gateway in front of every voice provider.
+
+`create_speko_components` makes the three parts of an `AgentSession`: recognition, completion and
+synthesis, each call of which Speko routes to the provider that scores best.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from livekit.agents import Plugin
+
+from ._types import ChatTool
+from .audio import (
+    WavAudio,
+    decode_synthesis_result,
+    frames_to_wav,
+    parse_wav,
+    pcm_sample_rate_from_content_type,
+)
+from .chat import chat_context_to_speko
+from .client import Speko
+from .components import SpekoComponents, create_speko_components
+from .errors import SpekoAdapterError, SpekoApiError, SpekoAuthError, SpekoRateLimitError
+from .intent import (
+    Intent,
+    OptimizeFor,
+    PipelineConstraints,
+    validate_constraints,
+    validate_intent,
+)
+from .llm import SpekoLLM
+from .log import logger
+from .stt import SpekoSTT
+from .tools import RegisteredToolsLoader, merge_tools
+from .tts import SpekoTTS, SpekoTTSChunkedStream
+from .version import __version__
+
+__all__ = [
+    "ChatTool",
+    "Intent",
+    "OptimizeFor",
+    "PipelineConstraints",
+    "RegisteredToolsLoader",
+    "Speko",
+    "SpekoAdapterError",
+    "SpekoApiError",
+    "SpekoAuthError",
+    "SpekoComponents",
+    "SpekoLLM",
+    "SpekoRateLimitError",
+    "SpekoSTT",
+    "SpekoTTS",
+    "SpekoTTSChunkedStream",
+    "WavAudio",
+    "__version__",
+    "chat_context_to_speko",
+    "create_speko_components",
+    "decode_synthesis_result",
+    "frames_to_wav",
+    "merge_tools",
+    "parse_wav",
+    "pcm_sample_rate_from_content_type",
+    "validate_constraints",
+    "validate_intent",
+]
+
+
+class SpekoPlugin(Plugin):
+    """What LiveKit's worker knows of this package."""
+
+    def __init__(self) -> None:
+        super().__init__(__name__, __version__, __package__ or __name__, logger)
+
+
+# LiveKit registers plugins on the main thread only, and raises elsewhere. The classes work
+# unregistered, so an import on another thread must not fail for it.
+if threading.current_thread() is threading.main_thread():
+    Plugin.register_plugin(SpekoPlugin())
+else:
+    logger.debug("imported outside the main thread, so not registered as a LiveKit plugin")

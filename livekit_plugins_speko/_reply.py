@@ -1,0 +1,87 @@
+"""From the events of one completion to LiveKit's chunks. No I/O."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from livekit.agents import llm
+
+from .errors import EMPTY_COMPLETION, STREAM_ENDED, SpekoApiError
+
+
+class Reply:
+    """Puts one reply together. Fed by hand, event by event; used by one task."""
+
+    def __init__(self, reply_id: str) -> None:
+        """Begin a reply whose chunks all have the id `reply_id`."""
+        self._id = reply_id
+        # Text handed on so far.
+        self._text = ""
+        # Inline tool calls by id, in the order of their first sight.
+        self._calls: dict[str, llm.FunctionToolCall] = {}
+        # The event that ended the reply. None before it came.
+        self.done: Any = None
+
+    def push(self, event: Any) -> list[llm.ChatChunk]:
+        """Take the next event; return the chunks to hand on.
+
+        Raises:
+            SpekoApiError: The service gave up (an ``error`` event), or the reply is empty.
+        """
+        if event.type == "delta":
+            return self._text_chunks(event.text)
+        if event.type == "tool_call":
+            self._add_call(event)
+        elif event.type == "error":
+            raise SpekoApiError(event.error, 200, event.code)
+        elif event.type == "done":
+            return self._end(event)
+        return []
+
+    def finish(self) -> Any:
+        """Say that the events are over; return the ``done`` event.
+
+        Raises:
+            SpekoApiError: There was none, code ``STREAM_ENDED``.
+        """
+        if self.done is None:
+            raise SpekoApiError("Speko's reply ended without its end.", 200, STREAM_ENDED)
+        return self.done
+
+    def _end(self, event: Any) -> list[llm.ChatChunk]:
+        self.done = event
+        # The older service sends all of its text here and no deltas before it.
+        chunks = self._text_chunks(event.text) if not self._text else []
+        for call in event.tool_calls or ():
+            self._add_call(call)
+        if not self._text and not self._calls:
+            raise SpekoApiError(
+                "Speko's reply has neither text nor tool calls.", 200, EMPTY_COMPLETION
+            )
+        if self._calls:
+            delta = llm.ChoiceDelta(role="assistant", tool_calls=list(self._calls.values()))
+            chunks.append(llm.ChatChunk(id=self._id, delta=delta))
+        chunks.append(llm.ChatChunk(id=self._id, usage=_usage(event.usage)))
+        return chunks
+
+    def _text_chunks(self, text: str) -> list[llm.ChatChunk]:
+        if not text:
+            return []
+        self._text += text
+        delta = llm.ChoiceDelta(role="assistant", content=text)
+        return [llm.ChatChunk(id=self._id, delta=delta)]
+
+    def _add_call(self, call: Any) -> None:
+        self._calls.setdefault(
+            call.id,
+            llm.FunctionToolCall(name=call.name, arguments=call.args, call_id=call.id),
+        )
+
+
+def _usage(usage: Any) -> llm.CompletionUsage:
+    return llm.CompletionUsage(
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        prompt_cached_tokens=0,
+        total_tokens=usage.prompt_tokens + usage.completion_tokens,
+    )

@@ -1,0 +1,167 @@
+"""Speech-to-text through Speko."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from livekit.agents import APIConnectOptions, LanguageCode, stt, utils
+from livekit.agents.types import NOT_GIVEN, NotGivenOr
+
+from ._checks import check_text, check_words
+from ._deadline import Deadline
+from ._faults import LiveKitErrors
+from ._protocol import SpekoClient, require_client
+from ._requests import MAX_KEYWORDS, build_constraints
+from ._types import route_fields
+from .audio import frames_to_wav
+from .intent import (
+    ConstraintsLike,
+    Intent,
+    IntentLike,
+    PipelineConstraints,
+    validate_constraints,
+    validate_intent,
+)
+from .log import logger
+
+
+@dataclass(frozen=True)
+class _Options:
+    intent: Intent
+    constraints: PipelineConstraints | None
+    session_id: str | None
+    keywords: tuple[str, ...]
+    stt_language: str | None
+
+
+class SpekoSTT(stt.STT[Any]):
+    """Recognises one utterance at a time, with the provider that Speko's router picks.
+
+    It uploads whole utterances, so a session needs a VAD that cuts them out:
+    `create_speko_components` puts it into LiveKit's `stt.StreamAdapter` with one. It owns nothing;
+    the client stays the caller's. Sessions may share it, but for the session keyterms, which
+    belong to the session that set them last.
+    """
+
+    def __init__(
+        self,
+        *,
+        speko: SpekoClient,
+        intent: IntentLike,
+        constraints: ConstraintsLike | None = None,
+        session_id: str | None = None,
+        keywords: Sequence[str] | None = None,
+        stt_language: str | None = None,
+    ) -> None:
+        """Check the options; open nothing.
+
+        Args:
+            speko: The client: `Speko`, or ``AsyncSpeko`` of the official SDK.
+            intent: What to route by.
+            constraints: Providers that the router may choose from.
+            session_id: Session to book the calls to.
+            keywords: Words to listen for (names, products), 200 at most; case is kept. LiveKit's
+                session keyterms join them.
+            stt_language: Language told to the provider, where it differs from the intent's, which
+                stays the one to route by.
+
+        Raises:
+            ValueError: An intent, constraints or keywords that can't be used.
+            TypeError: `speko` is no async client.
+        """
+        super().__init__(
+            capabilities=stt.STTCapabilities(
+                streaming=False, interim_results=False, offline_recognize=True, keyterms=True
+            )
+        )
+        self._label = "speko.STT"
+        self._speko = require_client(speko, "SpekoSTT")
+        check_words("SpekoSTT: keywords", keywords, most=MAX_KEYWORDS)
+        check_text("SpekoSTT: stt_language", stt_language)
+        check_text("SpekoSTT: session_id", session_id)
+        self._options = _Options(
+            intent=validate_intent(intent),
+            constraints=validate_constraints(constraints),
+            session_id=session_id,
+            keywords=tuple(keywords or ()),
+            stt_language=stt_language,
+        )
+        # LiveKit's keyterms for the session, beside the user's own keywords.
+        self._session_keyterms: tuple[str, ...] = ()
+
+    @property
+    def model(self) -> str:
+        """Always ``speko-router``: which model it picks, each answer tells."""
+        return "speko-router"
+
+    @property
+    def provider(self) -> str:
+        """Always ``speko``."""
+        return "speko"
+
+    def stream(
+        self,
+        *,
+        language: NotGivenOr[str] = NOT_GIVEN,
+        conn_options: APIConnectOptions | None = None,
+    ) -> NoReturn:
+        """Not supported.
+
+        Raises:
+            NotImplementedError: Always. The text says what to use.
+        """
+        raise NotImplementedError(
+            "SpekoSTT recognises whole utterances and has no stream(). Wrap it with "
+            "stt.StreamAdapter(stt=..., vad=...), or use create_speko_components(), which does so."
+        )
+
+    def _update_session_keyterms(self, keyterms: list[str]) -> None:
+        self._session_keyterms = tuple(keyterms)
+
+    def _keywords(self) -> list[str] | None:
+        """The user's keywords, then the session's, each once, as many as the service takes."""
+        words = list(dict.fromkeys((*self._options.keywords, *self._session_keyterms)))
+        if len(words) > MAX_KEYWORDS:
+            logger.debug(
+                "more keywords than the service takes, the last ones are left out",
+                extra={"keywords": len(words), "most": MAX_KEYWORDS},
+            )
+        return words[:MAX_KEYWORDS] or None
+
+    async def _recognize_impl(
+        self,
+        buffer: utils.AudioBuffer,
+        *,
+        language: NotGivenOr[str] = NOT_GIVEN,
+        conn_options: APIConnectOptions,
+    ) -> stt.SpeechEvent:
+        options = self._options
+        asked = language if utils.is_given(language) and language else None
+        with LiveKitErrors():
+            wav = frames_to_wav(buffer)
+            with Deadline(conn_options.timeout):
+                result = await self._speko.transcribe(
+                    wav,
+                    language=options.intent.language,
+                    region=options.intent.region,
+                    optimize_for=options.intent.optimize_for,
+                    content_type="audio/wav",
+                    constraints=build_constraints(options.constraints),
+                    session_id=options.session_id,
+                    keywords=self._keywords(),
+                    stt_language=asked or options.stt_language,
+                )
+        logger.debug("speech recognised", extra=route_fields(result))
+        return stt.SpeechEvent(
+            type=stt.SpeechEventType.FINAL_TRANSCRIPT,
+            request_id=utils.shortuuid("speko_stt_"),
+            alternatives=[
+                stt.SpeechData(
+                    language=LanguageCode(asked or options.intent.language),
+                    text=result.text,
+                    confidence=1.0 if result.confidence is None else result.confidence,
+                )
+            ],
+        )

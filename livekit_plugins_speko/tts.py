@@ -1,0 +1,215 @@
+"""Text-to-speech through Speko."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from livekit.agents import APIConnectOptions, tts, utils
+from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS
+
+from ._checks import check_number, check_text, check_whole
+from ._closing import closing
+from ._deadline import Deadline
+from ._decoding import AudioFormat, decode
+from ._faults import LiveKitErrors
+from ._protocol import SpekoClient, require_client
+from ._requests import build_constraints
+from ._types import route_fields
+from .audio import DEFAULT_SAMPLE_RATE, empty_audio
+from .intent import (
+    ConstraintsLike,
+    Intent,
+    IntentLike,
+    PipelineConstraints,
+    validate_constraints,
+    validate_intent,
+)
+from .log import logger
+
+FRAME_SIZE_MS = 20
+"""Longest frame that is emitted, in milliseconds. Short frames make a short wait for the first."""
+
+_SAMPLE_BYTES = 2
+
+
+@dataclass(frozen=True)
+class _Options:
+    intent: Intent
+    voice: str | None
+    speed: float | None
+    sample_rate: int
+    instructions: str | None
+    constraints: PipelineConstraints | None
+    session_id: str | None
+    spoken_form: bool | None
+    convert_audio: bool
+
+
+class SpekoTTS(tts.TTS[Any]):
+    """Speaks one text at a time, with the voice that Speko's router picks.
+
+    A session hands over text as the model writes it: `create_speko_components` puts this class
+    into LiveKit's `tts.StreamAdapter`, which cuts the text into sentences. It owns the streams it
+    has made; the client stays the caller's. Sessions may share it.
+    """
+
+    def __init__(
+        self,
+        *,
+        speko: SpekoClient,
+        intent: IntentLike,
+        voice: str | None = None,
+        speed: float | None = None,
+        sample_rate: int = DEFAULT_SAMPLE_RATE,
+        instructions: str | None = None,
+        constraints: ConstraintsLike | None = None,
+        session_id: str | None = None,
+        spoken_form: bool | None = None,
+        convert_audio: bool = False,
+    ) -> None:
+        """Check the options; open nothing.
+
+        Args:
+            speko: The client: `Speko`, or ``AsyncSpeko`` of the official SDK.
+            intent: What to route by.
+            voice: Voice of the provider. None leaves it to Speko.
+            speed: Factor above 0; 1.0 is the voice's own.
+            sample_rate: Hz of the audio that is emitted, mono. Most providers send the default.
+            instructions: How to say it, for providers that take such.
+            constraints: Providers that the router may choose from.
+            session_id: Session to book the calls to.
+            spoken_form: Whether Speko turns numbers and markdown into spoken words first.
+            convert_audio: Whether audio of another rate, of two channels or compressed is
+                converted. Without it such audio is an error, and the sentence is lost: set it
+                where a failover may change the provider in the middle of a call.
+
+        Raises:
+            ValueError: An option that can't be used.
+            TypeError: `speko` is no async client.
+        """
+        check_whole("SpekoTTS: sample_rate", sample_rate)
+        super().__init__(
+            capabilities=tts.TTSCapabilities(streaming=False),
+            sample_rate=sample_rate,
+            num_channels=1,
+        )
+        self._label = "speko.TTS"
+        self._speko = require_client(speko, "SpekoTTS")
+        check_number("SpekoTTS: speed", speed, above=0)
+        for name, value in (("voice", voice), ("instructions", instructions)):
+            check_text(f"SpekoTTS: {name}", value)
+        check_text("SpekoTTS: session_id", session_id)
+        self._options = _Options(
+            intent=validate_intent(intent),
+            voice=voice,
+            speed=speed,
+            sample_rate=sample_rate,
+            instructions=instructions,
+            constraints=validate_constraints(constraints),
+            session_id=session_id,
+            spoken_form=spoken_form,
+            convert_audio=convert_audio,
+        )
+
+    @property
+    def model(self) -> str:
+        """Always ``speko-router``: which model it picks, each answer tells."""
+        return "speko-router"
+
+    @property
+    def provider(self) -> str:
+        """Always ``speko``."""
+        return "speko"
+
+    def synthesize(
+        self, text: str, *, conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS
+    ) -> SpekoTTSChunkedStream:
+        """Speak a text; the audio streams.
+
+        Args:
+            text: What to say. Blank text is nothing to say, and makes no request.
+            conn_options: ``timeout`` bounds, in seconds, the wait for the first audio and each
+                pause after it, never the whole utterance.
+        """
+        return SpekoTTSChunkedStream(tts=self, input_text=text, conn_options=conn_options)
+
+    def stream(self, *, conn_options: APIConnectOptions | None = None) -> NoReturn:
+        """Not supported.
+
+        Raises:
+            NotImplementedError: Always. The text says what to use.
+        """
+        raise NotImplementedError(
+            "SpekoTTS speaks whole texts and has no stream(). Wrap it with "
+            "tts.StreamAdapter(tts=..., sentence_tokenizer=...), or use "
+            "create_speko_components(), which does so."
+        )
+
+
+class SpekoTTSChunkedStream(tts.ChunkedStream):
+    """One text being spoken, made by `SpekoTTS.synthesize`.
+
+    It yields int16 mono frames of at most 20 ms at the TTS's sample rate, as the audio arrives; the
+    last one is marked final.
+    """
+
+    def __init__(self, *, tts: SpekoTTS, input_text: str, conn_options: APIConnectOptions) -> None:
+        """Begin to speak. `SpekoTTS.synthesize` does that."""
+        super().__init__(tts=tts, input_text=input_text, conn_options=conn_options)
+        self._speko = tts._speko
+        self._options = tts._options
+
+    async def _run(self, output_emitter: tts.AudioEmitter) -> None:
+        output_emitter.initialize(
+            request_id=utils.shortuuid("speko_tts_"),
+            sample_rate=self._options.sample_rate,
+            num_channels=1,
+            mime_type="audio/pcm",
+            frame_size_ms=FRAME_SIZE_MS,
+        )
+        if not self._input_text.strip():
+            return
+        with LiveKitErrors(), Deadline(self._conn_options.timeout) as deadline:
+            await self._speak(output_emitter, deadline)
+
+    async def _speak(self, output_emitter: tts.AudioEmitter, deadline: Deadline) -> None:
+        options = self._options
+        stream = await self._speko.synthesize_stream(
+            self._input_text,
+            language=options.intent.language,
+            region=options.intent.region,
+            optimize_for=options.intent.optimize_for,
+            voice=options.voice,
+            speed=options.speed,
+            instructions=options.instructions,
+            spoken_form=options.spoken_form,
+            constraints=build_constraints(options.constraints),
+            session_id=options.session_id,
+        )
+        async with stream:
+            audio = AudioFormat(
+                content_type=stream.content_type,
+                provider=stream.provider,
+                sample_rate=options.sample_rate,
+                convert=options.convert_audio,
+            )
+            emitted_bytes = 0
+            async with (
+                closing(_heard(stream, deadline)) as heard,
+                closing(decode(heard, audio)) as decoded,
+            ):
+                async for pcm in decoded:
+                    output_emitter.push(pcm)
+                    emitted_bytes += len(pcm)
+            if emitted_bytes < _SAMPLE_BYTES:
+                raise empty_audio()
+        logger.debug("speech synthesized", extra=route_fields(stream))
+
+
+async def _heard(stream: AsyncIterable[bytes], deadline: Deadline) -> AsyncIterator[bytes]:
+    async with closing(stream) as chunks:
+        async for chunk in chunks:
+            deadline.restart()
+            yield chunk
