@@ -13,9 +13,9 @@ from .llm import SpekoLLM
 from .stt import SpekoSTT
 from .tts import SpekoTTS
 
-_LLM_OPTIONS = ("temperature", "max_tokens", "tools")
-_TTS_OPTIONS = ("sample_rate", "speed", "instructions", "spoken_form", "convert_audio")
-_STT_OPTIONS = ("keywords", "language")
+LLM_OPTIONS = ("temperature", "max_tokens", "tools")
+TTS_OPTIONS = ("sample_rate", "speed", "instructions", "spoken_form", "convert_audio")
+STT_OPTIONS = ("keywords", "language")
 
 
 class SpekoComponents(NamedTuple):
@@ -81,9 +81,9 @@ def create_speko_components(
         ValueError: An option that doesn't exist, or whose value can't be used.
         TypeError: `speko` is no async client, or `vad` no VAD.
     """
-    llm_kwargs = _options("llm", llm, _LLM_OPTIONS)
-    tts_kwargs = _options("tts_options", tts_options, _TTS_OPTIONS)
-    stt_kwargs = _options("stt_options", stt_options, _STT_OPTIONS)
+    llm_kwargs = _options("llm", llm, LLM_OPTIONS)
+    tts_kwargs = _options("tts_options", tts_options, TTS_OPTIONS)
+    stt_kwargs = _options("stt_options", stt_options, STT_OPTIONS)
     if "language" in stt_kwargs:
         stt_kwargs["stt_language"] = stt_kwargs.pop("language")
     shared: dict[str, Any] = {
