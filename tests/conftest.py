@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 
-import pytest
+# onnxruntime, which runs Silero's VAD, reports its use to Microsoft unless this is set before its
+# import. No test goes further than loopback.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
-from livekit_plugins_speko import Speko
-from livekit_plugins_speko.testing import LocalGateway
+import pytest  # noqa: E402
+
+from livekit_plugins_speko import Speko  # noqa: E402
+from livekit_plugins_speko.testing import LocalGateway  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
