@@ -406,13 +406,17 @@ def _check_base_url(base_url: str | None) -> str:
     url = url.strip().rstrip("/")
     try:
         parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
-        _ = parts.port
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         usable = False
     if not usable:
         raise ValueError(
             f"Speko: base_url must be an http(s) address with a host such as {DEFAULT_BASE_URL}, "
             f"got {url!r}. It comes from base_url=, or from SPEKO_BASE_URL."
+        )
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ValueError(
+            f"Speko: base_url must be a plain address such as {DEFAULT_BASE_URL}, without a user, "
+            "a query or a fragment. The API key is what lets you in."
         )
     return url

@@ -261,11 +261,14 @@ class SpekoLLMStream(llm.LLMStream):
         logger.debug("reply completed", extra=route_fields(reply.finish()))
 
 
-def _warn_of_ignored(**ignored: str | None) -> None:
-    for name, value in ignored.items():
+def _warn_of_ignored(*, api_base_url: str | None, api_key: str | None) -> None:
+    for name, option, value in (
+        ("api_base_url", "base_url", api_base_url),
+        ("api_key", "api_key", api_key),
+    ):
         if value is not None:
             warnings.warn(
-                f"SpekoLLM: {name} is ignored. Give it to the client: Speko({name[4:]}=...).",
+                f"SpekoLLM: {name} is ignored. Give it to the client: Speko({option}=...).",
                 DeprecationWarning,
                 stacklevel=3,
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -112,6 +113,8 @@ class SpekoTTS(tts.TTS[Any]):
             spoken_form=spoken_form,
             convert_audio=convert_audio,
         )
+        # Streams that somebody still holds.
+        self._streams: weakref.WeakSet[SpekoTTSChunkedStream] = weakref.WeakSet()
 
     @property
     def model(self) -> str:
@@ -133,7 +136,9 @@ class SpekoTTS(tts.TTS[Any]):
             conn_options: ``timeout`` bounds, in seconds, the wait for the first audio and each
                 pause after it, never the whole utterance.
         """
-        return SpekoTTSChunkedStream(tts=self, input_text=text, conn_options=conn_options)
+        stream = SpekoTTSChunkedStream(tts=self, input_text=text, conn_options=conn_options)
+        self._streams.add(stream)
+        return stream
 
     def stream(self, *, conn_options: APIConnectOptions | None = None) -> NoReturn:
         """Not supported.
@@ -146,6 +151,11 @@ class SpekoTTS(tts.TTS[Any]):
             "tts.StreamAdapter(tts=..., sentence_tokenizer=...), or use "
             "create_speko_components(), which does so."
         )
+
+    async def aclose(self) -> None:
+        """Stop everything that is being spoken."""
+        for stream in list(self._streams):
+            await stream.aclose()
 
 
 class SpekoTTSChunkedStream(tts.ChunkedStream):

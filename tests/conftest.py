@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator
 # import. No test goes further than loopback.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
-import pytest  # noqa: E402
+import pytest
 
-from livekit_plugins_speko import Speko  # noqa: E402
-from livekit_plugins_speko.testing import LocalGateway  # noqa: E402
+from livekit_plugins_speko import Speko
+from livekit_plugins_speko.testing import LocalGateway
 
 
 @pytest.fixture(autouse=True)
