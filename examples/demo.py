@@ -1,0 +1,48 @@
+"""A whole call, without a key, a network or a phone: `python examples/demo.py`.
+
+It starts the local gateway with real speech recognition, rules in the place of a language model
+and a real voice, builds the session of `agent.py`, and lets a caller made of WAV files talk to it
+in real time. With `SPEKO_API_KEY` set the same call is held with the real service.
+
+It ends with status 0 and "all N turns done", or with status 1 and what went wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+from examples.demo_parts.screen import Screen
+from examples.demo_parts.turns import TURNS
+
+FIXTURES = Path(__file__).parent.parent / "tests" / "fixtures"
+
+
+def main() -> int:
+    """Read the command line and run the demo; returns the status to exit with."""
+    parser = argparse.ArgumentParser(description="Hold a whole call with the agent of agent.py.")
+    add = parser.add_argument
+    add("--out", type=Path, default=Path("demo-output"), help="folder for the files that it writes")
+    add("--fixtures", type=Path, default=FIXTURES, help="folder with the caller's WAVs")
+    add("--turns", help="take only these turns, say question,goodbye")
+    add("--no-color", action="store_true", help="no colours on the terminal")
+    arguments = parser.parse_args()
+    names = arguments.turns.split(",") if arguments.turns else [turn.name for turn in TURNS]
+    turns = [turn for turn in TURNS if turn.name in names]
+    if len(turns) != len(names):
+        parser.error(f"--turns: expected some of {', '.join(turn.name for turn in TURNS)}")
+
+    # The weights are on this disk; nothing is to be looked for elsewhere.
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    screen = Screen(no_color=arguments.no_color)
+    screen.title("Loading")
+    with screen.step("Import LiveKit Agents and the plugin"):
+        from examples.demo_parts.show import Options, run
+    return asyncio.run(run(Options(arguments.out, arguments.fixtures, turns), screen))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

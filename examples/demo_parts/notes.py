@@ -1,0 +1,114 @@
+"""What happens during a call, noted with the time of the line at which it happened."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+from livekit.agents import AgentSession
+from livekit.agents.llm import LLM, ChatMessage
+from livekit.agents.metrics import LLMMetrics
+from livekit.agents.voice import io
+from livekit.agents.voice.events import (
+    AgentStateChangedEvent,
+    ConversationItemAddedEvent,
+    ErrorEvent,
+    FunctionToolsExecutedEvent,
+    UserInputTranscribedEvent,
+)
+
+from .screen import Screen
+
+
+class Notes:
+    """Listens to a session and its model; every list holds pairs of time and fact."""
+
+    def __init__(
+        self, session: AgentSession[Any], llm: LLM[Any], screen: Screen, now_s: Callable[[], float]
+    ) -> None:
+        """Begin to listen.
+
+        Args:
+            session: The session, before it is started.
+            llm: The model that the session uses.
+            screen: Shows each note as it is taken.
+            now_s: The clock of the line.
+        """
+        self._screen = screen
+        self._now_s = now_s
+        self.transcripts: list[tuple[float, str]] = []
+        self.tools: list[tuple[float, str]] = []
+        self.errors: list[tuple[float, str]] = []
+        # When each answer of the model began, by its own metrics.
+        self.first_tokens: list[float] = []
+        # Set at every change of the agent's state; who waits clears it.
+        self.agent_changed = asyncio.Event()
+        session.on("user_input_transcribed", self._transcript)
+        session.on("function_tools_executed", self._tools_executed)
+        session.on("agent_state_changed", self._state_changed)
+        session.on("conversation_item_added", self._item_added)
+        session.on("error", self._error)
+        llm.on("metrics_collected", self._metrics)
+
+    def _transcript(self, event: UserInputTranscribedEvent) -> None:
+        if event.is_final:
+            self.transcripts.append((self._now_s(), event.transcript))
+            self._screen.line(self._now_s(), "caller", event.transcript)
+
+    def _tools_executed(self, event: FunctionToolsExecutedEvent) -> None:
+        for call, output in event.zipped():
+            self.tools.append((self._now_s(), call.name))
+            called = f"{call.name}({call.arguments}) = {output.output}"
+            self._screen.line(self._now_s(), "tool", called)
+
+    def _state_changed(self, event: AgentStateChangedEvent) -> None:
+        self.agent_changed.set()
+
+    def _item_added(self, event: ConversationItemAddedEvent) -> None:
+        if isinstance(event.item, ChatMessage) and event.item.interrupted:
+            self._screen.line(self._now_s(), "agent", "(falls silent, the caller speaks)")
+
+    def _error(self, event: ErrorEvent) -> None:
+        error = getattr(event.error, "error", event.error)
+        self.errors.append((self._now_s(), str(error)))
+        self._screen.line(self._now_s(), "error", str(error))
+
+    def _metrics(self, metrics: LLMMetrics) -> None:
+        if metrics.ttft >= 0 and not metrics.cancelled:
+            ago_s = time.time() - (metrics.timestamp - metrics.duration + metrics.ttft)
+            self.first_tokens.append(self._now_s() - ago_s)
+
+
+class Subtitles(io.TextOutput):
+    """The agent's words, shown at the time at which they are heard."""
+
+    def __init__(self, screen: Screen, now_s: Callable[[], float]) -> None:
+        """Make an output for text.
+
+        Args:
+            screen: Shows the words.
+            now_s: The clock of the line.
+        """
+        super().__init__(label="Subtitles", next_in_chain=None)
+        self._screen = screen
+        self._now_s = now_s
+        # Each reply so far: when it began to be heard, and its words up to now.
+        self.replies: list[tuple[float, str]] = []
+        self._speaking = False
+
+    async def capture_text(self, text: str) -> None:
+        """Take the words that are heard now."""
+        if not self._speaking:
+            self._speaking = True
+            self.replies.append((self._now_s(), ""))
+        started_s, words = self.replies.pop()
+        self.replies.append((started_s, words + text))
+        self._screen.words(self._now_s(), "agent", text)
+
+    def flush(self) -> None:
+        """End the reply."""
+        if self._speaking:
+            self._speaking = False
+            self._screen.end()

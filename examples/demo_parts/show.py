@@ -1,0 +1,126 @@
+"""The demo itself: what is said, what it runs on, and whether it went right."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from livekit.plugins import silero
+
+from examples.agent import Assistant, Settings, build_session
+from livekit_plugins_speko import Speko
+from livekit_plugins_speko.testing import CallLine, LocalGateway
+
+from .call import Call, CallFailed
+from .picture import draw_timeline
+from .screen import Screen
+from .turns import Outcome, Turn, judge, judge_barge_in
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line sets."""
+
+    # The folder for the recording and the picture.
+    out: Path
+    # The folder with a WAV for each turn, and their words in fixtures.json.
+    fixtures: Path
+    # The turns to take, in their order.
+    turns: Sequence[Turn]
+
+    @property
+    def local(self) -> bool:
+        """Whether the local gateway serves, for want of a key of the real service."""
+        return not os.environ.get("SPEKO_API_KEY")
+
+
+async def run(options: Options, screen: Screen) -> int:
+    """Run the demo.
+
+    Args:
+        options: What to do.
+        screen: Where to show what happens.
+
+    Returns:
+        The status to exit with: 0 when every turn went right, else 1.
+    """
+    words: dict[str, str] = json.loads((options.fixtures / "fixtures.json").read_text())
+    async with AsyncExitStack() as stack:
+        with screen.step("Load voice activity detection (Silero)"):
+            vad = await asyncio.to_thread(silero.VAD.load)
+        speko = await _connect(options, stack, screen)
+        session, components = build_session(speko, vad, Settings())
+        stack.push_async_callback(components.aclose)
+        line = await stack.enter_async_context(CallLine())
+        screen.title("The call")
+        call = Call(session, components.llm, line, screen)
+        problems = await _hold(call, options)
+    outcomes = call.outcomes()
+    problems += _judge_all(outcomes, words if options.local else None)
+    problems += [f"{turn.name}: not reached" for turn in options.turns[len(outcomes) :]]
+    problems += call.errors()
+    screen.table(outcomes)
+    line.save(options.out / "call.wav")
+    draw_timeline(options.out / "timeline.svg", line.segments, outcomes)
+    screen.files(options.out / "call.wav", options.out / "timeline.svg")
+    screen.problems(problems)
+    if not problems:
+        screen.note(f"all {len(outcomes)} turns done")
+    return 1 if problems else 0
+
+
+async def _connect(options: Options, stack: AsyncExitStack, screen: Screen) -> Speko:
+    """Return a client of the real service when there is a key, else of the local gateway."""
+    if options.local:
+        gateway = await _start_gateway(stack, screen)
+        speko = Speko(base_url=gateway.base_url, api_key=gateway.api_key)
+    else:
+        speko = Speko()
+        screen.note(f"  SPEKO_API_KEY is set: the call is held with {speko.base_url}")
+    return await stack.enter_async_context(speko)
+
+
+async def _start_gateway(stack: AsyncExitStack, screen: Screen) -> LocalGateway:
+    """Start the local gateway with its engines; `stack` stops both."""
+    with screen.step("Import the engines"):
+        from examples.engines import Recogniser, RulesModel, Voice
+    with screen.step("Load speech recognition (Whisper tiny.en)"):
+        recogniser = await asyncio.to_thread(Recogniser)
+        stack.callback(recogniser.close)
+    with screen.step("Load the voice (Piper, en_US-joe-medium)"):
+        voice = await asyncio.to_thread(Voice)
+        stack.callback(voice.close)
+    with screen.step("Start the local gateway"):
+        gateway = await stack.enter_async_context(LocalGateway())
+    gateway.transcribe.use(recogniser)
+    gateway.complete.use(RulesModel())
+    gateway.synthesize.use(voice)
+    return gateway
+
+
+async def _hold(call: Call, options: Options) -> list[str]:
+    """Hold the call; return what kept it from its end, nothing when all turns were taken."""
+    try:
+        await call.start(Assistant())
+        for turn in options.turns:
+            await call.take(turn, options.fixtures / f"{turn.name}.wav")
+    except CallFailed as failed:
+        return [str(failed)]
+    finally:
+        await call.aclose()
+    return []
+
+
+def _judge_all(outcomes: Sequence[Outcome], words: dict[str, str] | None) -> list[str]:
+    """Judge each turn; return the problems of all, with the names of the turns."""
+    for before, outcome in zip([None, *outcomes], outcomes, strict=False):
+        spoken = None if words is None else words[outcome.turn.name]
+        outcome.problems = judge(outcome, spoken)
+        if before is not None and before.turn.barge_in_after_s is not None:
+            outcome.problems += judge_barge_in(before, outcome)
+    return [f"{outcome.turn.name}: {text}" for outcome in outcomes for text in outcome.problems]

@@ -1,0 +1,131 @@
+"""What is planned for each turn of the call, what became of it, and whether that is right."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    # The command line knows the turns before anything large is imported.
+    from livekit_plugins_speko.testing import LineSegment
+
+# From the first sound of a caller who barges in to the agent's silence.
+LONGEST_BARGE_IN_S = 3.0
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One thing that the caller says, and what has to follow."""
+
+    # The name of its WAV among the fixtures.
+    name: str
+    # A tool that has to be called before the reply.
+    tool: str | None = None
+    # A part of the reply. None when any words will do.
+    expects: str | None = None
+    # The next caller's turn begins when the reply was heard this long. None waits for its end.
+    barge_in_after_s: float | None = None
+
+
+TURNS = (
+    Turn("question", expects="demo assistant"),
+    Turn("time", tool="get_local_time", expects="in Tokyo"),
+    Turn("story", expects="lighthouse", barge_in_after_s=3.0),
+    Turn("barge_in", expects="nine to five"),
+    Turn("goodbye", expects="Goodbye"),
+)
+
+
+@dataclass
+class Outcome:
+    """What became of a turn. All times are seconds on the clock of the line."""
+
+    turn: Turn
+    # When the caller began and ended; None until then.
+    started_s: float | None = None
+    ended_s: float | None = None
+    # When the transcript was there; None when there was none.
+    transcript_s: float | None = None
+    # When the first piece of the reply or the tool call came from the model.
+    first_token_s: float | None = None
+    # The agent's voice; None when it said nothing.
+    reply: LineSegment | None = None
+    heard: list[str] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+    tools: list[str] = field(default_factory=list)
+    # Why the turn failed, one sentence each; empty when it is done.
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def transcript_ms(self) -> float | None:
+        """From the end of the caller's speech to its transcript."""
+        return self._after_speech_ms(self.transcript_s)
+
+    @property
+    def first_token_ms(self) -> float | None:
+        """From the end of the caller's speech to the model's first piece."""
+        return self._after_speech_ms(self.first_token_s)
+
+    @property
+    def first_audio_ms(self) -> float | None:
+        """From the end of the caller's speech to the first sound of the reply."""
+        return self._after_speech_ms(self.reply.started_s if self.reply else None)
+
+    def _after_speech_ms(self, at_s: float | None) -> float | None:
+        return None if at_s is None or self.ended_s is None else (at_s - self.ended_s) * 1000
+
+
+def judge(outcome: Outcome, words: str | None) -> list[str]:
+    """Find what is wrong with a turn.
+
+    Args:
+        outcome: What became of it.
+        words: What the caller said. The local engines must understand every word of it and give
+            the reply that is planned; None leaves the words to the real service.
+
+    Returns:
+        One sentence for each problem.
+    """
+    turn, problems = outcome.turn, []
+    heard, said = " ".join(outcome.heard), " ".join(outcome.said)
+    if not _words(heard):
+        problems.append("the agent understood nothing")
+    elif words is not None and _words(heard) != _words(words):
+        problems.append(f'the caller said "{words}", the transcript is "{heard}"')
+    if turn.tool is not None and turn.tool not in outcome.tools:
+        problems.append(f"the tool {turn.tool} was not called")
+    if outcome.reply is None:
+        problems.append("no reply was heard")
+    elif not _words(said):
+        problems.append("the reply has no words")
+    elif words is not None and turn.expects is not None and turn.expects not in said:
+        problems.append(f'the reply "{said}" does not say "{turn.expects}"')
+    return problems
+
+
+def judge_barge_in(interrupted: Outcome, caller: Outcome) -> list[str]:
+    """Find what is wrong with how the agent behaved when the caller barged in.
+
+    Args:
+        interrupted: The turn whose reply was spoken at the time.
+        caller: The turn in which the caller barged in.
+
+    Returns:
+        One sentence for each problem.
+    """
+    reply = interrupted.reply
+    if reply is None or caller.started_s is None:
+        return ["the caller had nobody to interrupt"]
+    if not reply.interrupted or reply.ended_s is None:
+        return ["the agent was not stopped by the caller who barged in"]
+    late_s = reply.ended_s - caller.started_s
+    if late_s > LONGEST_BARGE_IN_S:
+        return [f"the agent went on for {late_s:.1f} s after the caller had barged in"]
+    if late_s < 0:
+        return ["the agent had stopped before the caller barged in"]
+    return []
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[^\W_]+", text.lower())

