@@ -1,0 +1,122 @@
+"""The sockets of the gateway: an HTTP server on the loopback interface."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from .waiting import Changes
+
+_MAX_HEADER_BYTES = 64 * 1024
+# How long an engine that does not heed its cancellation may delay the end.
+_CANCEL_S = 2.0
+# aiohttp's own patience with connections; by then none has a request left.
+_SHUTDOWN_S = 0.5
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class _CountingServer(web.Server):
+    """aiohttp's server, which also counts its sockets."""
+
+    def __init__(self, handler: Handler, changes: Changes) -> None:
+        super().__init__(
+            handler,
+            handler_cancellation=True,
+            access_log=None,
+            max_line_size=_MAX_HEADER_BYTES,
+            max_field_size=_MAX_HEADER_BYTES,
+        )
+        self.open_sockets = 0
+        self._changes = changes
+
+    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+        super().connection_made(handler, transport)
+        self.open_sockets += 1
+        self._changes.notify()
+
+    def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
+        super().connection_lost(handler, exc)
+        self.open_sockets -= 1
+        self._changes.notify()
+
+
+class LoopbackServer:
+    """Serves one handler on a free port of 127.0.0.1.
+
+    It owns its sockets and the tasks that answer on them; `aclose` ends them all. A handler is
+    cancelled when its client goes away.
+    """
+
+    def __init__(self, handler: Handler, changes: Changes) -> None:
+        """Makes a server that does not listen yet.
+
+        Args:
+            handler: Answers one request.
+            changes: Told whenever the number of sockets or of handlers changes.
+        """
+        self._handler = handler
+        self._changes = changes
+        # The tasks that answer a request now.
+        self._tasks: set[asyncio.Task[object]] = set()
+        # Both None before start() and after aclose().
+        self._server: _CountingServer | None = None
+        self._listener: asyncio.Server | None = None
+
+    @property
+    def listening(self) -> bool:
+        """Whether it takes connections."""
+        return self._listener is not None
+
+    @property
+    def port(self) -> int:
+        """The port; `RuntimeError` when the server does not listen."""
+        if self._listener is None:
+            raise RuntimeError("The server does not listen: call start() first.")
+        return int(self._listener.sockets[0].getsockname()[1])
+
+    @property
+    def open_connections(self) -> int:
+        """How many sockets are open now, idle ones included."""
+        return self._server.open_sockets if self._server is not None else 0
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are being answered now."""
+        return len(self._tasks)
+
+    async def start(self) -> None:
+        """Opens the port."""
+        self._server = _CountingServer(self._serve, self._changes)
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(self._server, "127.0.0.1", 0)
+
+    async def aclose(self) -> None:
+        """Closes the port and every connection, and cancels the handlers. May be called twice."""
+        if self._server is None or self._listener is None:
+            return
+        server, listener, self._listener = self._server, self._listener, None
+        listener.close()
+        server.pre_shutdown()
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=_CANCEL_S)
+        await server.shutdown(_SHUTDOWN_S)
+        await self._changes.until(lambda: server.open_sockets == 0)
+        await listener.wait_closed()
+        self._server = None
+
+    async def _serve(self, http: web.BaseRequest) -> web.StreamResponse:
+        task = asyncio.current_task()
+        assert task is not None, "aiohttp runs each handler in a task"
+        self._tasks.add(task)
+        try:
+            return await self._handler(http)
+        finally:
+            self._tasks.discard(task)
+            self._changes.notify()
