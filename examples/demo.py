@@ -37,6 +37,8 @@ def main() -> int:
 
     # The weights are on this disk; nothing is to be looked for elsewhere.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    # Without this onnxruntime, which runs Silero and Piper, reports its use to its makers.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     screen = Screen(no_color=arguments.no_color)
     screen.title("Loading")
     with screen.step("Import LiveKit Agents and the plugin"):

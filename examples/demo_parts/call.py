@@ -111,8 +111,8 @@ class Call:
         outcome.transcript_s = heard[-1][0] if heard else None
         outcome.tools = [name for _, name in _between(self._notes.tools, from_s, until_s)]
         outcome.said = [text for _, text in _between(self._subtitles.replies, ended_s, until_s)]
-        tokens = [at_s for at_s in self._notes.first_tokens if ended_s <= at_s < until_s]
-        outcome.first_token_s = min(tokens, default=None)
+        outcome.end_of_speech_s = _first(self._notes.ends_of_speech, ended_s, until_s)
+        outcome.first_token_s = _first(self._notes.first_tokens, ended_s, until_s)
         outcome.reply = next(
             (
                 segment
@@ -146,6 +146,10 @@ class Call:
 
 def _between(notes: list[tuple[float, str]], from_s: float, to_s: float) -> list[tuple[float, str]]:
     return [(at_s, fact) for at_s, fact in notes if from_s <= at_s < to_s]
+
+
+def _first(times: list[float], from_s: float, to_s: float) -> float | None:
+    return min((at_s for at_s in times if from_s <= at_s < to_s), default=None)
 
 
 async def _within(seconds: float, awaitable: Awaitable[T], otherwise: str) -> T:

@@ -17,6 +17,7 @@ from livekit.agents.voice.events import (
     ErrorEvent,
     FunctionToolsExecutedEvent,
     UserInputTranscribedEvent,
+    UserStateChangedEvent,
 )
 
 from .screen import Screen
@@ -41,11 +42,14 @@ class Notes:
         self.transcripts: list[tuple[float, str]] = []
         self.tools: list[tuple[float, str]] = []
         self.errors: list[tuple[float, str]] = []
+        # When the session took the caller's sentence for ended.
+        self.ends_of_speech: list[float] = []
         # When each answer of the model began, by its own metrics.
         self.first_tokens: list[float] = []
         # Set at every change of the agent's state; who waits clears it.
         self.agent_changed = asyncio.Event()
         session.on("user_input_transcribed", self._transcript)
+        session.on("user_state_changed", self._user_state_changed)
         session.on("function_tools_executed", self._tools_executed)
         session.on("agent_state_changed", self._state_changed)
         session.on("conversation_item_added", self._item_added)
@@ -56,6 +60,10 @@ class Notes:
         if event.is_final:
             self.transcripts.append((self._now_s(), event.transcript))
             self._screen.line(self._now_s(), "caller", event.transcript)
+
+    def _user_state_changed(self, event: UserStateChangedEvent) -> None:
+        if event.old_state == "speaking":
+            self.ends_of_speech.append(self._now_s())
 
     def _tools_executed(self, event: FunctionToolsExecutedEvent) -> None:
         for call, output in event.zipped():

@@ -17,6 +17,7 @@ LANES = {"caller": 1.0, "agent": 0.0}
 HEIGHT = 0.6
 # What is marked in each turn: its name, its colour, and the attribute with its time.
 MARKS = (
+    ("end of speech", "#7a7a7a", "end_of_speech_s"),
     ("transcript", "#d08b00", "transcript_s"),
     ("first token", "#a83279", "first_token_s"),
 )

@@ -79,12 +79,17 @@ class Screen:
         """Show the latencies of each turn."""
         table = Table(title="Milliseconds after the caller's last sound", title_justify="left")
         table.add_column("turn")
-        for column in ("transcript", "first token", "first audio"):
+        for column in ("end of speech", "transcript", "first token", "first audio"):
             table.add_column(column, justify="right")
         table.add_column("result")
         for outcome in outcomes:
             result = Text("failed", "red") if outcome.problems else Text("done", "green")
-            times = (outcome.transcript_ms, outcome.first_token_ms, outcome.first_audio_ms)
+            times = (
+                outcome.end_of_speech_ms,
+                outcome.transcript_ms,
+                outcome.first_token_ms,
+                outcome.first_audio_ms,
+            )
             table.add_row(outcome.turn.name, *map(_ms, times), result)
         self._console.print()
         self._console.print(table)

@@ -45,6 +45,8 @@ class Outcome:
     # When the caller began and ended; None until then.
     started_s: float | None = None
     ended_s: float | None = None
+    # When the session took the sentence for ended; None when it never did.
+    end_of_speech_s: float | None = None
     # When the transcript was there; None when there was none.
     transcript_s: float | None = None
     # When the first piece of the reply or the tool call came from the model.
@@ -56,6 +58,11 @@ class Outcome:
     tools: list[str] = field(default_factory=list)
     # Why the turn failed, one sentence each; empty when it is done.
     problems: list[str] = field(default_factory=list)
+
+    @property
+    def end_of_speech_ms(self) -> float | None:
+        """From the end of the caller's speech to its detection: silence that had to be heard."""
+        return self._after_speech_ms(self.end_of_speech_s)
 
     @property
     def transcript_ms(self) -> float | None:
