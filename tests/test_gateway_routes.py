@@ -23,8 +23,9 @@ from livekit_plugins_speko.testing import (
     Route,
     Speech,
     ToolRows,
+    Transcript,
 )
-from tests.gateway_requests import completion, connect, read_events, synthesis
+from tests.gateway_requests import completion, connect, read_events, synthesis, transcription
 
 ROUTE = ProviderRoute("acme", "acme-2", failover_count=1, scores_run_id=None)
 ROUTE_DATA = {"provider": "acme", "model": "acme-2", "failoverCount": 1, "scoresRunId": None}
@@ -64,19 +65,51 @@ async def test_a_refusal_can_be_what_a_proxy_sends(
     assert response.content == (body.encode() if isinstance(body, str) else body)
 
 
+async def test_the_headers_of_a_refusal_stand_above_its_own(
+    gateway: LocalGateway, client: httpx.AsyncClient
+) -> None:
+    gateway.synthesize.script(Refusal(502, body="gone", headers={"Content-Type": "text/plain"}))
+    response = await client.post(**synthesis())
+    assert (response.headers["Content-Type"], response.text) == ("text/plain", "gone")
+
+
 async def test_latencies_hold_back_headers_first_piece_and_the_pieces_after(
     gateway: LocalGateway, client: httpx.AsyncClient
 ) -> None:
-    gateway.synthesize.latency = Latency(headers_s=0.05, first_s=0.1, between_s=0.03)
+    gateway.synthesize.latency = Latency(headers_s=0.05, first_s=0.05, between_s=0.1)
     gateway.synthesize.script(Speech([b"a", b"b", b"c"]))
     began = time.perf_counter()
     async with client.stream("POST", **synthesis()) as response:
         headers_s = time.perf_counter() - began
         arrived_s = [time.perf_counter() - began async for _ in response.aiter_raw()]
     assert headers_s >= 0.05
-    assert arrived_s[0] >= 0.15
-    assert arrived_s[2] >= 0.21
+    assert arrived_s[0] >= 0.1
+    assert arrived_s[2] >= 0.3
     assert int(response.headers["X-Speko-First-Byte-Ms"]) >= 50
+
+
+async def test_the_first_piece_waits_from_the_headers_on(
+    gateway: LocalGateway, client: httpx.AsyncClient
+) -> None:
+    async def slow(request: GatewayRequest) -> Speech:
+        await asyncio.sleep(0.05)
+        return Speech(b"ab")
+
+    gateway.synthesize.latency = Latency(first_s=0.05)
+    gateway.synthesize.use(slow)
+    began = time.perf_counter()
+    await client.post(**synthesis())
+    assert time.perf_counter() - began >= 0.1
+
+
+async def test_a_transcript_without_interim_texts_takes_its_time_too(
+    gateway: LocalGateway, client: httpx.AsyncClient
+) -> None:
+    gateway.transcribe.latency = Latency(first_s=0.05)
+    gateway.transcribe.script(Transcript("hello"))
+    began = time.perf_counter()
+    await client.post(**transcription())
+    assert time.perf_counter() - began >= 0.05
 
 
 async def test_a_json_answer_and_an_empty_reply_take_their_time_too() -> None:
@@ -178,9 +211,16 @@ def test_an_answer_for_another_route_is_refused_at_once(answer: Any) -> None:
         Route("transcribe").script(answer)
 
 
-def test_an_answer_that_can_be_read_only_once_is_refused_for_always() -> None:
-    with pytest.raises(TypeError, match="audio is list_iterator, which can be read only once"):
-        Route("synthesize").always(Speech(iter([b"ab"])))
+async def _speaking() -> AsyncIterator[bytes]:
+    yield b"ab"
+
+
+@pytest.mark.parametrize(
+    ("audio", "kind"), [(iter([b"ab"]), "list_iterator"), (_speaking(), "async_generator")]
+)
+def test_an_answer_that_can_be_read_only_once_is_refused_for_always(audio: Any, kind: str) -> None:
+    with pytest.raises(TypeError, match=f"audio is {kind}, which can be read only once"):
+        Route("synthesize").always(Speech(audio))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import httpx
 import pytest
@@ -30,6 +30,8 @@ from tests.gateway_requests import (
     transcription,
 )
 
+T = TypeVar("T")
+
 
 @pytest.fixture
 async def gateway() -> AsyncIterator[LocalGateway]:
@@ -43,22 +45,29 @@ async def client(gateway: LocalGateway) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-class Ticking:
-    """An engine whose replies never end; it notes when one of them was closed."""
+async def answered(answer: Answer) -> Answer:
+    """What an engine returns that has its answer at hand."""
+    return answer
+
+
+class Halting:
+    """An engine whose reply comes to a gate; it notes when the gateway closes it."""
 
     def __init__(self) -> None:
-        self.closed = asyncio.Event()
+        self.closed = False
+        self.gate = Gate()
+        # Kept, so that it is not the garbage collector that closes it.
+        self.pieces = self._speak()
 
     async def __call__(self, request: GatewayRequest) -> Reply:
-        return Reply(self._tick())
+        return Reply(self.pieces)
 
-    async def _tick(self) -> AsyncIterator[str]:
+    async def _speak(self) -> AsyncIterator[str | Gate]:
         try:
-            while True:
-                yield "tick "
-                await asyncio.sleep(0.001)
+            yield "Hi"
+            yield self.gate
         finally:
-            self.closed.set()
+            self.closed = True
 
 
 async def test_the_log_keeps_the_requests_in_order_of_arrival(
@@ -266,15 +275,40 @@ async def test_an_engine_that_fails_while_its_client_leaves_fails_the_run() -> N
 async def test_a_client_that_leaves_ends_the_answer_and_the_engine_behind_it(
     gateway: LocalGateway, client: httpx.AsyncClient
 ) -> None:
-    engine = Ticking()
+    engine = Halting()
     gateway.complete.use(engine)
     async with client.stream("POST", **completion()) as response:
-        await anext(response.aiter_raw())
+        await engine.gate.reached()
+        assert (response.status_code, engine.closed) == (200, False)
         assert (gateway.in_flight, gateway.open_connections) == (1, 1)
-    await asyncio.wait_for(engine.closed.wait(), 2)
-    await gateway.idle()
     (request,) = gateway.requests
-    assert (request.cancelled, request.done) == (True, True)
+    await request.finished()
+    assert (engine.closed, request.cancelled, request.done) == (True, True, True)
+    await gateway.idle()
+
+
+@pytest.mark.parametrize("route", ["complete", "synthesize"])
+async def test_a_client_that_leaves_without_reading_ends_the_engine_too(
+    gateway: LocalGateway, client: httpx.AsyncClient, route: str
+) -> None:
+    closed = False
+
+    async def pour(piece: T) -> AsyncIterator[T]:
+        nonlocal closed
+        try:
+            while True:
+                yield piece
+        finally:
+            closed = True
+
+    words, audio = pour("a" * 1_000_000), pour(bytes(1_000_000))
+    gateway.complete.use(lambda request: answered(Reply(words)))
+    gateway.synthesize.use(lambda request: answered(Speech(audio)))
+    async with client.stream("POST", **(completion() if route == "complete" else synthesis())):
+        pass
+    (request,) = gateway.requests
+    await request.finished()
+    assert (closed, request.cancelled) == (True, True)
 
 
 async def test_a_client_that_leaves_before_the_headers_cancels_the_engine(
@@ -319,7 +353,7 @@ async def test_an_idle_connection_stays_open_until_the_client_closes_it(
 
 async def test_closing_is_quick_and_leaves_no_task_and_no_socket() -> None:
     before = asyncio.all_tasks()
-    gateway, gate, engine = LocalGateway(), Gate(), Ticking()
+    gateway, gate, engine = LocalGateway(), Gate(), Halting()
     await gateway.start()
     gateway.synthesize.script(Speech([b"ab", gate]))
     gateway.complete.use(engine)
@@ -330,7 +364,7 @@ async def test_closing_is_quick_and_leaves_no_task_and_no_socket() -> None:
             asyncio.create_task(client.post(**request)) for request in (synthesis(), completion())
         ]
         await gate.reached()
-        await gateway.arrived("complete")
+        await engine.gate.reached()
         began = time.perf_counter()
         await gateway.aclose()
         assert time.perf_counter() - began < 1.0
@@ -339,6 +373,27 @@ async def test_closing_is_quick_and_leaves_no_task_and_no_socket() -> None:
     assert all(isinstance(failure, httpx.TransportError) for failure in failures)
     assert asyncio.all_tasks() == before
     assert [request.cancelled for request in gateway.requests] == [False, False, False]
+
+
+async def test_closing_does_not_wait_for_clients_that_keep_a_connection_open() -> None:
+    async with LocalGateway() as gateway:
+        client = connect(gateway)
+        gateway.complete.script(Reply("Hi"))
+        await client.post(**completion())
+        began = time.perf_counter()
+        await gateway.aclose()
+        assert time.perf_counter() - began < 1.0
+    await client.aclose()
+
+
+async def test_closing_does_not_wait_for_a_client_that_does_not_read() -> None:
+    async with LocalGateway() as gateway, connect(gateway) as client:
+        gateway.synthesize.script(Speech(bytes(64_000_000), chunk_bytes=1_000_000))
+        async with client.stream("POST", **synthesis()):
+            began = time.perf_counter()
+            await gateway.aclose()
+            assert time.perf_counter() - began < 1.0
+            assert gateway.open_connections == 0
 
 
 async def test_closing_twice_is_once() -> None:

@@ -13,14 +13,14 @@ from .waiting import Changes
 _MAX_HEADER_BYTES = 64 * 1024
 # How long an engine that does not heed its cancellation may delay the end.
 _CANCEL_S = 2.0
-# aiohttp's own patience with connections; by then none has a request left.
-_SHUTDOWN_S = 0.5
+# aiohttp's own patience with connections; by then none has a request left to wait for.
+_SHUTDOWN_S = 5.0
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class _CountingServer(web.Server):
-    """aiohttp's server, which also counts its sockets."""
+    """aiohttp's server, which also knows its sockets until they are closed for good."""
 
     def __init__(self, handler: Handler, changes: Changes) -> None:
         super().__init__(
@@ -30,17 +30,17 @@ class _CountingServer(web.Server):
             max_line_size=_MAX_HEADER_BYTES,
             max_field_size=_MAX_HEADER_BYTES,
         )
-        self.open_sockets = 0
+        self.sockets: dict[RequestHandler, asyncio.Transport] = {}
         self._changes = changes
 
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)
-        self.open_sockets += 1
+        self.sockets[handler] = transport
         self._changes.notify()
 
     def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
         super().connection_lost(handler, exc)
-        self.open_sockets -= 1
+        self.sockets.pop(handler)
         self._changes.notify()
 
 
@@ -62,8 +62,9 @@ class LoopbackServer:
         self._changes = changes
         # The tasks that answer a request now.
         self._tasks: set[asyncio.Task[object]] = set()
-        # Both None before start() and after aclose().
+        # None before start().
         self._server: _CountingServer | None = None
+        # None before start() and after aclose().
         self._listener: asyncio.Server | None = None
 
     @property
@@ -81,7 +82,7 @@ class LoopbackServer:
     @property
     def open_connections(self) -> int:
         """How many sockets are open now, idle ones included."""
-        return self._server.open_sockets if self._server is not None else 0
+        return len(self._server.sockets) if self._server is not None else 0
 
     @property
     def in_flight(self) -> int:
@@ -107,9 +108,11 @@ class LoopbackServer:
         if tasks:
             await asyncio.wait(tasks, timeout=_CANCEL_S)
         await server.shutdown(_SHUTDOWN_S)
-        await self._changes.until(lambda: server.open_sockets == 0)
+        # A client that does not read would keep a socket with unsent bytes open for ever.
+        for transport in server.sockets.values():
+            transport.abort()
+        await self._changes.until(lambda: not server.sockets)
         await listener.wait_closed()
-        self._server = None
 
     async def _serve(self, http: web.BaseRequest) -> web.StreamResponse:
         task = asyncio.current_task()

@@ -25,7 +25,7 @@ class ClientGone(ConnectionError):
 
 @dataclass(frozen=True)
 class Latency:
-    """How slow a route is. Time that an engine takes counts towards it.
+    """How slow a route is. Time that an engine takes anyway counts towards it.
 
     Attributes:
         headers_s: From the whole request to the headers of the answer, in seconds.
@@ -105,7 +105,7 @@ class AnswerWriter:
             first_byte_ms = round((now - self.request.received_at) * 1000)
             told["X-Speko-First-Byte-Ms"] = str(first_byte_ms)
         self._response = web.StreamResponse(status=status, headers=told)
-        self._last_at = max(self._last_at, now)
+        self._last_at = now
         self.request.status = status
         with _noticing_departure():
             await self._response.prepare(self._http)
