@@ -37,9 +37,12 @@ class AgentTools:
             available: Leave out tools that could not run now.
 
         Raises:
+            ValueError: An id that names no agent.
             SpekoApiError: The service failed, or its answer is no list.
             httpx.HTTPError: The network failed.
         """
+        if not agent_id.strip(".").strip():
+            raise ValueError(f"Speko: agent_id must be the id of an agent, got {agent_id!r}.")
         path = f"/v1/agents/{quote(agent_id, safe='')}/tools"
         query = "?available=1" if available else ""
         async with self._transport.open("GET", path + query) as response:

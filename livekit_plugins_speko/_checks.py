@@ -29,6 +29,22 @@ def check_whole(name: str, value: Any, *, least: int = 1) -> None:
         raise ValueError(f"{name} must be a whole number, {least} or more, got {value!r}.")
 
 
+def check_rate(name: str, value: Any, rates: range) -> None:
+    """Raise ValueError unless `value` is a whole number of Hz among `rates`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value not in rates:
+        raise ValueError(
+            f"{name} must be a whole number of Hz between {rates[0]} and {rates[-1]}, "
+            f"got {value!r}."
+        )
+
+
+def check_session_id(name: str, value: Any) -> None:
+    """Raise ValueError unless `value` is None or a string that a header can hold."""
+    check_text(name, value)
+    if value is not None and not (value.strip().isascii() and value.strip().isprintable()):
+        raise ValueError(f"{name} must be printable ASCII, got {value!r}.")
+
+
 def check_text(name: str, value: Any) -> None:
     """Raise ValueError unless `value` is None or a string."""
     if value is not None and not isinstance(value, str):

@@ -26,9 +26,13 @@ class Deadline:
         self._task: asyncio.Task[object] | None = None
         # Whether it was this object that cancelled the task.
         self._rang = False
+        # How often the task had been cancelled before the block; kept from Python 3.11 on.
+        self._cancelled_before = 0
 
     def __enter__(self) -> Deadline:
         self._task = asyncio.current_task()
+        if sys.version_info >= (3, 11) and self._task is not None:
+            self._cancelled_before = self._task.cancelling()
         self._since = asyncio.get_running_loop().time()
         self._set_timer(self._seconds)
         return self
@@ -49,7 +53,7 @@ class Deadline:
         task, self._task = self._task, None
         if not self._rang or task is None:
             return
-        if sys.version_info >= (3, 11) and task.uncancel() > 0:
+        if sys.version_info >= (3, 11) and task.uncancel() > self._cancelled_before:
             return  # someone else cancelled it too, and that one counts
         if exc_type is not None and issubclass(exc_type, asyncio.CancelledError):
             raise TimeoutError(f"nothing came for {self._seconds:g} s") from exc

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +11,14 @@ from livekit import rtc
 from livekit.agents.utils import aio
 from livekit.agents.utils.codecs import AudioStreamDecoder
 
+from ._closing import closing
 from .audio import (
     PCM_TYPE,
     WAV_TYPES,
     WavHeader,
     check_mono,
     check_wav_complete,
+    empty_audio,
     media_type,
     pcm_channels_from_content_type,
     pcm_sample_rate_from_content_type,
@@ -64,26 +66,55 @@ class AudioFormat:
     convert: bool
 
 
-def decode(chunks: AsyncIterator[bytes], audio: AudioFormat) -> AsyncIterator[bytes]:
+async def decode(chunks: AsyncIterator[bytes], audio: AudioFormat) -> AsyncIterator[bytes]:
     """Decode an answer while it arrives.
 
     Args:
         chunks: Its bytes, cut anywhere.
         audio: Their format, and the one wanted.
 
-    Returns:
+    Yields:
         int16 little-endian mono at ``audio.sample_rate``, cut anywhere.
 
     Raises:
-        SpekoAdapterError: A type that can't be played: ``UNSUPPORTED_CONTENT_TYPE``,
-            ``UNSUPPORTED_AUDIO_FORMAT``. While it is iterated over, also
-            ``UNSUPPORTED_CHANNELS``, ``SAMPLE_RATE_MISMATCH`` and ``MALFORMED_AUDIO``.
+        SpekoAdapterError: Nothing came (``EMPTY_AUDIO``, whatever its type); a type that can't be
+            played (``UNSUPPORTED_CONTENT_TYPE``, ``UNSUPPORTED_AUDIO_FORMAT``); audio that isn't
+            what is wanted (``UNSUPPORTED_CHANNELS``, ``SAMPLE_RATE_MISMATCH``); or that is broken
+            (``MALFORMED_AUDIO``).
     """
+    async with closing(_begun(chunks)) as begun:
+        first = await anext(begun, b"")
+        if not first:
+            raise empty_audio()
+        async with closing(_decoder_of(audio)(_rejoined(first, begun), audio)) as decoded:
+            emitted_bytes = 0
+            async for pcm in decoded:
+                emitted_bytes += len(pcm)
+                yield pcm
+    if emitted_bytes < _SAMPLE_BYTES:
+        raise empty_audio()
+
+
+async def _begun(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async for chunk in chunks:
+        if chunk:
+            yield chunk
+
+
+async def _rejoined(first: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for chunk in chunks:
+        yield chunk
+
+
+def _decoder_of(
+    audio: AudioFormat,
+) -> Callable[[AsyncIterator[bytes], AudioFormat], AsyncIterator[bytes]]:
     kind = media_type(audio.content_type)
     if kind == PCM_TYPE:
-        return _decode_pcm(chunks, audio)
+        return _decode_pcm
     if kind in WAV_TYPES:
-        return _decode_wav(chunks, audio)
+        return _decode_wav
     if kind not in COMPRESSED_TYPES:
         raise SpekoAdapterError(
             f"SpekoTTS: {audio.provider} returned {kind or 'no content type'}, which is no audio "
@@ -97,7 +128,7 @@ def decode(chunks: AsyncIterator[bytes], audio: AudioFormat) -> AsyncIterator[by
             "Pass convert_audio=True, or pin the Speko router to a provider that sends PCM.",
             "UNSUPPORTED_AUDIO_FORMAT",
         )
-    return _decode_compressed(chunks, audio)
+    return _decode_compressed
 
 
 async def _decode_pcm(chunks: AsyncIterator[bytes], audio: AudioFormat) -> AsyncIterator[bytes]:

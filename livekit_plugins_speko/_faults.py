@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx
 from livekit.agents import APIConnectionError, APIError, APIStatusError, APITimeoutError
+from pydantic import ValidationError
 
 from .errors import RETRYABLE_ADAPTER_CODES, SpekoAdapterError
 
@@ -38,6 +39,8 @@ def to_livekit_error(fault: BaseException) -> APIError | None:
         return APITimeoutError("Speko did not answer in time.")
     if isinstance(fault, httpx.HTTPError | httpx.StreamError):
         return APIConnectionError("The connection to Speko failed.")
+    if isinstance(fault, ValidationError):  # the official SDK's way to say that it can't read
+        return APIError("Speko's answer can't be read.", retryable=True)
     status, code = getattr(fault, "status", None), getattr(fault, "code", None)
     if isinstance(status, int) and isinstance(code, str):
         return _from_answer(str(fault), status, code)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Set
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import httpx
 from httpx_sse import EventSource
 
 from ._closing import closing
-from ._responses import as_object, malformed, parse_error_response, parse_json
+from ._deadline import Deadline
+from ._responses import as_object, malformed, parse_error_body, parse_error_response, parse_json
 from .errors import SpekoApiError
 from .version import __version__
 
@@ -23,6 +24,9 @@ MAX_ERROR_BYTES = 65_536
 
 MAX_JSON_BYTES = 16 * 1024 * 1024
 """How large an answer in JSON may be, in bytes."""
+
+DRAIN_S = 0.1
+"""Longest wait, in seconds, for the end of an answer whose last event has come."""
 
 USER_AGENT = f"livekit-plugins-speko/{__version__}"
 _EVENT_STREAM = "text/event-stream"
@@ -84,7 +88,7 @@ class Transport:
             content=content,
             timeout=self._timeout,
         )
-        response = await self._client.send(request, stream=True, follow_redirects=False)
+        response = await self._client.send(request, stream=True, auth=None, follow_redirects=False)
         if not response.is_success:
             try:
                 raise await self._error(response)
@@ -112,8 +116,14 @@ class Transport:
             raise malformed(f"it is larger than {MAX_JSON_BYTES} bytes")
         return parse_json(body, "the answer")
 
-    async def events(self, response: httpx.Response) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+    async def events(
+        self, response: httpx.Response, known: Set[str]
+    ) -> AsyncIterator[tuple[str, dict[str, Any]]]:
         """Yield an event stream's names and objects, as they arrive.
+
+        Args:
+            response: The answer.
+            known: Events wanted. Others are skipped, whatever their data is.
 
         Raises:
             SpekoApiError: The answer is no event stream, or an event's data no JSON object.
@@ -122,25 +132,37 @@ class Transport:
         content_type: str = response.headers.get("content-type", "")
         if not content_type.lower().startswith(_EVENT_STREAM):
             raise malformed(f"expected {_EVENT_STREAM}, got {content_type or 'no content type'}")
+        # httpx-sse takes no other spelling, and event streams are UTF-8 whatever the type says.
+        response.headers["content-type"] = _EVENT_STREAM
         async with closing(EventSource(response).aiter_sse()) as events:
             async for event in events:
-                if not event.data:
+                if event.event not in known or not event.data:
                     continue
                 what = f"the {event.event} event"
                 payload = as_object(parse_json(event.data, what), what)
                 if event.event == "error":
-                    payload = {key: self._without_key(value) for key, value in payload.items()}
+                    payload = self._without_key(payload)
                 yield event.event, payload
 
-    async def _error(self, response: httpx.Response) -> SpekoApiError:
-        body = await _read(response, MAX_ERROR_BYTES)
-        text = self._without_key(body.decode("utf-8", "replace"))
-        return parse_error_response(response.status_code, response.headers, text)
+    async def drain(self, events: AsyncIterator[Any]) -> None:
+        """Read an answer to its end, so that its connection can be used again.
 
-    def _without_key(self, value: Any) -> Any:
-        if isinstance(value, str):
-            return value.replace(self._api_key, "[api key]")
-        return value
+        The end stands right behind the last event. A service that keeps it back gets no wait for
+        it: the connection is closed then.
+        """
+        with suppress(TimeoutError), Deadline(DRAIN_S):
+            async for _ in events:
+                pass
+
+    async def _error(self, response: httpx.Response) -> SpekoApiError:
+        body = parse_error_body(await _read(response, MAX_ERROR_BYTES))
+        return parse_error_response(response.status_code, response.headers, self._without_key(body))
+
+    def _without_key(self, payload: dict[str, Any]) -> dict[str, Any]:
+        return {
+            name: value.replace(self._api_key, "[api key]") if isinstance(value, str) else value
+            for name, value in payload.items()
+        }
 
 
 def is_json(response: httpx.Response) -> bool:

@@ -85,6 +85,11 @@ def require_client(speko: Any, owner: str) -> SpekoClient:
             f"{owner}: speko must be an async client, got the synchronous {found}. "
             "Use Speko, or AsyncSpeko of the official SDK."
         )
+    if isinstance(speko, type):
+        raise TypeError(
+            f"{owner}: speko must be a client, got the type {speko.__name__}. "
+            f"Make one: {speko.__name__}(api_key=...)."
+        )
     for method in ("transcribe", "complete_stream", "synthesize_stream"):
         if not callable(getattr(speko, method, None)):
             raise TypeError(

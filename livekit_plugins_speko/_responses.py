@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -61,6 +62,13 @@ def malformed(found: str) -> SpekoApiError:
     return SpekoApiError(f"Speko's answer can't be read: {found}.", 200, MALFORMED_RESPONSE)
 
 
+TRANSCRIBE_EVENTS = frozenset({"transcript", "done", "error"})
+"""Events of a transcription that are read; others are skipped unseen."""
+
+COMPLETE_EVENTS = frozenset({"meta", "delta", "tool_call", "server_tool_call", "done", "error"})
+"""Events of a completion that are read; others are skipped unseen."""
+
+
 def parse_transcript(payload: Mapping[str, Any]) -> TranscribeResult:
     """Read the ``done`` object of a transcription.
 
@@ -73,6 +81,11 @@ def parse_transcript(payload: Mapping[str, Any]) -> TranscribeResult:
     return TranscribeResult(
         text=text, confidence=_number(payload.get("confidence")), **_route(payload)
     )
+
+
+def parse_interim(payload: Mapping[str, Any]) -> str:
+    """Read the text of a ``transcript`` event."""
+    return _text(payload.get("text"))
 
 
 def parse_complete_event(name: str, payload: Mapping[str, Any]) -> CompleteEvent | None:
@@ -143,18 +156,24 @@ def parse_route_headers(headers: Mapping[str, str]) -> Route:
     )
 
 
-def parse_error_response(status: int, headers: Mapping[str, str], body: str) -> SpekoApiError:
+def parse_error_body(body: str | bytes) -> dict[str, Any]:
+    """Read an error's body; empty for a proxy's HTML, or nothing."""
+    try:
+        return as_object(parse_json(body, "the error"), "the error")
+    except SpekoApiError:
+        return {}
+
+
+def parse_error_response(
+    status: int, headers: Mapping[str, str], payload: Mapping[str, Any]
+) -> SpekoApiError:
     """Read an answer with a status that isn't a success.
 
     Args:
         status: The HTTP status.
         headers: The answer's headers, looked up in lower case.
-        body: As much of the answer as is wanted: the service's JSON, a proxy's HTML, or nothing.
+        payload: What `parse_error_body` made of its body.
     """
-    try:
-        payload = as_object(parse_json(body, "the error"), "the error")
-    except SpekoApiError:
-        payload = {}
     message = _text(payload.get("error")) or f"HTTP status {status}"
     code = _text(payload.get("code"))
     if status == 401:
@@ -191,14 +210,13 @@ def parse_tool(row: Any) -> ChatTool:
     )
 
 
-_CHAT_TOOL_KEYS = {
-    "name",
-    "description",
-    "parameters",
-    "executionMode",
-    "source",
-    "preToolSpeech",
+_CHAT_TOOL_TYPES: dict[str, type] = {
+    "description": str,
+    "executionMode": str,
+    "source": Mapping,
+    "preToolSpeech": str,
 }
+_CHAT_TOOL_KEYS = {"name", "parameters", *_CHAT_TOOL_TYPES}
 
 
 def parse_chat_tool(tool: Any) -> ChatTool:
@@ -223,20 +241,25 @@ def parse_chat_tool(tool: Any) -> ChatTool:
         raise ValueError(
             "SpekoAdapter: a tool must have a name, and parameters that are a JSON Schema object."
         )
+    for key, kind in _CHAT_TOOL_TYPES.items():
+        if tool.get(key) is not None and not isinstance(tool[key], kind):
+            raise ValueError(
+                f'SpekoAdapter: "{key}" of the tool "{name}" has the wrong type: '
+                f"{type(tool[key]).__name__}."
+            )
     return ChatTool(
         name=name,
-        description=_text(tool.get("description")),
+        description=tool.get("description") or "",
         parameters=parameters,
-        execution_mode=_text(tool.get("executionMode")) or None,
+        execution_mode=tool.get("executionMode"),
         source=tool.get("source"),
-        pre_tool_speech=_text(tool.get("preToolSpeech")) or None,
+        pre_tool_speech=tool.get("preToolSpeech"),
     )
 
 
 def _retry_after(value: str | None) -> float | None:
-    if value is None or not value.strip().isascii() or not value.strip().isdigit():
-        return None
-    return float(value)
+    seconds = (value or "").strip()
+    return float(seconds) if seconds.isascii() and seconds.isdigit() and len(seconds) < 10 else None
 
 
 def _tool_call(payload: Any) -> ToolCall:
@@ -269,4 +292,8 @@ def _count(value: Any) -> int:
 def _number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if value == value else None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None

@@ -36,7 +36,7 @@ def chat_context_to_speko(
             calls.append(item)
         elif isinstance(item, llm.ChatMessage) and _has_text(item):
             messages += _tool_messages(calls, outputs)
-            messages.append({"role": _ROLES[item.role], "content": item.text_content})
+            messages.append({"role": _ROLES[item.role], "content": item.raw_text_content})
             calls = []
         elif isinstance(item, llm.FunctionCallOutput):
             messages += _tool_messages(calls, outputs)
@@ -53,7 +53,7 @@ def _outputs_by_call(chat_ctx: llm.ChatContext) -> dict[str, list[llm.FunctionCa
 
 
 def _has_text(message: llm.ChatMessage) -> bool:
-    return message.role in _ROLES and bool((message.text_content or "").strip())
+    return message.role in _ROLES and bool((message.raw_text_content or "").strip())
 
 
 def _tool_messages(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,10 +21,13 @@ from ._requests import (
     build_transcribe_headers,
 )
 from ._responses import (
+    COMPLETE_EVENTS,
+    TRANSCRIBE_EVENTS,
     as_object,
     parse_complete_event,
     parse_completion,
     parse_error_event,
+    parse_interim,
     parse_route_headers,
     parse_transcript,
 )
@@ -176,6 +179,7 @@ class Speko:
         session_id: str | None = None,
         keywords: Sequence[str] | None = None,
         stt_language: str | None = None,
+        on_interim: Callable[[str], None] | None = None,
     ) -> TranscribeResult:
         """Recognise one utterance.
 
@@ -189,6 +193,7 @@ class Speko:
             session_id: Session to book the call to.
             keywords: Words to listen for, 200 at most.
             stt_language: Language told to the provider, where it differs from the one to route by.
+            on_interim: Called with each interim transcript, while the provider works.
 
         Raises:
             SpekoApiError: The service failed, or its answer can't be read.
@@ -207,12 +212,16 @@ class Speko:
             if is_json(response):
                 answer = await self._transport.read_json(response)
                 return parse_transcript(as_object(answer, "the transcript"))
-            async with closing(self._transport.events(response)) as events:
+            known = self._transport.events(response, TRANSCRIBE_EVENTS)
+            async with closing(known) as events:
                 async for name, payload in events:
                     if name == "error":
                         raise _raised(parse_error_event(payload))
                     if name == "done":
+                        await self._transport.drain(events)
                         return parse_transcript(payload)
+                    if name == "transcript" and on_interim is not None:
+                        on_interim(parse_interim(payload))
         raise SpekoApiError("Speko's transcript ended without its end.", 200, STREAM_ENDED)
 
     async def complete_stream(
@@ -273,13 +282,16 @@ class Speko:
                 answer = await self._transport.read_json(response)
                 yield parse_completion(as_object(answer, "the completion"))
                 return
-            async with closing(self._transport.events(response)) as events:
+            known = self._transport.events(response, COMPLETE_EVENTS)
+            async with closing(known) as events:
                 async for name, payload in events:
                     event = parse_complete_event(name, payload)
+                    if isinstance(event, DoneEvent | ErrorEvent):
+                        await self._transport.drain(events)
+                        yield event
+                        return
                     if event is not None:
                         yield event
-                    if isinstance(event, DoneEvent | ErrorEvent):
-                        return
         raise SpekoApiError("Speko's reply ended without its end.", 200, STREAM_ENDED)
 
     async def complete(self, **options: Any) -> CompleteResult:
@@ -402,11 +414,12 @@ def _check_api_key(api_key: str | None) -> str:
 
 
 def _check_base_url(base_url: str | None) -> str:
-    url = base_url or os.environ.get("SPEKO_BASE_URL") or DEFAULT_BASE_URL
+    url = os.environ.get("SPEKO_BASE_URL") or DEFAULT_BASE_URL if base_url is None else base_url
     url = url.strip().rstrip("/")
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        usable = usable and url.isprintable() and " " not in url
     except ValueError:
         usable = False
     if not usable:

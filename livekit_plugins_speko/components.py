@@ -9,7 +9,7 @@ from livekit.agents import stt, tokenize, tts, vad
 
 from ._protocol import SpekoClient
 from .intent import ConstraintsLike, IntentLike, validate_constraints, validate_intent
-from .llm import SpekoLLM
+from .llm import SpekoLLM, warn_of_ignored
 from .stt import SpekoSTT
 from .tts import SpekoTTS
 
@@ -81,6 +81,7 @@ def create_speko_components(
         ValueError: An option that doesn't exist, or whose value can't be used.
         TypeError: `speko` is no async client, or `vad` no VAD.
     """
+    warn_of_ignored(api_base_url=api_base_url, api_key=api_key)
     llm_kwargs = _options("llm", llm, LLM_OPTIONS)
     tts_kwargs = _options("tts_options", tts_options, TTS_OPTIONS)
     stt_kwargs = _options("stt_options", stt_options, STT_OPTIONS)
@@ -100,8 +101,6 @@ def create_speko_components(
             **llm_kwargs,
             agent_id=agent_id,
             on_registered_tools_error=on_registered_tools_error,
-            api_base_url=api_base_url,
-            api_key=api_key,
         ),
         tts=tts.StreamAdapter(
             tts=SpekoTTS(**shared, **tts_kwargs, voice=voice),

@@ -10,7 +10,7 @@ from typing import Any
 from livekit.agents import APIConnectOptions, llm, utils
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, NotGivenOr
 
-from ._checks import check_number, check_text, check_whole
+from ._checks import check_number, check_session_id, check_whole
 from ._closing import closing
 from ._deadline import Deadline
 from ._faults import LiveKitErrors
@@ -104,8 +104,8 @@ class SpekoLLM(llm.LLM[Any]):
         self._speko = require_client(speko, "SpekoLLM")
         check_number("SpekoLLM: temperature", temperature)
         check_whole("SpekoLLM: max_tokens", max_tokens)
-        check_text("SpekoLLM: session_id", session_id)
-        _warn_of_ignored(api_base_url=api_base_url, api_key=api_key)
+        check_session_id("SpekoLLM: session_id", session_id)
+        warn_of_ignored(api_base_url=api_base_url, api_key=api_key)
         self._options = _Options(
             intent=validate_intent(intent),
             temperature=temperature,
@@ -261,7 +261,8 @@ class SpekoLLMStream(llm.LLMStream):
         logger.debug("reply completed", extra=route_fields(reply.finish()))
 
 
-def _warn_of_ignored(*, api_base_url: str | None, api_key: str | None) -> None:
+def warn_of_ignored(*, api_base_url: str | None, api_key: str | None) -> None:
+    """Warn whoever called the caller of this function of options that do nothing."""
     for name, option, value in (
         ("api_base_url", "base_url", api_base_url),
         ("api_key", "api_key", api_key),

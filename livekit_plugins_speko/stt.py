@@ -9,13 +9,14 @@ from typing import Any, NoReturn
 from livekit.agents import APIConnectOptions, LanguageCode, stt, utils
 from livekit.agents.types import NOT_GIVEN, NotGivenOr
 
-from ._checks import check_text, check_words
+from ._checks import check_session_id, check_text, check_words
 from ._deadline import Deadline
 from ._faults import LiveKitErrors
 from ._protocol import SpekoClient, require_client
 from ._requests import MAX_KEYWORDS, build_constraints
 from ._types import route_fields
 from .audio import frames_to_wav
+from .client import Speko
 from .intent import (
     ConstraintsLike,
     Intent,
@@ -80,7 +81,7 @@ class SpekoSTT(stt.STT[Any]):
         self._speko = require_client(speko, "SpekoSTT")
         check_words("SpekoSTT: keywords", keywords, most=MAX_KEYWORDS)
         check_text("SpekoSTT: stt_language", stt_language)
-        check_text("SpekoSTT: session_id", session_id)
+        check_session_id("SpekoSTT: session_id", session_id)
         self._options = _Options(
             intent=validate_intent(intent),
             constraints=validate_constraints(constraints),
@@ -118,7 +119,7 @@ class SpekoSTT(stt.STT[Any]):
         )
 
     def _update_session_keyterms(self, keyterms: list[str]) -> None:
-        self._session_keyterms = tuple(keyterms)
+        self._session_keyterms = tuple(term for term in keyterms if term.strip())
 
     def _keywords(self) -> list[str] | None:
         """The user's keywords, then the session's, each once, as many as the service takes."""
@@ -129,6 +130,15 @@ class SpekoSTT(stt.STT[Any]):
                 extra={"keywords": len(words), "most": MAX_KEYWORDS},
             )
         return words[:MAX_KEYWORDS] or None
+
+    def _progress_to(self, deadline: Deadline) -> dict[str, Any]:
+        """Let interim transcripts count as output, with the client that tells of them.
+
+        A long utterance may take the service longer than a caller would wait for silence.
+        """
+        if not isinstance(self._speko, Speko):
+            return {}
+        return {"on_interim": lambda text: deadline.restart()}
 
     async def _recognize_impl(
         self,
@@ -141,7 +151,7 @@ class SpekoSTT(stt.STT[Any]):
         asked = language if utils.is_given(language) and language else None
         with LiveKitErrors():
             wav = frames_to_wav(buffer)
-            with Deadline(conn_options.timeout):
+            with Deadline(conn_options.timeout) as deadline:
                 result = await self._speko.transcribe(
                     wav,
                     language=options.intent.language,
@@ -152,6 +162,7 @@ class SpekoSTT(stt.STT[Any]):
                     session_id=options.session_id,
                     keywords=self._keywords(),
                     stt_language=asked or options.stt_language,
+                    **self._progress_to(deadline),
                 )
         logger.debug("speech recognised", extra=route_fields(result))
         return stt.SpeechEvent(

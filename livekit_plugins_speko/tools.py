@@ -91,11 +91,12 @@ class RegisteredToolsLoader:
         """The agent's tools, or None when they could not be fetched.
 
         The first call fetches, with 5 s at most; every other one shares what it got, a failure
-        included.
+        included. Waiting can be cancelled without cancelling the fetch.
         """
         if self._fetch_task is None:
             self._fetch_task = asyncio.create_task(self._fetch(), name="speko_registered_tools")
-        return await asyncio.shield(self._fetch_task)
+        await asyncio.wait([self._fetch_task])
+        return None if self._fetch_task.cancelled() else self._fetch_task.result()
 
     async def aclose(self) -> None:
         """Cancel a fetch that still runs."""

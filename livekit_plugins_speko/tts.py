@@ -10,15 +10,15 @@ from typing import Any, NoReturn
 from livekit.agents import APIConnectOptions, tts, utils
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS
 
-from ._checks import check_number, check_text, check_whole
+from ._checks import check_number, check_rate, check_session_id, check_text
 from ._closing import closing
 from ._deadline import Deadline
-from ._decoding import AudioFormat, decode
+from ._decoding import SAMPLE_RATES_HZ, AudioFormat, decode
 from ._faults import LiveKitErrors
 from ._protocol import SpekoClient, require_client
 from ._requests import build_constraints
 from ._types import route_fields
-from .audio import DEFAULT_SAMPLE_RATE, empty_audio
+from .audio import DEFAULT_SAMPLE_RATE
 from .intent import (
     ConstraintsLike,
     Intent,
@@ -31,8 +31,6 @@ from .log import logger
 
 FRAME_SIZE_MS = 20
 """Longest frame that is emitted, in milliseconds. Short frames make a short wait for the first."""
-
-_SAMPLE_BYTES = 2
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,7 @@ class SpekoTTS(tts.TTS[Any]):
             ValueError: An option that can't be used.
             TypeError: `speko` is no async client.
         """
-        check_whole("SpekoTTS: sample_rate", sample_rate)
+        check_rate("SpekoTTS: sample_rate", sample_rate, SAMPLE_RATES_HZ)
         super().__init__(
             capabilities=tts.TTSCapabilities(streaming=False),
             sample_rate=sample_rate,
@@ -101,7 +99,7 @@ class SpekoTTS(tts.TTS[Any]):
         check_number("SpekoTTS: speed", speed, above=0)
         for name, value in (("voice", voice), ("instructions", instructions)):
             check_text(f"SpekoTTS: {name}", value)
-        check_text("SpekoTTS: session_id", session_id)
+        check_session_id("SpekoTTS: session_id", session_id)
         self._options = _Options(
             intent=validate_intent(intent),
             voice=voice,
@@ -205,16 +203,12 @@ class SpekoTTSChunkedStream(tts.ChunkedStream):
                 sample_rate=options.sample_rate,
                 convert=options.convert_audio,
             )
-            emitted_bytes = 0
             async with (
                 closing(_heard(stream, deadline)) as heard,
                 closing(decode(heard, audio)) as decoded,
             ):
                 async for pcm in decoded:
                     output_emitter.push(pcm)
-                    emitted_bytes += len(pcm)
-            if emitted_bytes < _SAMPLE_BYTES:
-                raise empty_audio()
         logger.debug("speech synthesized", extra=route_fields(stream))
 
 
