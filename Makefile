@@ -65,7 +65,7 @@ wheel: build ## Install the wheel into an empty environment and import it there
 	build/empty/bin/python -I scripts/check_wheel.py dist/*.whl
 
 test: $(READY) ## Run the tests, and print what they leave uncovered
-	$(BIN)/python -m pytest --cov --cov-report=term-missing
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --cov --cov-report=term-missing
 
 demo: $(READY) ## Hold a whole spoken conversation on this machine, without a key
 	$(BIN)/python examples/demo.py

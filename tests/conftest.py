@@ -11,9 +11,14 @@ from collections.abc import AsyncIterator
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import pytest
+from hypothesis import settings
 
 from livekit_plugins_speko import Speko
 from livekit_plugins_speko.testing import LocalGateway
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 
 @pytest.fixture(autouse=True)

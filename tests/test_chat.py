@@ -1,0 +1,318 @@
+"""From LiveKit's chat context and tools to Speko's messages and tools."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from livekit import rtc
+from livekit.agents import llm
+
+from livekit_plugins_speko import ChatTool, chat_context_to_speko
+from livekit_plugins_speko.chat import function_tools_to_speko
+
+SILENCE = rtc.AudioFrame(bytes(320), 16_000, 1, 160)
+RAW_SCHEMA: dict[str, Any] = {
+    "name": "open_gate",
+    "description": "Open a gate.",
+    "parameters": {
+        "type": "object",
+        "properties": {"gate": {"type": "string", "default": None}},
+        "additionalProperties": True,
+    },
+}
+
+
+def says(role: str, *content: llm.ChatContent) -> llm.ChatMessage:
+    return llm.ChatMessage.model_construct(type="message", role=role, content=list(content))
+
+
+def calls(call_id: str, name: str = "get_weather", args: str = '{"city":"Paris"}') -> Any:
+    return llm.FunctionCall(call_id=call_id, name=name, arguments=args)
+
+
+def gives(call_id: str, text: str = "sunny", *, is_error: bool = False) -> Any:
+    return llm.FunctionCallOutput(call_id=call_id, output=text, is_error=is_error)
+
+
+def convert(*items: Any, include_tool_calls: bool = True) -> list[dict[str, Any]]:
+    return chat_context_to_speko(
+        llm.ChatContext(list(items)), include_tool_calls=include_tool_calls
+    )
+
+
+def called(*ids: str) -> dict[str, Any]:
+    """The assistant message with these calls, in the wire's spelling."""
+    wire = [{"id": i, "name": "get_weather", "args": '{"city":"Paris"}'} for i in ids]
+    return {"role": "assistant", "content": "", "toolCalls": wire}
+
+
+def given(call_id: str, text: str = "sunny") -> dict[str, Any]:
+    """A tool's result, in the wire's spelling."""
+    return {"role": "tool", "content": text, "toolCallId": call_id}
+
+
+def texts(messages: list[dict[str, Any]]) -> list[str]:
+    return [message["content"] for message in messages]
+
+
+@pytest.mark.parametrize("include_tool_calls", [False, True])
+@pytest.mark.parametrize(
+    ("role", "wire_role"),
+    [
+        ("developer", "system"),
+        ("system", "system"),
+        ("user", "user"),
+        ("assistant", "assistant"),
+    ],
+)
+def test_the_roles_that_the_service_knows_pass(
+    role: str, wire_role: str, include_tool_calls: bool
+) -> None:
+    messages = convert(says(role, "Hi."), include_tool_calls=include_tool_calls)
+    assert messages == [{"role": wire_role, "content": "Hi."}]
+
+
+@pytest.mark.parametrize("role", ["tool", "narrator", ""])
+def test_a_message_of_any_other_role_is_dropped(role: str) -> None:
+    messages = convert(says("user", "Hi."), says(role, "Boo."), says("user", "Bye."))
+    assert texts(messages) == ["Hi.", "Bye."]
+
+
+def test_messages_keep_the_order_of_the_context() -> None:
+    messages = convert(
+        says("assistant", "1"), says("user", "2"), says("system", "3"), says("user", "4")
+    )
+    assert texts(messages) == ["1", "2", "3", "4"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [],
+        [""],
+        [" \n\t"],
+        [llm.ImageContent(image="https://example.com/a.png")],
+        [llm.AudioContent(frame=[SILENCE])],
+        [llm.CacheBreakpoint()],
+    ],
+    ids=["nothing", "empty", "blank", "image", "audio", "cache breakpoint"],
+)
+def test_a_message_without_text_is_skipped(content: list[llm.ChatContent]) -> None:
+    assert convert(says("user", *content)) == []
+
+
+def test_the_text_beside_an_image_stays() -> None:
+    image = llm.ImageContent(image="https://example.com/a.png")
+    messages = convert(says("user", "What", image, "is this?"))
+    assert messages == [{"role": "user", "content": "What\nis this?"}]
+
+
+def test_text_passes_with_its_white_space_and_line_ends() -> None:
+    assert texts(convert(says("user", "  ¿Qué?\u2028\n")))[0] == "  ¿Qué?\u2028\n"
+
+
+def test_the_model_sees_its_own_markup_again() -> None:
+    """LiveKit's own plugins send the model-facing text; only the transcript has no tags."""
+    said = '<expr type="expression" label="happy"/>Hello.'
+    assert texts(convert(says("assistant", said))) == [said]
+
+
+def test_an_empty_context_becomes_no_messages() -> None:
+    assert convert() == []
+
+
+def test_tool_calls_take_no_part_unless_they_are_asked_for() -> None:
+    context = llm.ChatContext([says("user", "Weather?"), calls("a"), gives("a")])
+    assert chat_context_to_speko(context) == [{"role": "user", "content": "Weather?"}]
+
+
+def test_a_call_is_an_assistant_message_and_its_output_a_tool_message() -> None:
+    assert convert(calls("a"), gives("a")) == [called("a"), given("a")]
+
+
+def test_parallel_calls_share_one_assistant_message() -> None:
+    """Their outputs follow in the order of the calls, whichever tool was done first."""
+    messages = convert(calls("a"), calls("b"), gives("b", "2"), gives("a", "1"))
+    assert messages == [called("a", "b"), given("a", "1"), given("b", "2")]
+
+
+def test_calls_with_an_output_between_them_are_two_turns() -> None:
+    messages = convert(calls("a"), gives("a", "1"), calls("b"), gives("b", "2"))
+    assert messages == [called("a"), given("a", "1"), called("b"), given("b", "2")]
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        llm.AgentHandoff(new_agent_id="b"),
+        llm.AgentConfigUpdate(instructions="Be brief."),
+        says("user", " "),
+        calls("lost"),
+    ],
+    ids=["handoff", "config update", "empty message", "call without output"],
+)
+def test_what_is_left_out_does_not_part_calls_that_stand_side_by_side(between: Any) -> None:
+    messages = convert(calls("a"), between, calls("b"), gives("a"), gives("b"))
+    assert messages == [called("a", "b"), given("a"), given("b")]
+
+
+def test_a_message_between_two_calls_parts_them() -> None:
+    messages = convert(calls("a"), gives("a"), says("user", "And Rome?"), calls("b"), gives("b"))
+    assert messages == [
+        called("a"),
+        given("a"),
+        {"role": "user", "content": "And Rome?"},
+        called("b"),
+        given("b"),
+    ]
+
+
+def test_an_output_that_came_late_stands_right_behind_its_call() -> None:
+    """A caller who speaks while a tool runs comes between; no provider takes it in that order."""
+    messages = convert(calls("a"), calls("b"), gives("a"), says("user", "Hurry!"), gives("b", "2"))
+    assert messages == [
+        called("a", "b"),
+        given("a"),
+        given("b", "2"),
+        {"role": "user", "content": "Hurry!"},
+    ]
+
+
+def test_a_caller_who_speaks_before_the_only_output_does_not_cost_the_call() -> None:
+    messages = convert(calls("a"), says("user", "Hurry!"), gives("a"))
+    assert messages == [called("a"), given("a"), {"role": "user", "content": "Hurry!"}]
+
+
+def test_text_before_a_call_stays_a_message_of_its_own() -> None:
+    messages = convert(says("assistant", "Let me see."), calls("a"), gives("a"))
+    assert messages == [
+        {"role": "assistant", "content": "Let me see."},
+        called("a"),
+        given("a"),
+    ]
+
+
+def test_an_output_whose_call_is_not_in_the_context_is_left_out() -> None:
+    messages = convert(gives("gone"), says("user", "Hi."), calls("a"), gives("a"), gives("gone"))
+    assert messages == [{"role": "user", "content": "Hi."}, called("a"), given("a")]
+
+
+def test_a_call_without_an_output_is_left_out() -> None:
+    """A caller who barges in can end a turn before the tool; providers refuse half of a pair."""
+    messages = convert(calls("lost"), says("user", "Never mind."), calls("b"), gives("b"))
+    assert messages == [{"role": "user", "content": "Never mind."}, called("b"), given("b")]
+
+
+def test_a_failed_tool_is_marked() -> None:
+    messages = convert(calls("a"), gives("a", "no network", is_error=True))
+    assert messages[1] == {**given("a", "no network"), "isError": True}
+
+
+def test_a_tool_may_give_an_empty_text() -> None:
+    assert convert(calls("a"), gives("a", ""))[1] == given("a", "")
+
+
+def test_a_call_without_arguments_has_an_empty_object() -> None:
+    messages = convert(calls("a", "get_time", ""), gives("a"))
+    assert messages[0]["toolCalls"] == [{"id": "a", "name": "get_time", "args": "{}"}]
+
+
+@pytest.mark.parametrize("include_tool_calls", [False, True])
+def test_handoffs_and_configuration_updates_never_take_part(include_tool_calls: bool) -> None:
+    messages = convert(
+        llm.AgentConfigUpdate(instructions="Be brief."),
+        says("user", "Hi."),
+        llm.AgentHandoff(old_agent_id="a", new_agent_id="b"),
+        include_tool_calls=include_tool_calls,
+    )
+    assert messages == [{"role": "user", "content": "Hi."}]
+
+
+def test_the_context_is_not_changed() -> None:
+    items = [says("developer", "Be kind."), calls("a"), gives("a"), calls("lost"), says("user")]
+    context = llm.ChatContext(items)
+    before = [item.model_copy(deep=True) for item in items]
+    messages = chat_context_to_speko(context, include_tool_calls=True)
+    messages.clear()
+    assert context.items == before
+
+
+@llm.function_tool
+async def get_weather(city: str, days: int = 1) -> str:
+    """Tell the weather.
+
+    Args:
+        city: Where.
+    """
+    return f"sunny in {city} for {days} days"
+
+
+@llm.function_tool
+async def hang_up() -> None: ...
+
+
+@llm.function_tool(raw_schema=RAW_SCHEMA)
+async def open_gate(raw_arguments: dict[str, object]) -> str:
+    return "open"
+
+
+class WebSearch(llm.ProviderTool):
+    def __init__(self) -> None:
+        super().__init__(id="web_search")
+
+
+def test_a_function_tool_becomes_an_inline_tool_with_its_json_schema() -> None:
+    (tool,) = function_tools_to_speko([get_weather])
+    assert (tool.name, tool.description.strip()) == ("get_weather", "Tell the weather.")
+    assert tool.parameters["type"] == "object"
+    assert tool.parameters["properties"]["city"]["type"] == "string"
+    assert tool.parameters["properties"]["city"]["description"] == "Where."
+    assert tool.parameters["properties"]["days"]["type"] == "integer"
+    assert (tool.execution_mode, tool.source, tool.pre_tool_speech) == (None, None, None)
+
+
+def test_a_function_tools_schema_is_not_strict() -> None:
+    """A strict one would make the model give every argument, those with a default too."""
+    (tool,) = function_tools_to_speko([get_weather])
+    assert tool.parameters["required"] == ["city"]
+    assert "additionalProperties" not in tool.parameters
+
+
+def test_a_function_without_a_docstring_has_an_empty_description() -> None:
+    (tool,) = function_tools_to_speko([hang_up])
+    assert (tool.name, tool.description) == ("hang_up", "")
+
+
+def test_a_raw_tools_schema_passes_as_it_is() -> None:
+    assert function_tools_to_speko([open_gate]) == [
+        ChatTool(
+            name="open_gate",
+            description="Open a gate.",
+            parameters=RAW_SCHEMA["parameters"],
+        )
+    ]
+
+
+def test_a_raw_tool_may_leave_out_description_and_parameters() -> None:
+    @llm.function_tool(raw_schema={"name": "ping", "parameters": {}})
+    async def ping(raw_arguments: dict[str, object]) -> None: ...
+
+    parameters = {"type": "object", "properties": {}}
+    assert function_tools_to_speko([ping]) == [ChatTool(name="ping", parameters=parameters)]
+
+
+def test_the_tools_of_a_toolset_come_out_one_by_one() -> None:
+    gates = llm.Toolset(id="gates", tools=[open_gate])
+    concierge = llm.Toolset(id="concierge", tools=[hang_up, gates])
+    tools = function_tools_to_speko([get_weather, concierge])
+    assert [tool.name for tool in tools] == ["get_weather", "hang_up", "open_gate"]
+
+
+def test_a_providers_own_tool_is_left_out() -> None:
+    assert [tool.name for tool in function_tools_to_speko([WebSearch(), hang_up])] == ["hang_up"]
+
+
+@pytest.mark.parametrize("tools", [None, []])
+def test_no_tools_become_none(tools: list[llm.Tool] | None) -> None:
+    assert function_tools_to_speko(tools) == []

@@ -1,0 +1,399 @@
+"""What comes in: any JSON is a typed result or an error that says so, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from livekit_plugins_speko import ChatTool, SpekoApiError, SpekoAuthError, SpekoRateLimitError
+from livekit_plugins_speko._responses import (
+    as_object,
+    parse_chat_tool,
+    parse_complete_event,
+    parse_error_body,
+    parse_error_response,
+    parse_json,
+    parse_route_headers,
+    parse_tool,
+    parse_transcript,
+)
+from livekit_plugins_speko._types import (
+    DeltaEvent,
+    DoneEvent,
+    ErrorEvent,
+    MetaEvent,
+    Route,
+    ServerToolCallEvent,
+    ToolCall,
+    ToolCallEvent,
+    TranscribeResult,
+    Usage,
+)
+
+ROUTE = {"provider": "acme", "model": "m2", "failoverCount": 2, "scoresRunId": "run-1"}
+ROUTED: dict[str, Any] = {
+    "provider": "acme",
+    "model": "m2",
+    "failover_count": 2,
+    "scores_run_id": "run-1",
+}
+UNKNOWN: dict[str, Any] = {
+    "provider": "unknown",
+    "model": "unknown",
+    "failover_count": 0,
+    "scores_run_id": None,
+}
+CALL: dict[str, Any] = {"id": "c1", "name": "get_weather", "args": '{"city":"Paris"}'}
+ROW = {
+    "id": "tool-1",
+    "agentId": "agent-1",
+    "name": "lookup",
+    "description": "Looks it up.",
+    "parameters": {"type": "object"},
+    "source": {"kind": "builtin", "name": "search"},
+    "preToolSpeech": "auto",
+    "createdAt": "2025-01-01T00:00:00Z",
+    "updatedAt": "2025-01-01T00:00:00Z",
+}
+WIRE_TOOL = {
+    "name": "lookup",
+    "description": "Looks it up.",
+    "parameters": {"type": "object"},
+    "executionMode": "builtin",
+    "source": {"kind": "builtin", "name": "search"},
+    "preToolSpeech": "auto",
+}
+TOOL = ChatTool(
+    name="lookup",
+    description="Looks it up.",
+    parameters={"type": "object"},
+    execution_mode="builtin",
+    source={"kind": "builtin", "name": "search"},
+    pre_tool_speech="auto",
+)
+
+KEYS = st.sampled_from([*ROUTE, *CALL, *ROW, *WIRE_TOOL, "text", "confidence", "usage"]) | (
+    st.sampled_from(["promptTokens", "completionTokens", "toolCalls", "kind", "error", "code"])
+)
+NUMBERS = st.integers() | st.integers(10**300, 10**400) | st.floats()
+JSON = st.recursive(
+    st.none() | st.booleans() | NUMBERS | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=10,
+)
+OBJECTS = st.dictionaries(KEYS, JSON, max_size=10)
+EVENTS = ["meta", "delta", "tool_call", "server_tool_call", "done", "error", "", "ping"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "<html>", b"\xff\xfe\xfd", "[" * 200_000, '{"a":'])
+def test_text_that_is_no_json_is_a_malformed_response(text: str | bytes) -> None:
+    with pytest.raises(SpekoApiError, match="the answer is not JSON") as raised:
+        parse_json(text, "the answer")
+    assert (raised.value.status, raised.value.code) == (200, "MALFORMED_RESPONSE")
+    assert raised.value.__cause__ is None
+
+
+def test_an_error_about_json_does_not_quote_what_a_caller_said() -> None:
+    with pytest.raises(SpekoApiError) as raised:
+        parse_json('{"text": "my pin is 1234', "the answer")
+    assert "1234" not in str(raised.value)
+
+
+@given(st.text() | st.binary())
+def test_any_text_is_json_or_a_malformed_response(text: str | bytes) -> None:
+    try:
+        parse_json(text, "the answer")
+    except SpekoApiError as error:
+        assert error.code == "MALFORMED_RESPONSE"
+
+
+@pytest.mark.parametrize("value", [None, [], "text", 1, True])
+def test_json_that_is_no_object_is_a_malformed_response(value: Any) -> None:
+    with pytest.raises(SpekoApiError, match="expected an object") as raised:
+        as_object(value, "the transcript")
+    assert (raised.value.status, raised.value.code) == (200, "MALFORMED_RESPONSE")
+
+
+@pytest.mark.parametrize(
+    ("payload", "expected"),
+    [
+        (
+            {"text": "hi", "confidence": 0.5, **ROUTE},
+            TranscribeResult(text="hi", confidence=0.5, **ROUTED),
+        ),
+        ({"text": ""}, TranscribeResult(text="", confidence=None, **UNKNOWN)),
+        ({"text": "hi", "confidence": None}, TranscribeResult(text="hi")),
+        ({"text": "hi", "confidence": 1}, TranscribeResult(text="hi", confidence=1.0)),
+        ({"text": "hi", "confidence": "high"}, TranscribeResult(text="hi")),
+        ({"text": "hi", "confidence": True}, TranscribeResult(text="hi")),
+        ({"text": "hi", "confidence": math.nan}, TranscribeResult(text="hi")),
+        ({"text": "hi", "confidence": math.inf}, TranscribeResult(text="hi")),
+        ({"text": "hi", "confidence": 10**400}, TranscribeResult(text="hi")),
+        ({"text": "hi", "provider": 3, "model": None}, TranscribeResult(text="hi")),
+        ({"text": "hi", "failoverCount": -1, "scoresRunId": ""}, TranscribeResult(text="hi")),
+    ],
+)
+def test_a_transcript_is_its_text_and_what_can_be_read_beside_it(
+    payload: dict[str, Any], expected: TranscribeResult
+) -> None:
+    assert parse_transcript(payload) == expected
+
+
+@pytest.mark.parametrize("payload", [{}, {"text": None}, {"text": 5}])
+def test_a_transcript_without_text_is_a_malformed_response(payload: dict[str, Any]) -> None:
+    with pytest.raises(SpekoApiError, match="the transcript has no text") as raised:
+        parse_transcript(payload)
+    assert raised.value.code == "MALFORMED_RESPONSE"
+
+
+@pytest.mark.parametrize(
+    ("name", "payload", "expected"),
+    [
+        (
+            "meta",
+            {**ROUTE, "hop": 1, "totalFailoverCount": 3},
+            MetaEvent(hop=1, total_failover_count=3, **ROUTED),
+        ),
+        ("meta", {}, MetaEvent(hop=0, total_failover_count=0, **UNKNOWN)),
+        ("delta", {"text": "Hi"}, DeltaEvent(text="Hi")),
+        ("delta", {"text": " "}, DeltaEvent(text=" ")),
+        ("delta", {}, DeltaEvent(text="")),
+        ("tool_call", CALL, ToolCallEvent(**CALL)),
+        (
+            "server_tool_call",
+            {"id": "s1", "name": "lookup", "status": "started"},
+            ServerToolCallEvent(id="s1", name="lookup", status="started"),
+        ),
+        (
+            "done",
+            {
+                "text": "Hi",
+                "usage": {"promptTokens": 7, "completionTokens": 2},
+                "toolCalls": [CALL],
+                **ROUTE,
+            },
+            DoneEvent(
+                text="Hi",
+                usage=Usage(prompt_tokens=7, completion_tokens=2),
+                tool_calls=(ToolCall(**CALL),),
+                **ROUTED,
+            ),
+        ),
+        ("done", {"usage": None, "toolCalls": None}, DoneEvent()),
+        (
+            "done",
+            {"text": None, "usage": {"promptTokens": "7"}},
+            DoneEvent(usage=Usage(prompt_tokens=7)),
+        ),
+        ("error", {"error": "no", "code": "X"}, ErrorEvent(error="no", code="X")),
+        ("error", {}, ErrorEvent(error="no reason given", code="STREAM_ERROR")),
+        ("ping", {"text": "Hi"}, None),
+        ("", {}, None),
+    ],
+)
+def test_each_event_becomes_its_type(name: str, payload: dict[str, Any], expected: Any) -> None:
+    assert parse_complete_event(name, payload) == expected
+
+
+@pytest.mark.parametrize(
+    ("event", "type_name"),
+    [
+        (MetaEvent(), "meta"),
+        (DeltaEvent(text=""), "delta"),
+        (ToolCallEvent(**CALL), "tool_call"),
+        (ServerToolCallEvent(id="", name="", status=""), "server_tool_call"),
+        (DoneEvent(), "done"),
+        (ErrorEvent(error="", code=""), "error"),
+    ],
+)
+def test_an_event_says_its_type(event: Any, type_name: str) -> None:
+    assert event.type == type_name
+
+
+@pytest.mark.parametrize("missing", ["id", "name", "args"])
+@pytest.mark.parametrize("wrong", [None, 1, {}])
+def test_a_tool_call_lacking_a_part_is_a_malformed_response(missing: str, wrong: Any) -> None:
+    call = {**CALL, missing: wrong}
+    for name, payload in (("tool_call", call), ("done", {"toolCalls": [CALL, call]})):
+        with pytest.raises(SpekoApiError, match="a tool call lacks its id, name or args"):
+            parse_complete_event(name, payload)
+
+
+@given(OBJECTS)
+def test_any_object_is_a_result_or_a_malformed_response(payload: Any) -> None:
+    parsers: list[Callable[[Any], Any]] = [partial(parse_complete_event, name) for name in EVENTS]
+    for parse in (parse_transcript, *parsers):
+        try:
+            parse(payload)
+        except SpekoApiError as error:
+            assert error.code == "MALFORMED_RESPONSE"
+
+
+@given(st.floats() | NUMBERS)
+def test_a_confidence_is_a_finite_number_or_none(confidence: float) -> None:
+    read = parse_transcript({"text": "hi", "confidence": confidence}).confidence
+    assert read is None or math.isfinite(read)
+
+
+@pytest.mark.parametrize(
+    ("headers", "route"),
+    [
+        ({}, Route(**UNKNOWN)),
+        (
+            {
+                "x-speko-provider": "acme",
+                "x-speko-model": "m2",
+                "x-speko-failover-count": "2",
+                "x-speko-scores-run-id": "run-1",
+            },
+            Route(**ROUTED),
+        ),
+        ({"x-speko-failover-count": "two"}, Route()),
+        ({"x-speko-failover-count": "-1"}, Route()),
+        ({"x-speko-failover-count": "²"}, Route()),
+        ({"x-speko-failover-count": "9" * 5000}, Route()),
+    ],
+)
+def test_headers_say_who_answered(headers: dict[str, str], route: Route) -> None:
+    assert parse_route_headers(headers) == route
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 408, 422, 500, 503, 302])
+def test_an_error_carries_message_status_and_code(status: int) -> None:
+    error = parse_error_response(status, {}, parse_error_body('{"error": "no", "code": "BAD"}'))
+    assert type(error) is SpekoApiError
+    assert (str(error), error.message, error.status, error.code) == ("no", "no", status, "BAD")
+
+
+def test_a_401_is_an_authentication_error() -> None:
+    error = parse_error_response(
+        401, {}, parse_error_body('{"error": "no", "code": "UNAUTHORIZED"}')
+    )
+    assert isinstance(error, SpekoAuthError)
+    assert (error.message, error.status, error.code) == ("no", 401, "UNAUTHORIZED")
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("3", 3.0),
+        (" 0 ", 0.0),
+        (None, None),
+        ("", None),
+        ("-1", None),
+        ("²", None),
+        ("soon", None),
+        ("Wed, 21 Oct 2026 07:28:00 GMT", None),
+    ],
+)
+def test_a_429_says_how_long_to_wait_in_seconds(header: str | None, seconds: float | None) -> None:
+    headers = {} if header is None else {"retry-after": header}
+    error = parse_error_response(
+        429, headers, parse_error_body('{"error": "slow", "code": "TOO_MANY"}')
+    )
+    assert isinstance(error, SpekoRateLimitError)
+    assert (error.message, error.status, error.code) == ("slow", 429, "TOO_MANY")
+    assert error.retry_after == seconds
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(401, "AUTH_ERROR"), (429, "RATE_LIMITED"), (502, "UNKNOWN")]
+)
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "<html><h1>502 Bad Gateway</h1></html>",
+        "null",
+        '["no"]',
+        '{"error": {"message": "no"}, "code": 5}',
+    ],
+)
+def test_an_error_without_the_service_s_json_says_its_status(
+    status: int, code: str, body: str
+) -> None:
+    error = parse_error_response(status, {}, parse_error_body(body))
+    assert (error.message, error.status, error.code) == (f"HTTP status {status}", status, code)
+
+
+@given(st.integers(300, 599), st.text() | JSON.map(json.dumps), st.text())
+def test_any_error_body_makes_an_error_with_its_status(
+    status: int, body: str, retry_after: str
+) -> None:
+    error = parse_error_response(status, {"retry-after": retry_after}, parse_error_body(body))
+    assert error.status == status
+    assert isinstance(error.message, str) and error.message
+    assert isinstance(error.code, str) and error.code
+
+
+def test_a_registered_tool_is_its_row_with_the_source_s_kind_as_its_mode() -> None:
+    assert parse_tool(ROW) == TOOL
+
+
+def test_a_registered_tool_may_lack_what_is_optional() -> None:
+    row = {"name": "a", "parameters": {}, "source": {"kind": "inline"}}
+    expected = ChatTool(name="a", execution_mode="inline", source={"kind": "inline"})
+    assert parse_tool(row) == expected
+
+
+@pytest.mark.parametrize(
+    ("row", "named"),
+    [
+        ("lookup", "got str"),
+        ({**ROW, "name": ""}, "name is missing"),
+        ({**ROW, "name": 3}, "name is missing"),
+        ({**ROW, "parameters": None}, 'the parameters of "lookup"'),
+        ({**ROW, "parameters": []}, 'the parameters of "lookup"'),
+        ({**ROW, "source": None}, 'the source of "lookup"'),
+        ({**ROW, "source": {}}, 'the source of "lookup"'),
+        ({**ROW, "source": {"kind": 1}}, 'the source of "lookup"'),
+    ],
+)
+def test_a_row_that_is_no_tool_is_refused_by_name(row: Any, named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        parse_tool(row)
+
+
+def test_a_tool_is_taken_in_the_service_s_spelling() -> None:
+    assert parse_chat_tool(WIRE_TOOL) == TOOL
+
+
+def test_a_tool_needs_no_more_than_a_name() -> None:
+    assert parse_chat_tool({"name": "a"}) == ChatTool(name="a")
+
+
+@pytest.mark.parametrize(
+    ("tool", "named"),
+    [
+        ("lookup", "got str"),
+        (None, "got NoneType"),
+        ({"description": "Nameless."}, "must have a name"),
+        ({"name": ""}, "must have a name"),
+        ({"name": "a", "parameters": "none"}, "JSON Schema object"),
+        ({"name": "a", "strict": True}, 'unknown tool key "strict"'),
+        ({"name": "a", 5: True}, 'unknown tool key "5"'),
+        ({"name": "a", "source": "webhook"}, "source"),
+        ({"name": "a", "description": 5}, "description"),
+        ({"name": "a", "executionMode": 5}, "executionMode"),
+        ({"name": "a", "preToolSpeech": True}, "preToolSpeech"),
+    ],
+)
+def test_a_mapping_that_is_no_tool_is_refused_by_name(tool: Any, named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        parse_chat_tool(tool)
+
+
+@given(JSON | OBJECTS)
+def test_any_json_is_a_tool_or_a_value_error(anything: Any) -> None:
+    for parse in (parse_tool, parse_chat_tool):
+        try:
+            assert isinstance(parse(anything), ChatTool)
+        except ValueError:
+            continue
