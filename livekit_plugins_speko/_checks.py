@@ -21,12 +21,12 @@ def check_number(name: str, value: Any, *, above: float | None = None) -> None:
         raise ValueError(f"{name} must be a number{bound}, got {value!r}.")
 
 
-def check_whole(name: str, value: Any, *, least: int = 1) -> None:
-    """Raise ValueError unless `value` is None or a whole number from `least` on."""
+def check_whole(name: str, value: Any) -> None:
+    """Raise ValueError unless `value` is None or a whole number above 0."""
     if value is None:
         return
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{name} must be a whole number, {least} or more, got {value!r}.")
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name} must be a whole number, 1 or more, got {value!r}.")
 
 
 def check_rate(name: str, value: Any, rates: range) -> None:

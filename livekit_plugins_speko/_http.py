@@ -148,9 +148,10 @@ class Transport:
         """Read an answer to its end, so that its connection can be used again.
 
         The end stands right behind the last event. A service that keeps it back gets no wait for
-        it: the connection is closed then.
+        it: the connection is closed then. What goes wrong behind the last event costs nobody
+        anything.
         """
-        with suppress(TimeoutError), Deadline(DRAIN_S):
+        with suppress(TimeoutError, httpx.HTTPError, SpekoApiError), Deadline(DRAIN_S):
             async for _ in events:
                 pass
 

@@ -104,8 +104,11 @@ def create_speko_components(
         ),
         tts=tts.StreamAdapter(
             tts=SpekoTTS(**shared, **tts_kwargs, voice=voice),
-            sentence_tokenizer=sentence_tokenizer
-            or tokenize.basic.SentenceTokenizer(retain_format=True),
+            sentence_tokenizer=(
+                tokenize.basic.SentenceTokenizer(retain_format=True)
+                if sentence_tokenizer is None
+                else sentence_tokenizer
+            ),
         ),
     )
 

@@ -169,7 +169,7 @@ class SpekoLLM(llm.LLM[Any]):
                 )
         check_number("SpekoLLM: temperature", extra.get("temperature"))
         check_whole("SpekoLLM: max_tokens", extra.get("max_tokens"))
-        check_whole("SpekoLLM: max_tool_hops", extra.get("max_tool_hops"), least=0)
+        check_whole("SpekoLLM: max_tool_hops", extra.get("max_tool_hops"))
         call = _Call(
             tool_choice=tool_choice if utils.is_given(tool_choice) else None,
             parallel_tool_calls=(

@@ -84,7 +84,7 @@ class RegisteredToolsLoader:
         self._speko = speko
         self._agent_id = agent_id
         self._on_error = on_error
-        # The one fetch, running or done. None until the first load, and after aclose().
+        # The one fetch: running, done, or cancelled by aclose(). None until the first load.
         self._fetch_task: asyncio.Task[list[ChatTool] | None] | None = None
 
     async def load(self) -> list[ChatTool] | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from livekit.agents import APIConnectOptions, tts, utils
+from livekit.agents.tts import AudioEmitter
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS
 
 from ._checks import check_number, check_rate, check_session_id, check_text
@@ -31,6 +32,8 @@ from .log import logger
 
 FRAME_SIZE_MS = 20
 """Longest frame that is emitted, in milliseconds. Short frames make a short wait for the first."""
+
+_SAMPLE_BYTES = 2
 
 
 @dataclass(frozen=True)
@@ -160,7 +163,8 @@ class SpekoTTSChunkedStream(tts.ChunkedStream):
     """One text being spoken, made by `SpekoTTS.synthesize`.
 
     It yields int16 mono frames of at most 20 ms at the TTS's sample rate, as the audio arrives; the
-    last one is marked final.
+    last one is marked final. When synthesis breaks in the middle and LiveKit tries again, it goes
+    on at the sample where it stopped: nothing is said twice.
     """
 
     def __init__(self, *, tts: SpekoTTS, input_text: str, conn_options: APIConnectOptions) -> None:
@@ -168,8 +172,16 @@ class SpekoTTSChunkedStream(tts.ChunkedStream):
         super().__init__(tts=tts, input_text=input_text, conn_options=conn_options)
         self._speko = tts._speko
         self._options = tts._options
+        # Samples that earlier attempts have handed on.
+        self._spoken_samples = 0
+        # The emitter of the attempt before this one. None in the first.
+        self._last_emitter: AudioEmitter | None = None
 
-    async def _run(self, output_emitter: tts.AudioEmitter) -> None:
+    async def _run(self, output_emitter: AudioEmitter) -> None:
+        if self._last_emitter is not None:
+            spoken_s = self._last_emitter.pushed_duration()
+            self._spoken_samples += round(spoken_s * self._options.sample_rate)
+        self._last_emitter = output_emitter
         output_emitter.initialize(
             request_id=utils.shortuuid("speko_tts_"),
             sample_rate=self._options.sample_rate,
@@ -182,7 +194,7 @@ class SpekoTTSChunkedStream(tts.ChunkedStream):
         with LiveKitErrors(), Deadline(self._conn_options.timeout) as deadline:
             await self._speak(output_emitter, deadline)
 
-    async def _speak(self, output_emitter: tts.AudioEmitter, deadline: Deadline) -> None:
+    async def _speak(self, output_emitter: AudioEmitter, deadline: Deadline) -> None:
         options = self._options
         stream = await self._speko.synthesize_stream(
             self._input_text,
@@ -207,9 +219,21 @@ class SpekoTTSChunkedStream(tts.ChunkedStream):
                 closing(_heard(stream, deadline)) as heard,
                 closing(decode(heard, audio)) as decoded,
             ):
-                async for pcm in decoded:
-                    output_emitter.push(pcm)
+                await self._emit(decoded, output_emitter)
         logger.debug("speech synthesized", extra=route_fields(stream))
+
+    async def _emit(self, decoded: AsyncIterator[bytes], output_emitter: AudioEmitter) -> None:
+        """Emit what no earlier attempt has spoken."""
+        spoken_bytes = self._spoken_samples * _SAMPLE_BYTES
+        came_bytes = 0
+        async for pcm in decoded:
+            new = pcm[max(0, spoken_bytes - came_bytes) :]
+            came_bytes += len(pcm)
+            if new:
+                output_emitter.push(new)
+        if 0 < came_bytes <= spoken_bytes:
+            # All of it was heard before; LiveKit takes an attempt without a frame for a failure.
+            output_emitter.push(bytes(_SAMPLE_BYTES))
 
 
 async def _heard(stream: AsyncIterable[bytes], deadline: Deadline) -> AsyncIterator[bytes]:

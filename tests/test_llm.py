@@ -44,14 +44,22 @@ class Events(Answer):
 
     serves = frozenset({"complete"})
 
-    def __init__(self, *events: tuple[str, Mapping[str, Any]], then_break_off: bool = False):
+    def __init__(
+        self,
+        *events: tuple[str, Mapping[str, Any]],
+        gate: Gate | None = None,
+        then_break_off: bool = False,
+    ):
         self.events = events
+        self.gate = gate
         self.then_break_off = then_break_off
 
     async def write(self, writer: AnswerWriter) -> None:
         await writer.start(200, {"Content-Type": "text/event-stream"})
         for name, data in self.events:
             await writer.event(name, data)
+        if self.gate is not None:
+            await self.gate.hold()
         if self.then_break_off:
             writer.abort()
 
@@ -196,6 +204,22 @@ async def test_a_turn_that_only_calls_tools_needs_no_text(
 ) -> None:
     gateway.complete.script(Events(done(toolCalls=[CALL_A.wire()], **fields)))
     assert kinds(await chat(make_llm(speko))) == ["calls", "usage"]
+
+
+async def test_a_connection_that_breaks_behind_the_end_costs_nothing(
+    gateway: LocalGateway, client: Any
+) -> None:
+    events = ("delta", {"text": "Hi."}), done(text="Hi.", toolCalls=[CALL_A.wire()])
+    gateway.complete.script(Events(*events, then_break_off=True))
+    assert kinds(await chat(make_llm(client))) == ["text", "calls", "usage"]
+
+
+async def test_a_service_that_does_not_hang_up_behind_the_end_is_not_waited_for(
+    gateway: LocalGateway, client: Any
+) -> None:
+    gateway.complete.script(Events(done(text="Hi."), gate=Gate()))
+    chunks = await asyncio.wait_for(chat(make_llm(client)), SOON_S / 4)
+    assert texts(chunks) == ["Hi."]
 
 
 async def test_tools_that_ran_inside_speko_are_not_told(gateway: LocalGateway, client: Any) -> None:

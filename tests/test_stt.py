@@ -18,6 +18,8 @@ from livekit.plugins import silero
 
 from livekit_plugins_speko import PipelineConstraints, Speko, SpekoSTT, __version__
 from livekit_plugins_speko.testing import (
+    Answer,
+    AnswerWriter,
     EndOfStream,
     ErrorEvent,
     Gate,
@@ -34,6 +36,16 @@ INTENT = {"language": "en-US", "region": "global", "optimize_for": "latency"}
 SPEECH = frame(tone(rate=16_000))
 SOON_S = 10.0  # far below the clients' own timeouts
 IMPATIENT = APIConnectOptions(max_retry=0, timeout=0.05)
+
+
+class BreaksBehindTheEnd(Answer):
+    """A whole transcript, behind which the connection breaks off."""
+
+    serves = frozenset({"transcribe"})
+
+    async def write(self, writer: AnswerWriter) -> None:
+        await Transcript("hello").write(writer)
+        writer.abort()
 
 
 def make_stt(speko: Any, **options: Any) -> SpekoSTT:
@@ -102,6 +114,14 @@ async def test_the_older_services_answer_is_understood(gateway: LocalGateway, sp
     gateway.transcribe.script(Transcript("hello there", confidence=0.75))
     (heard,) = (await make_stt(speko).recognize(SPEECH)).alternatives
     assert (heard.text, heard.confidence) == ("hello there", 0.75)
+
+
+async def test_a_connection_that_breaks_behind_the_end_costs_nothing(
+    gateway: LocalGateway, speko: Speko
+) -> None:
+    gateway.transcribe.script(BreaksBehindTheEnd())
+    event = await make_stt(speko).recognize(SPEECH, conn_options=NO_RETRY)
+    assert event.alternatives[0].text == "hello"
 
 
 @pytest.mark.parametrize(("reported", "confidence"), [(None, 1.0), (0.0, 0.0), (0.4, 0.4)])
