@@ -30,8 +30,10 @@ STREAMED_WAV_SIZE = 0x7FFF_0000
 DEFAULT_SAMPLE_RATE = 24_000
 """Hz of PCM whose content type doesn't say, and of `SpekoTTS`."""
 
+SAMPLE_BYTES = 2
+"""Size of an int16 sample, in bytes."""
+
 _PCM_FORMAT = 1
-_SAMPLE_BYTES = 2
 _HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")
 _FMT = struct.Struct("<HHIIHH")
 _CHUNK = struct.Struct("<4sI")
@@ -80,7 +82,7 @@ class WavAudio:
     @property
     def duration(self) -> float:
         """Length in seconds."""
-        return len(self.pcm) / (_SAMPLE_BYTES * self.channels * self.sample_rate)
+        return len(self.pcm) / (SAMPLE_BYTES * self.channels * self.sample_rate)
 
 
 @dataclass(frozen=True)
@@ -147,9 +149,9 @@ def _wav_header(data_bytes: int, sample_rate: int) -> bytes:
         _PCM_FORMAT,
         1,
         sample_rate,
-        sample_rate * _SAMPLE_BYTES,
-        _SAMPLE_BYTES,
-        8 * _SAMPLE_BYTES,
+        sample_rate * SAMPLE_BYTES,
+        SAMPLE_BYTES,
+        8 * SAMPLE_BYTES,
         b"data",
         data_bytes,
     )
@@ -175,7 +177,7 @@ def parse_wav(data: bytes) -> WavAudio:
     if header.data_bytes is not None:
         check_wav_complete(header, len(pcm))
         pcm = pcm[: header.data_bytes]
-    whole = len(pcm) - len(pcm) % (_SAMPLE_BYTES * header.channels)
+    whole = len(pcm) - len(pcm) % (SAMPLE_BYTES * header.channels)
     return WavAudio(bytes(pcm[:whole]), header.sample_rate, header.channels)
 
 
@@ -217,7 +219,7 @@ def read_wav_header(data: bytes | bytearray) -> WavHeader | None:
 
 def _read_fmt(data: bytes | bytearray, position: int) -> tuple[int, int]:
     audio_format, channels, sample_rate, _, _, bits = _FMT.unpack_from(data, position)
-    if audio_format != _PCM_FORMAT or bits != 8 * _SAMPLE_BYTES:
+    if audio_format != _PCM_FORMAT or bits != 8 * SAMPLE_BYTES:
         raise SpekoAdapterError(
             f"SpekoAdapter: expected a WAV of format 1 (PCM) with 16 bits, got format "
             f"{audio_format} with {bits} bits.",
@@ -297,7 +299,7 @@ def decode_synthesis_result(result: SynthesisResult) -> tuple[bytes, int, int]:
         wav = parse_wav(result.audio)
         pcm, rate, channels = wav.pcm, wav.sample_rate, wav.channels
     elif kind == PCM_TYPE:
-        whole = len(result.audio) - len(result.audio) % _SAMPLE_BYTES
+        whole = len(result.audio) - len(result.audio) % SAMPLE_BYTES
         pcm = result.audio[:whole]
         rate = pcm_sample_rate_from_content_type(result.content_type, DEFAULT_SAMPLE_RATE)
         channels = pcm_channels_from_content_type(result.content_type)

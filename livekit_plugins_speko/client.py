@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -28,9 +26,10 @@ from ._responses import (
     parse_completion,
     parse_error_event,
     parse_interim,
-    parse_route_headers,
     parse_transcript,
 )
+from ._settings import read_api_key, read_base_url
+from ._synthesis import SynthesizeStream
 from ._types import (
     ChatTool,
     CompleteEvent,
@@ -50,55 +49,8 @@ from .intent import (
     validate_intent,
 )
 
-DEFAULT_BASE_URL = "https://api.speko.dev"
-"""The public service."""
-
 DEFAULT_TIMEOUT_S = 30.0
 """Longest wait, in seconds, for a connection, and between two reads of an answer."""
-
-
-class SynthesizeStream:
-    """Audio as it arrives. An async context manager and an async iterator of bytes.
-
-    Attributes:
-        content_type: The audio's format, such as ``audio/pcm;rate=24000``.
-        provider: Which provider speaks; `model`, `failover_count` and `scores_run_id` say more.
-        model: Its model.
-        failover_count: How many providers failed before it.
-        scores_run_id: Which run of the router's benchmarks ranked it, or None.
-    """
-
-    def __init__(self, response: httpx.Response) -> None:
-        """Take over a response whose status was a success and whose body is unread."""
-        self._response = response
-        route = parse_route_headers(response.headers)
-        self.content_type: str = (
-            response.headers.get("x-speko-audio-format")
-            or response.headers.get("content-type")
-            or ""
-        )
-        self.provider = route.provider
-        self.model = route.model
-        self.failover_count = route.failover_count
-        self.scores_run_id = route.scores_run_id
-
-    async def __aenter__(self) -> SynthesizeStream:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._response.aiter_bytes()
-
-    async def aclose(self) -> None:
-        """Close the connection, or give it back when the audio was read to its end."""
-        await self._response.aclose()
 
 
 class Speko:
@@ -135,9 +87,9 @@ class Speko:
         """
         if not timeout > 0:
             raise ValueError(f"Speko: timeout must be a positive number of seconds, got {timeout}.")
-        self._base_url = _check_base_url(base_url)
+        self._base_url = read_base_url(base_url)
         self._transport = Transport(
-            api_key=_check_api_key(api_key),
+            api_key=read_api_key(api_key),
             base_url=self._base_url,
             timeout_s=timeout,
             http_client=http_client,
@@ -397,39 +349,3 @@ def _intent(language: str, region: str | None, optimize_for: OptimizeFor | None)
 
 def _wire_tool(tool: ChatTool | Mapping[str, Any]) -> dict[str, Any]:
     return build_tool(tool) if isinstance(tool, ChatTool) else dict(tool)
-
-
-def _check_api_key(api_key: str | None) -> str:
-    key = (os.environ.get("SPEKO_API_KEY", "") if api_key is None else api_key).strip()
-    if not key:
-        raise ValueError(
-            "Speko: no API key. Set the environment variable SPEKO_API_KEY, or pass api_key=."
-        )
-    if not key.isascii() or not key.isprintable() or " " in key:
-        raise ValueError(
-            "Speko: the API key holds characters that no key has (spaces, line ends or letters "
-            "outside ASCII). Copy it again, or look into SPEKO_API_KEY."
-        )
-    return key
-
-
-def _check_base_url(base_url: str | None) -> str:
-    url = os.environ.get("SPEKO_BASE_URL") or DEFAULT_BASE_URL if base_url is None else base_url
-    url = url.strip().rstrip("/")
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        usable = usable and url.isprintable() and " " not in url
-    except ValueError:
-        usable = False
-    if not usable:
-        raise ValueError(
-            f"Speko: base_url must be an http(s) address with a host such as {DEFAULT_BASE_URL}, "
-            f"got {url!r}. It comes from base_url=, or from SPEKO_BASE_URL."
-        )
-    if parts.username is not None or parts.query or parts.fragment:
-        raise ValueError(
-            f"Speko: base_url must be a plain address such as {DEFAULT_BASE_URL}, without a user, "
-            "a query or a fragment. The API key is what lets you in."
-        )
-    return url

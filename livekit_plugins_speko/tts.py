@@ -14,12 +14,13 @@ from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS
 from ._checks import check_number, check_rate, check_session_id, check_text
 from ._closing import closing
 from ._deadline import Deadline
-from ._decoding import SAMPLE_RATES_HZ, AudioFormat, decode
+from ._decoding import decode
 from ._faults import LiveKitErrors
+from ._pcm import SAMPLE_RATES_HZ, AudioFormat
 from ._protocol import SpekoClient, require_client
 from ._requests import build_constraints
 from ._types import route_fields
-from .audio import DEFAULT_SAMPLE_RATE
+from .audio import DEFAULT_SAMPLE_RATE, SAMPLE_BYTES
 from .intent import (
     ConstraintsLike,
     Intent,
@@ -32,8 +33,6 @@ from .log import logger
 
 FRAME_SIZE_MS = 20
 """Longest frame that is emitted, in milliseconds. Short frames make a short wait for the first."""
-
-_SAMPLE_BYTES = 2
 
 
 @dataclass(frozen=True)
@@ -224,7 +223,7 @@ class SpekoTTSChunkedStream(tts.ChunkedStream):
 
     async def _emit(self, decoded: AsyncIterator[bytes], output_emitter: AudioEmitter) -> None:
         """Emit what no earlier attempt has spoken."""
-        spoken_bytes = self._spoken_samples * _SAMPLE_BYTES
+        spoken_bytes = self._spoken_samples * SAMPLE_BYTES
         came_bytes = 0
         async for pcm in decoded:
             new = pcm[max(0, spoken_bytes - came_bytes) :]
@@ -233,7 +232,7 @@ class SpekoTTSChunkedStream(tts.ChunkedStream):
                 output_emitter.push(new)
         if 0 < came_bytes <= spoken_bytes:
             # All of it was heard before; LiveKit takes an attempt without a frame for a failure.
-            output_emitter.push(bytes(_SAMPLE_BYTES))
+            output_emitter.push(bytes(SAMPLE_BYTES))
 
 
 async def _heard(stream: AsyncIterable[bytes], deadline: Deadline) -> AsyncIterator[bytes]:

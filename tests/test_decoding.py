@@ -16,14 +16,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from livekit_plugins_speko import SpekoAdapterError
-from livekit_plugins_speko._decoding import (
-    COMPRESSED_TYPES,
-    AudioFormat,
-    Converter,
-    WavReader,
-    decode,
-    mix_down,
-)
+from livekit_plugins_speko._decoding import COMPRESSED_TYPES, decode
+from livekit_plugins_speko._pcm import AudioFormat, Converter, WavReader, mix_down
 from livekit_plugins_speko.audio import WAV_HEADER_BYTES
 from tests.support import tone, wav
 

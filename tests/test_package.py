@@ -35,10 +35,11 @@ COMPANIONS = {"WavAudio", "validate_constraints"}
 # Each module imports only from those before it.
 LAYERS = (
     *("errors", "log", "version", "intent", "audio", "_types", "_requests", "_responses"),
-    *("_closing", "_deadline", "_checks", "_http", "_agents", "client", "_protocol", "_faults"),
-    *("chat", "tools", "_decoding", "_reply", "stt", "llm", "tts", "components", "__init__"),
+    *("_closing", "_deadline", "_checks", "_settings", "_http", "_agents", "_synthesis", "client"),
+    *("_protocol", "_faults", "chat", "tools", "_pcm", "_decoding", "_reply"),
+    *("stt", "llm", "tts", "components", "__init__"),
 )
-CLIENT = ("_closing", "_http", "_agents", "client")
+CLIENT = ("_closing", "_settings", "_http", "_agents", "_synthesis", "client")
 PLAIN = ("errors", "log", "version", "intent", "_types", "_requests", "_responses", "_checks")
 
 COMMON = {"speko": ..., "intent": ..., "constraints": None, "session_id": None}
