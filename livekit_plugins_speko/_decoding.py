@@ -36,7 +36,11 @@ COMPRESSED_TYPES = frozenset(
         "audio/mp4",
     }
 )
-"""Media types that LiveKit's `AudioStreamDecoder` knows besides WAV."""
+"""Media types that LiveKit's `AudioStreamDecoder` knows besides WAV.
+
+As it decodes with the least delay, some of them lose a little: FLAC the first 96 ms, Opus and WebM
+about 20 ms (measured with livekit-agents 1.8.9). PCM and WAV lose nothing.
+"""
 
 
 async def decode(chunks: AsyncIterator[bytes], audio: AudioFormat) -> AsyncIterator[bytes]:

@@ -7,10 +7,12 @@ import inspect
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import livekit_plugins_speko
+from livekit_plugins_speko import Speko
 from livekit_plugins_speko.components import LLM_OPTIONS, STT_OPTIONS, TTS_OPTIONS
 from livekit_plugins_speko.testing import LocalGateway, Reply, Speech
 
@@ -88,3 +90,17 @@ def test_every_name_of_the_table_for_typescript_users_exists() -> None:
     known = {*dir(livekit_plugins_speko), *PARAMETERS, *fields}
     assert len(names) > 10
     assert set(names) - known == set()
+
+
+async def test_the_engine_of_the_examples_page_answers_with_what_was_said(
+    gateway: LocalGateway, speko: Speko
+) -> None:
+    page = (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    namespace: dict[str, Any] = {}
+    exec(compile(code, "examples/README.md", "exec"), namespace)
+    gateway.complete.use(namespace["parrot"])
+    messages = [{"role": "user", "content": "Polly?"}]
+    reply = await speko.complete(messages=messages, intent={"language": "en"})
+    assert reply.text == "Polly?"
+    await namespace["serve"]()
