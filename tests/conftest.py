@@ -5,16 +5,25 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from typing import Any
 
 # onnxruntime, which runs Silero's VAD, reports its use to Microsoft unless this is set before its
 # import. No test goes further than loopback.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
+import httpx
 import pytest
+import spekoai
 from hypothesis import settings
+from livekit.agents import vad
+from livekit.plugins import silero
 
 from livekit_plugins_speko import Speko
 from livekit_plugins_speko.testing import LocalGateway
+from tests.gateway_requests import connect
+
+# So that a failed assertion in one of them shows its values, as it does in a test.
+pytest.register_assert_rewrite("tests.components_calls", "tests.decoding_calls", "tests.tts_calls")
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("tests", deadline=None)
@@ -47,3 +56,23 @@ async def speko(gateway: LocalGateway) -> AsyncIterator[Speko]:
     """A client of the gateway, whose connections are all idle or closed after the test."""
     async with Speko(base_url=gateway.base_url, api_key=gateway.api_key) as client:
         yield client
+
+
+@pytest.fixture(params=[Speko, spekoai.AsyncSpeko], ids=["Speko", "AsyncSpeko"])
+async def client(request: pytest.FixtureRequest, gateway: LocalGateway) -> AsyncIterator[Any]:
+    """Each of the clients that an adapter takes."""
+    async with request.param(base_url=gateway.base_url, api_key=gateway.api_key) as client:
+        yield client
+
+
+@pytest.fixture
+async def http_client(gateway: LocalGateway) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the gateway that knows no more than HTTP."""
+    async with connect(gateway) as http_client:
+        yield http_client
+
+
+@pytest.fixture(scope="module")
+def voice_detector() -> vad.VAD:
+    """Silero's VAD, loaded once."""
+    return silero.VAD.load()

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import json
-import wave
 from typing import Any
 
 import httpx
 
-from livekit_plugins_speko.testing import LocalGateway
+from livekit_plugins_speko.testing import LocalGateway, ProviderRoute
+from tests.support import wav
 
 INTENT = {"language": "en-US"}
 HELLO = {"role": "user", "content": "Hello."}
+TOOL = {"name": "get_weather", "description": "", "parameters": {}}
+ROUTE = ProviderRoute("acme", "acme-2", failover_count=1, scores_run_id=None)
+ROUTE_DATA = {"provider": "acme", "model": "acme-2", "failoverCount": 1, "scoresRunId": None}
 
 
 def connect(gateway: LocalGateway, **options: Any) -> httpx.AsyncClient:
@@ -23,13 +25,8 @@ def connect(gateway: LocalGateway, **options: Any) -> httpx.AsyncClient:
 
 def make_wav(*, seconds: float = 0.1, rate_hz: int = 16000, channels: int = 1) -> bytes:
     """A silent WAV, 16 bit."""
-    out = io.BytesIO()
-    with wave.open(out, "wb") as file:
-        file.setnchannels(channels)
-        file.setsampwidth(2)
-        file.setframerate(rate_hz)
-        file.writeframes(bytes(2 * channels * int(seconds * rate_hz)))
-    return out.getvalue()
+    silence = bytes(2 * channels * int(seconds * rate_hz))
+    return wav(silence, rate=rate_hz, channels=channels)
 
 
 def transcription(*, audio: bytes | None = None, **headers: str | None) -> dict[str, Any]:

@@ -16,9 +16,8 @@ from livekit.agents import llm
 from examples.agent import SYSTEM_PROMPT, Assistant, Settings
 from livekit_plugins_speko import Intent, PipelineConstraints
 from livekit_plugins_speko.testing import LocalGateway, Reply, Speech
-
-from .subprocesses import run_python
-from .support import tone
+from tests.subprocesses import run_python
+from tests.support import tone
 
 ROOT = Path(__file__).parent.parent
 AGENT = ROOT / "examples" / "agent.py"

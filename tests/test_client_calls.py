@@ -20,7 +20,6 @@ from livekit_plugins_speko.testing import (
     ErrorEvent,
     Gate,
     LocalGateway,
-    ProviderRoute,
     Reply,
     ServerToolCall,
     Speech,
@@ -29,8 +28,8 @@ from livekit_plugins_speko.testing import (
 )
 from tests.client_calls import CALLS, Call, complete, stream, synthesize, transcribe
 from tests.gateway_requests import HELLO, make_wav
+from tests.support import ACME
 
-ROUTE = ProviderRoute("acme", "acme-2", failover_count=1, scores_run_id="run-7")
 INTENT = {"language": "en-US", "region": "global", "optimizeFor": "latency"}
 SPOKEN: dict[str, Any] = {"language": "en-US", "region": "global", "optimize_for": "latency"}
 CONSTRAINTS = {"allowedProviders": {"stt": ["deepgram:nova-3"]}}
@@ -172,7 +171,7 @@ async def test_an_intent_is_checked_before_anything_is_sent(
 async def test_a_transcript_comes_in_both_answer_forms(
     either: LocalGateway, client_of_either: Speko, confidence: float | None
 ) -> None:
-    said = Transcript("hello", interim=["he"], confidence=confidence, route=ROUTE)
+    said = Transcript("hello", interim=["he"], confidence=confidence, route=ACME)
     either.transcribe.script(said)
     result = await transcribe(client_of_either)
     assert (result.text, result.confidence) == ("hello", confidence)
@@ -203,7 +202,7 @@ async def test_a_reply_comes_in_both_answer_forms(
     either: LocalGateway, client_of_either: Speko
 ) -> None:
     call = ToolCall("get_weather", {"city": "Paris"}, id="c1")
-    reply = Reply("Hi you", tool_calls=[call], prompt_tokens=7, completion_tokens=2, route=ROUTE)
+    reply = Reply("Hi you", tool_calls=[call], prompt_tokens=7, completion_tokens=2, route=ACME)
     either.complete.script(reply)
     result = await complete(client_of_either, tools=[TOOL])
     assert result.text == "Hi you"
@@ -227,7 +226,7 @@ async def test_a_reply_s_events_come_in_order_with_their_types(
     lookup = ServerToolCall("lookup", id="s1")
     call = ToolCall("get_weather", id="c1")
     gateway.complete.script(
-        Reply("Hi you", server_tool_calls=[lookup], tool_calls=[call], route=ROUTE)
+        Reply("Hi you", server_tool_calls=[lookup], tool_calls=[call], route=ACME)
     )
     events = [event async for event in stream(speko, tools=[TOOL])]
     assert [event.type for event in events] == [
@@ -304,7 +303,7 @@ async def test_a_stream_without_done_raises_after_its_events(
 async def test_a_synthesis_is_its_audio_format_and_route(
     gateway: LocalGateway, speko: Speko
 ) -> None:
-    gateway.synthesize.script(Speech(b"abcdef", chunk_bytes=2, route=ROUTE))
+    gateway.synthesize.script(Speech(b"abcdef", chunk_bytes=2, route=ACME))
     result = await synthesize(speko)
     assert (result.audio, result.content_type) == (b"abcdef", "audio/pcm;rate=24000")
     assert told_route(result) == ("acme", "acme-2", 1, "run-7")
@@ -329,7 +328,7 @@ async def test_audio_comes_piece_by_piece_while_the_rest_is_not_there(
     gateway: LocalGateway, speko: Speko
 ) -> None:
     gate = Gate()
-    gateway.synthesize.script(Speech([b"first", gate, b"second"], route=ROUTE))
+    gateway.synthesize.script(Speech([b"first", gate, b"second"], route=ACME))
     async with await speko.synthesize_stream("Hi", language="en") as audio:
         assert told_route(audio) == ("acme", "acme-2", 1, "run-7")
         chunks = aiter(audio)

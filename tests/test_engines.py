@@ -2,14 +2,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import pytest_asyncio
 from livekit import rtc
 
 from examples.engines import Recogniser, RulesModel, Voice
@@ -17,8 +15,8 @@ from examples.engines.rules import ABILITIES, GREETING, NOT_UNDERSTOOD, STORY, W
 from examples.engines.sums import find_sum
 from livekit_plugins_speko import Speko, frames_to_wav
 from livekit_plugins_speko.testing import LocalGateway, ToolCall
+from tests.support import FIXTURES
 
-FIXTURES = Path(__file__).parent / "fixtures"
 TEXTS: dict[str, str] = json.loads((FIXTURES / "fixtures.json").read_text())
 NOW = datetime(2025, 3, 7, 9, 5)
 INTENT = {"language": "en-US"}
@@ -192,18 +190,6 @@ def voice() -> Iterator[Voice]:
     engine = Voice()
     yield engine
     engine.close()
-
-
-@pytest_asyncio.fixture
-async def gateway() -> AsyncIterator[LocalGateway]:
-    async with LocalGateway() as gateway:
-        yield gateway
-
-
-@pytest_asyncio.fixture
-async def speko(gateway: LocalGateway) -> AsyncIterator[Speko]:
-    async with Speko(base_url=gateway.base_url, api_key=gateway.api_key) as speko:
-        yield speko
 
 
 @pytest.mark.parametrize("name", TEXTS)

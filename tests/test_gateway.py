@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -17,7 +16,6 @@ from livekit_plugins_speko.testing import (
     Gate,
     Latency,
     LocalGateway,
-    ProviderRoute,
     Reply,
     ServerToolCall,
     Speech,
@@ -25,30 +23,23 @@ from livekit_plugins_speko.testing import (
     Transcript,
 )
 from livekit_plugins_speko.testing.event_answers import words
-from tests.gateway_requests import completion, connect, read_events, synthesis, transcription
-
-ROUTE = ProviderRoute("acme", "acme-2", failover_count=1, scores_run_id=None)
-ROUTE_DATA = {"provider": "acme", "model": "acme-2", "failoverCount": 1, "scoresRunId": None}
-TOOL = {"name": "get_weather", "description": "", "parameters": {}}
-
-
-@pytest.fixture
-async def gateway() -> AsyncIterator[LocalGateway]:
-    async with LocalGateway() as gateway:
-        yield gateway
-
-
-@pytest.fixture
-async def client(gateway: LocalGateway) -> AsyncIterator[httpx.AsyncClient]:
-    async with connect(gateway) as client:
-        yield client
+from tests.gateway_requests import (
+    ROUTE,
+    ROUTE_DATA,
+    TOOL,
+    completion,
+    connect,
+    read_events,
+    synthesis,
+    transcription,
+)
 
 
 async def test_a_transcript_is_meta_interim_texts_and_done(
-    gateway: LocalGateway, client: httpx.AsyncClient
+    gateway: LocalGateway, http_client: httpx.AsyncClient
 ) -> None:
     gateway.transcribe.script(Transcript("hello there", interim=["hello"], route=ROUTE))
-    response = await client.post(**transcription())
+    response = await http_client.post(**transcription())
     assert response.headers["Content-Type"] == "text/event-stream"
     assert read_events(response.text) == [
         ("meta", ROUTE_DATA),
@@ -58,10 +49,10 @@ async def test_a_transcript_is_meta_interim_texts_and_done(
 
 
 async def test_a_missing_confidence_is_null(
-    gateway: LocalGateway, client: httpx.AsyncClient
+    gateway: LocalGateway, http_client: httpx.AsyncClient
 ) -> None:
     gateway.transcribe.script(Transcript("", confidence=None))
-    response = await client.post(**transcription())
+    response = await http_client.post(**transcription())
     assert read_events(response.text)[-1][1]["confidence"] is None
 
 
@@ -74,10 +65,10 @@ async def test_an_older_service_answers_a_transcription_with_one_json_object() -
 
 
 async def test_a_reply_is_sent_word_by_word_with_its_usage(
-    gateway: LocalGateway, client: httpx.AsyncClient
+    gateway: LocalGateway, http_client: httpx.AsyncClient
 ) -> None:
     gateway.complete.script(Reply("Hi  you\n", prompt_tokens=7, completion_tokens=2, route=ROUTE))
-    response = await client.post(**completion())
+    response = await http_client.post(**completion())
     usage = {"promptTokens": 7, "completionTokens": 2}
     assert read_events(response.text) == [
         ("meta", {**ROUTE_DATA, "totalFailoverCount": 1, "hop": 0}),
@@ -94,19 +85,19 @@ def test_words_are_the_text_when_joined(text: str) -> None:
 
 
 async def test_characters_beyond_ascii_go_out_as_they_are(
-    gateway: LocalGateway, client: httpx.AsyncClient
+    gateway: LocalGateway, http_client: httpx.AsyncClient
 ) -> None:
     gateway.complete.script(Reply(["Grüße\u2028🙂"]))
-    response = await client.post(**completion())
+    response = await http_client.post(**completion())
     assert "Grüße\u2028🙂".encode() in response.content
 
 
 async def test_tool_calls_stand_in_events_and_again_in_done(
-    gateway: LocalGateway, client: httpx.AsyncClient
+    gateway: LocalGateway, http_client: httpx.AsyncClient
 ) -> None:
     calls = [ToolCall("get_weather", {"city": "Paris"}, id="c1"), ToolCall("log", "{bad", id="c2")]
     gateway.complete.script(Reply(tool_calls=calls))
-    events = read_events((await client.post(**completion(tools=[TOOL]))).text)
+    events = read_events((await http_client.post(**completion(tools=[TOOL]))).text)
     wire = [
         {"id": "c1", "name": "get_weather", "args": '{"city": "Paris"}'},
         {"id": "c2", "name": "log", "args": "{bad"},
@@ -120,11 +111,11 @@ async def test_tool_calls_without_an_id_get_different_ones() -> None:
 
 
 async def test_a_server_tool_call_makes_a_second_hop(
-    gateway: LocalGateway, client: httpx.AsyncClient
+    gateway: LocalGateway, http_client: httpx.AsyncClient
 ) -> None:
     call = ServerToolCall("lookup", outcome="failed", id="s1")
     gateway.complete.script(Reply("Hi", server_tool_calls=[call]))
-    events = read_events((await client.post(**completion())).text)
+    events = read_events((await http_client.post(**completion())).text)
     told = [(name, data.get("hop"), data.get("status")) for name, data in events]
     assert told == [
         ("meta", 0, None),
@@ -137,7 +128,7 @@ async def test_a_server_tool_call_makes_a_second_hop(
 
 
 async def test_one_route_alone_can_answer_in_json(
-    gateway: LocalGateway, client: httpx.AsyncClient
+    gateway: LocalGateway, http_client: httpx.AsyncClient
 ) -> None:
     gateway.complete.json_answers = True
     call = ToolCall("get_weather", id="c1")
@@ -145,28 +136,28 @@ async def test_one_route_alone_can_answer_in_json(
         Reply("Hi you", tool_calls=[call], server_tool_calls=[ServerToolCall("x")])
     )
     gateway.transcribe.script(Transcript("hello"))
-    done = (await client.post(**completion())).json()
+    done = (await http_client.post(**completion())).json()
     assert (done["text"], done["toolCalls"]) == ("Hi you", [call.wire()])
-    assert read_events((await client.post(**transcription())).text)[-1][0] == "done"
+    assert read_events((await http_client.post(**transcription())).text)[-1][0] == "done"
 
 
 @pytest.mark.parametrize("end", [ErrorEvent("all failed"), EndOfStream()])
 async def test_an_early_end_leaves_out_done(
-    gateway: LocalGateway, client: httpx.AsyncClient, end: Any
+    gateway: LocalGateway, http_client: httpx.AsyncClient, end: Any
 ) -> None:
     gateway.complete.script(Reply(["Hi", end, " you"]))
     gateway.transcribe.script(Transcript("hello", interim=[end]))
     for request in (completion(), transcription()):
-        names = [name for name, _ in read_events((await client.post(**request)).text)]
+        names = [name for name, _ in read_events((await http_client.post(**request)).text)]
         assert "done" not in names
         assert ("error" in names) == isinstance(end, ErrorEvent)
 
 
 async def test_an_error_event_carries_message_and_code(
-    gateway: LocalGateway, client: httpx.AsyncClient
+    gateway: LocalGateway, http_client: httpx.AsyncClient
 ) -> None:
     gateway.complete.script(Reply([ErrorEvent("all failed")]))
-    response = await client.post(**completion())
+    response = await http_client.post(**completion())
     error = {"error": "all failed", "code": "ALL_PROVIDERS_FAILED"}
     assert (response.status_code, read_events(response.text)[-1]) == (200, ("error", error))
 
@@ -181,10 +172,10 @@ async def test_an_early_end_of_a_json_answer_is_a_500_or_an_empty_body() -> None
 
 
 async def test_route_headers_tell_provider_model_failovers_and_time(
-    gateway: LocalGateway, client: httpx.AsyncClient
+    gateway: LocalGateway, http_client: httpx.AsyncClient
 ) -> None:
     gateway.synthesize.always(Speech(b"ab"))
-    headers = (await client.post(**synthesis())).headers
+    headers = (await http_client.post(**synthesis())).headers
     assert headers["X-Speko-Provider"] == "local"
     assert headers["X-Speko-Model"] == "scripted"
     assert headers["X-Speko-Failover-Count"] == "0"
@@ -193,10 +184,10 @@ async def test_route_headers_tell_provider_model_failovers_and_time(
 
 
 async def test_a_missing_scores_run_id_leaves_its_header_out(
-    gateway: LocalGateway, client: httpx.AsyncClient
+    gateway: LocalGateway, http_client: httpx.AsyncClient
 ) -> None:
     gateway.synthesize.script(Speech(b"ab", route=ROUTE))
-    assert "X-Speko-Scores-Run-Id" not in (await client.post(**synthesis())).headers
+    assert "X-Speko-Scores-Run-Id" not in (await http_client.post(**synthesis())).headers
 
 
 @pytest.mark.parametrize(
@@ -205,22 +196,22 @@ async def test_a_missing_scores_run_id_leaves_its_header_out(
 )
 async def test_the_audio_format_is_the_content_type_unless_told_otherwise(
     gateway: LocalGateway,
-    client: httpx.AsyncClient,
+    http_client: httpx.AsyncClient,
     audio_format: str | None,
     header: str | None,
 ) -> None:
     speech = Speech(b"ab", content_type="audio/wav", audio_format=audio_format)
     gateway.synthesize.script(speech)
-    headers = (await client.post(**synthesis())).headers
+    headers = (await http_client.post(**synthesis())).headers
     assert (headers["Content-Type"], headers.get("X-Speko-Audio-Format")) == ("audio/wav", header)
 
 
 async def test_audio_is_sent_in_chunks_that_can_be_read_before_the_rest_is_there(
-    gateway: LocalGateway, client: httpx.AsyncClient
+    gateway: LocalGateway, http_client: httpx.AsyncClient
 ) -> None:
     gate = Gate()
     gateway.synthesize.script(Speech([b"first", gate, b"second"]))
-    async with client.stream("POST", **synthesis()) as response:
+    async with http_client.stream("POST", **synthesis()) as response:
         chunks = response.aiter_raw()
         assert await anext(chunks) == b"first"
         await gate.reached()
@@ -240,19 +231,19 @@ async def test_bytes_are_cut_to_the_size_of_a_chunk() -> None:
 
 
 async def test_no_audio_at_all_is_still_a_200(
-    gateway: LocalGateway, client: httpx.AsyncClient
+    gateway: LocalGateway, http_client: httpx.AsyncClient
 ) -> None:
     gateway.synthesize.script(Speech(b""))
-    response = await client.post(**synthesis())
+    response = await http_client.post(**synthesis())
     assert (response.status_code, response.content) == (200, b"")
 
 
 async def test_a_delta_can_be_read_while_a_gate_holds_the_next(
-    gateway: LocalGateway, client: httpx.AsyncClient
+    gateway: LocalGateway, http_client: httpx.AsyncClient
 ) -> None:
     gate = Gate()
     gateway.complete.script(Reply(["Hi", gate, " you"]))
-    async with client.stream("POST", **completion()) as response:
+    async with http_client.stream("POST", **completion()) as response:
         lines = response.aiter_lines()
         while await anext(lines) != 'data: {"text":"Hi"}':
             pass

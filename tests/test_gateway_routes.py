@@ -17,7 +17,6 @@ from livekit_plugins_speko.testing import (
     GatewayRequest,
     Latency,
     LocalGateway,
-    ProviderRoute,
     Refusal,
     Reply,
     Route,
@@ -25,30 +24,14 @@ from livekit_plugins_speko.testing import (
     ToolRows,
     Transcript,
 )
-from tests.gateway_requests import completion, connect, read_events, synthesis, transcription
-
-ROUTE = ProviderRoute("acme", "acme-2", failover_count=1, scores_run_id=None)
-ROUTE_DATA = {"provider": "acme", "model": "acme-2", "failoverCount": 1, "scoresRunId": None}
-TOOL = {"name": "get_weather", "description": "", "parameters": {}}
-
-
-@pytest.fixture
-async def gateway() -> AsyncIterator[LocalGateway]:
-    async with LocalGateway() as gateway:
-        yield gateway
-
-
-@pytest.fixture
-async def client(gateway: LocalGateway) -> AsyncIterator[httpx.AsyncClient]:
-    async with connect(gateway) as client:
-        yield client
+from tests.gateway_requests import TOOL, completion, connect, read_events, synthesis, transcription
 
 
 async def test_a_refusal_has_the_services_error_body_and_its_own_headers(
-    gateway: LocalGateway, client: httpx.AsyncClient
+    gateway: LocalGateway, http_client: httpx.AsyncClient
 ) -> None:
     gateway.complete.script(Refusal(429, "slow down", "RATE_LIMITED", headers={"Retry-After": "2"}))
-    response = await client.post(**completion())
+    response = await http_client.post(**completion())
     assert response.status_code == 429
     assert response.headers["Retry-After"] == "2"
     assert response.json() == {"error": "slow down", "code": "RATE_LIMITED"}
@@ -56,30 +39,30 @@ async def test_a_refusal_has_the_services_error_body_and_its_own_headers(
 
 @pytest.mark.parametrize("body", ["<h1>Bad gateway</h1>", b"\xff\xfe", ""])
 async def test_a_refusal_can_be_what_a_proxy_sends(
-    gateway: LocalGateway, client: httpx.AsyncClient, body: str | bytes
+    gateway: LocalGateway, http_client: httpx.AsyncClient, body: str | bytes
 ) -> None:
     gateway.synthesize.script(Refusal(502, body=body))
-    response = await client.post(**synthesis())
+    response = await http_client.post(**synthesis())
     assert response.status_code == 502
     assert response.headers["Content-Type"] == "text/html; charset=utf-8"
     assert response.content == (body.encode() if isinstance(body, str) else body)
 
 
 async def test_the_headers_of_a_refusal_stand_above_its_own(
-    gateway: LocalGateway, client: httpx.AsyncClient
+    gateway: LocalGateway, http_client: httpx.AsyncClient
 ) -> None:
     gateway.synthesize.script(Refusal(502, body="gone", headers={"Content-Type": "text/plain"}))
-    response = await client.post(**synthesis())
+    response = await http_client.post(**synthesis())
     assert (response.headers["Content-Type"], response.text) == ("text/plain", "gone")
 
 
 async def test_latencies_hold_back_headers_first_piece_and_the_pieces_after(
-    gateway: LocalGateway, client: httpx.AsyncClient
+    gateway: LocalGateway, http_client: httpx.AsyncClient
 ) -> None:
     gateway.synthesize.latency = Latency(headers_s=0.05, first_s=0.05, between_s=0.1)
     gateway.synthesize.script(Speech([b"a", b"b", b"c"]))
     began = time.perf_counter()
-    async with client.stream("POST", **synthesis()) as response:
+    async with http_client.stream("POST", **synthesis()) as response:
         headers_s = time.perf_counter() - began
         arrived_s = [time.perf_counter() - began async for _ in response.aiter_raw()]
     assert headers_s >= 0.05
@@ -89,7 +72,7 @@ async def test_latencies_hold_back_headers_first_piece_and_the_pieces_after(
 
 
 async def test_the_first_piece_waits_from_the_headers_on(
-    gateway: LocalGateway, client: httpx.AsyncClient
+    gateway: LocalGateway, http_client: httpx.AsyncClient
 ) -> None:
     async def slow(request: GatewayRequest) -> Speech:
         await asyncio.sleep(0.05)
@@ -98,17 +81,17 @@ async def test_the_first_piece_waits_from_the_headers_on(
     gateway.synthesize.latency = Latency(first_s=0.05)
     gateway.synthesize.use(slow)
     began = time.perf_counter()
-    await client.post(**synthesis())
+    await http_client.post(**synthesis())
     assert time.perf_counter() - began >= 0.1
 
 
 async def test_a_transcript_without_interim_texts_takes_its_time_too(
-    gateway: LocalGateway, client: httpx.AsyncClient
+    gateway: LocalGateway, http_client: httpx.AsyncClient
 ) -> None:
     gateway.transcribe.latency = Latency(first_s=0.05)
     gateway.transcribe.script(Transcript("hello"))
     began = time.perf_counter()
-    await client.post(**transcription())
+    await http_client.post(**transcription())
     assert time.perf_counter() - began >= 0.05
 
 
@@ -123,49 +106,49 @@ async def test_a_json_answer_and_an_empty_reply_take_their_time_too() -> None:
 
 
 async def test_tool_rows_can_be_scripted_before_the_registered_ones(
-    gateway: LocalGateway, client: httpx.AsyncClient
+    gateway: LocalGateway, http_client: httpx.AsyncClient
 ) -> None:
     gateway.register_tools("agent-1", [TOOL])
     gateway.tools.script(Refusal(503, "later", "UNAVAILABLE"), ToolRows([{"id": "t9"}]))
-    answers = [await client.get("/v1/agents/agent-1/tools") for _ in range(3)]
+    answers = [await http_client.get("/v1/agents/agent-1/tools") for _ in range(3)]
     assert answers[0].status_code == 503
     assert answers[1].json() == [{"id": "t9"}]
     assert answers[2].json()[0]["name"] == "get_weather"
 
 
 async def test_the_script_comes_first_and_the_engine_after_it(
-    gateway: LocalGateway, client: httpx.AsyncClient
+    gateway: LocalGateway, http_client: httpx.AsyncClient
 ) -> None:
     async def echo(request: GatewayRequest) -> Reply:
         return Reply([request.json["messages"][-1]["content"]])
 
     gateway.complete.use(echo)
     gateway.complete.script(Reply(["scripted"]))
-    replies = [read_events((await client.post(**completion())).text)[-1] for _ in range(2)]
+    replies = [read_events((await http_client.post(**completion())).text)[-1] for _ in range(2)]
     assert [data["text"] for _, data in replies] == ["scripted", "Hello."]
 
 
 async def test_an_answer_given_for_always_is_given_every_time(
-    gateway: LocalGateway, client: httpx.AsyncClient
+    gateway: LocalGateway, http_client: httpx.AsyncClient
 ) -> None:
     gateway.synthesize.always(Speech([b"ab", b"c"]))
-    assert [(await client.post(**synthesis())).content for _ in range(3)] == [b"abc"] * 3
+    assert [(await http_client.post(**synthesis())).content for _ in range(3)] == [b"abc"] * 3
 
 
 async def test_requests_are_answered_side_by_side(
-    gateway: LocalGateway, client: httpx.AsyncClient
+    gateway: LocalGateway, http_client: httpx.AsyncClient
 ) -> None:
     gate = Gate()
     gateway.complete.script(Reply(["slow", gate]), Reply(["quick"]))
-    slow = asyncio.create_task(client.post(**completion()))
+    slow = asyncio.create_task(http_client.post(**completion()))
     await gate.reached()
-    assert "quick" in (await client.post(**completion())).text
+    assert "quick" in (await http_client.post(**completion())).text
     gate.open()
     assert "slow" in (await slow).text
 
 
 async def test_an_answer_of_ones_own_writes_what_no_other_can(
-    gateway: LocalGateway, client: httpx.AsyncClient
+    gateway: LocalGateway, http_client: httpx.AsyncClient
 ) -> None:
     class Teapot(Answer):
         serves = frozenset({"complete"})
@@ -175,33 +158,33 @@ async def test_an_answer_of_ones_own_writes_what_no_other_can(
             await writer.send(b"tea")
 
     gateway.complete.script(Teapot())
-    response = await client.post(**completion())
+    response = await http_client.post(**completion())
     assert (response.status_code, response.text) == (418, "tea")
 
 
 async def test_available_tools_leave_out_those_that_could_not_run(
-    gateway: LocalGateway, client: httpx.AsyncClient
+    gateway: LocalGateway, http_client: httpx.AsyncClient
 ) -> None:
     gateway.register_tools("a/1 ü", [TOOL], unavailable=[{**TOOL, "name": "other"}])
     url = "/v1/agents/a%2F1%20%C3%BC/tools"
-    available = (await client.get(url, params={"available": "1"})).json()
-    everything = (await client.get(url)).json()
+    available = (await http_client.get(url, params={"available": "1"})).json()
+    everything = (await http_client.get(url)).json()
     assert [row["name"] for row in available] == ["get_weather"]
     assert [row["name"] for row in everything] == ["get_weather", "other"]
 
 
 async def test_a_row_gets_what_the_service_adds_and_keeps_what_it_has(
-    gateway: LocalGateway, client: httpx.AsyncClient
+    gateway: LocalGateway, http_client: httpx.AsyncClient
 ) -> None:
     source = {"kind": "builtin", "name": "clock"}
     gateway.register_tools("agent-1", [{**TOOL, "id": "mine", "source": source}])
-    (row,) = (await client.get("/v1/agents/agent-1/tools")).json()
+    (row,) = (await http_client.get("/v1/agents/agent-1/tools")).json()
     assert (row["id"], row["agentId"], row["source"]) == ("mine", "agent-1", source)
     assert row.keys() >= {"createdAt", "updatedAt"}
 
 
-async def test_an_agent_that_nobody_registered_is_not_found(client: httpx.AsyncClient) -> None:
-    response = await client.get("/v1/agents/ghost/tools?available=1")
+async def test_an_agent_that_nobody_registered_is_not_found(http_client: httpx.AsyncClient) -> None:
+    response = await http_client.get("/v1/agents/ghost/tools?available=1")
     assert (response.status_code, response.json()["code"]) == (404, "NOT_FOUND")
 
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import time
 import wave
 from pathlib import Path
@@ -12,39 +11,24 @@ from livekit import rtc
 from numpy.typing import NDArray
 
 from livekit_plugins_speko.testing import CallLine
+from tests import support
+from tests.support import loud_s, wav
 
 RATE_HZ = 16000
 
 
-def tone(seconds: float, rate_hz: int = RATE_HZ, hz: float = 440.0) -> NDArray[np.int16]:
-    times = np.arange(round(seconds * rate_hz)) / rate_hz
-    return (8000 * np.sin(2 * np.pi * hz * times)).astype(np.int16)
-
-
-def wav(samples: NDArray[np.int16], rate_hz: int = RATE_HZ, channels: int = 1) -> bytes:
-    target = io.BytesIO()
-    with wave.open(target, "wb") as writer:
-        writer.setnchannels(channels)
-        writer.setsampwidth(2)
-        writer.setframerate(rate_hz)
-        writer.writeframes(samples.tobytes())
-    return target.getvalue()
+def tone(seconds: float, rate_hz: int = RATE_HZ) -> NDArray[np.int16]:
+    return np.frombuffer(support.tone(seconds, rate=rate_hz), dtype="<i2")
 
 
 def frame(samples: NDArray[np.int16], rate_hz: int, channels: int = 1) -> rtc.AudioFrame:
-    return rtc.AudioFrame(samples.tobytes(), rate_hz, channels, samples.size // channels)
+    return support.frame(samples.tobytes(), rate=rate_hz, channels=channels)
 
 
 async def speak(line: CallLine, seconds: float, rate_hz: int = 24000) -> None:
     """Push a whole reply at once, the way a quick TTS does."""
     await line.output.capture_frame(frame(tone(seconds, rate_hz), rate_hz))
     line.output.flush()
-
-
-def loud_s(side: NDArray[np.int16]) -> float:
-    """Seconds of one side of a recording in which something is heard."""
-    blocks = side[: side.size // 480 * 480].reshape(-1, 480).astype(np.float64)
-    return float((np.sqrt((blocks**2).mean(axis=1)) > 500).sum() * 0.02)
 
 
 async def test_the_caller_is_heard_in_real_time_in_frames_of_20_ms() -> None:
@@ -77,7 +61,7 @@ async def test_what_the_caller_says_arrives_sample_by_sample_between_silences() 
 async def test_a_wav_of_another_rate_with_two_channels_is_said_at_16000_hz_in_mono(
     tmp_path: Path, as_path: bool
 ) -> None:
-    data = wav(np.repeat(tone(0.2, 48000), 2), 48000, channels=2)
+    data = wav(support.tone(0.2, rate=48000, channels=2), rate=48000, channels=2)
     (tmp_path / "said.wav").write_bytes(data)
     async with CallLine() as line:
         line.input.on_attached()
@@ -107,15 +91,10 @@ async def test_speech_that_cannot_be_said_is_an_error_that_tells_why(
 
 
 async def test_an_eight_bit_wav_is_refused_with_the_width_that_was_found() -> None:
-    target = io.BytesIO()
-    with wave.open(target, "wb") as writer:
-        writer.setnchannels(1)
-        writer.setsampwidth(1)
-        writer.setframerate(RATE_HZ)
-        writer.writeframes(b"\x80" * 100)
+    eight_bit = wav(b"\x80" * 100, rate=RATE_HZ, width=1)
     async with CallLine() as line:
         with pytest.raises(ValueError, match="got 8 bits"):
-            await line.say(target.getvalue())
+            await line.say(eight_bit)
 
 
 async def test_two_sentences_at_once_are_said_one_after_the_other() -> None:

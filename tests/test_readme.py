@@ -15,9 +15,8 @@ import livekit_plugins_speko
 from livekit_plugins_speko import Speko
 from livekit_plugins_speko.components import LLM_OPTIONS, STT_OPTIONS, TTS_OPTIONS
 from livekit_plugins_speko.testing import LocalGateway, Reply, Speech
-
-from .subprocesses import ROOT, run_python
-from .support import tone
+from tests.subprocesses import ROOT, run_python
+from tests.support import tone
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PARAMETERS = inspect.signature(livekit_plugins_speko.create_speko_components).parameters

@@ -30,12 +30,6 @@ CALL = ToolCall("get_weather", {"city": "Paris"}, id="c1")
 
 
 @pytest.fixture
-async def gateway() -> AsyncIterator[LocalGateway]:
-    async with LocalGateway() as gateway:
-        yield gateway
-
-
-@pytest.fixture
 async def speko(gateway: LocalGateway) -> AsyncIterator[spekoai.AsyncSpeko]:
     client = spekoai.AsyncSpeko(api_key=gateway.api_key, base_url=gateway.base_url)
     async with client:

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from livekit.agents import Agent, AgentSession, AgentStateChangedEvent, function_tool, vad
-from livekit.plugins import silero
 from spekoai import AsyncSpeko
 
 from livekit_plugins_speko import Speko, SpekoComponents, create_speko_components, parse_wav
@@ -24,8 +23,7 @@ from livekit_plugins_speko.testing import (
     ToolCall,
     Transcript,
 )
-
-from .support import FIXTURES, tone
+from tests.support import FIXTURES, tone
 
 QUESTION = FIXTURES / "question.wav"
 BARGE_IN = FIXTURES / "barge_in.wav"
@@ -74,12 +72,6 @@ class Call:
     def said(self, role: str) -> list[str]:
         """The texts of one side in the session's history."""
         return [m.text_content or "" for m in self.session.history.messages() if m.role == role]
-
-
-@pytest.fixture(scope="module")
-def voice_detector() -> vad.VAD:
-    """Silero's VAD, loaded once."""
-    return silero.VAD.load()
 
 
 @asynccontextmanager

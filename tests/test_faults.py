@@ -1,0 +1,110 @@
+"""From a fault to LiveKit's error: the table."""
+
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+import httpx_sse
+import pytest
+import spekoai
+from livekit.agents import APIConnectionError, APIError, APIStatusError, APITimeoutError
+
+from livekit_plugins_speko import (
+    SpekoAdapterError,
+    SpekoApiError,
+    SpekoAuthError,
+    SpekoRateLimitError,
+)
+from livekit_plugins_speko._faults import LiveKitErrors, to_livekit_error
+
+RETRIED = (408, 429, 500, 502, 503, 504, 599)
+NOT_RETRIED = (302, 400, 401, 403, 404, 409, 413, 422)
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected", "retryable"),
+    [
+        (TimeoutError(), APITimeoutError, True),
+        (asyncio.TimeoutError(), APITimeoutError, True),
+        (httpx.ConnectTimeout(""), APITimeoutError, True),
+        (httpx.ReadTimeout(""), APITimeoutError, True),
+        (httpx.WriteTimeout(""), APITimeoutError, True),
+        (httpx.PoolTimeout(""), APITimeoutError, True),
+        (httpx.ConnectError(""), APIConnectionError, True),
+        (httpx.ReadError(""), APIConnectionError, True),
+        (httpx.WriteError(""), APIConnectionError, True),
+        (httpx.RemoteProtocolError(""), APIConnectionError, True),
+        (httpx.ProxyError(""), APIConnectionError, True),
+        (httpx.DecodingError(""), APIConnectionError, True),
+        (httpx.StreamClosed(), APIConnectionError, True),
+        (httpx_sse.SSEError(""), APIConnectionError, True),
+        *((SpekoApiError("no", status, "X"), APIStatusError, True) for status in RETRIED),
+        *((SpekoApiError("no", status, "X"), APIStatusError, False) for status in NOT_RETRIED),
+        (SpekoAuthError("no"), APIStatusError, False),
+        (SpekoRateLimitError("slow"), APIStatusError, True),
+        (SpekoApiError("gone", 200, "STREAM_ENDED"), APIError, True),
+        (SpekoApiError("all failed", 200, "ALL_PROVIDERS_FAILED"), APIError, True),
+        (SpekoAdapterError("no", "INVALID_CONTEXT"), APIError, False),
+        (SpekoAdapterError("no", "UNSUPPORTED_CONTENT_TYPE"), APIError, False),
+        (SpekoAdapterError("no", "UNSUPPORTED_AUDIO_FORMAT"), APIError, False),
+        (SpekoAdapterError("no", "UNSUPPORTED_CHANNELS"), APIError, False),
+        (SpekoAdapterError("no", "SAMPLE_RATE_MISMATCH"), APIError, False),
+        (SpekoAdapterError("no", "MALFORMED_AUDIO"), APIError, True),
+        (SpekoAdapterError("no", "EMPTY_AUDIO"), APIError, True),
+        (spekoai.SpekoApiError("no", 503, "X"), APIStatusError, True),
+        (spekoai.SpekoApiError("no", 422, "X"), APIStatusError, False),
+        (spekoai.SpekoAuthError(), APIStatusError, False),
+        (spekoai.SpekoRateLimitError(), APIStatusError, True),
+    ],
+)
+def test_each_fault_becomes_its_error(
+    fault: Exception, expected: type[APIError], retryable: bool
+) -> None:
+    with pytest.raises(APIError) as raised:
+        with LiveKitErrors():
+            raise fault
+    assert type(raised.value) is expected
+    assert raised.value.retryable == retryable
+    assert raised.value.__cause__ is fault
+
+
+@pytest.mark.parametrize(
+    "bug",
+    [ValueError("a bug"), KeyError("a bug"), RuntimeError("a bug"), asyncio.CancelledError()],
+)
+def test_what_is_no_fault_of_a_call_stays_what_it_is(bug: BaseException) -> None:
+    assert to_livekit_error(bug) is None
+    with pytest.raises(type(bug)) as raised:
+        with LiveKitErrors():
+            raise bug
+    assert raised.value is bug
+
+
+def test_livekit_s_own_error_stays_what_it_is() -> None:
+    error = APIStatusError("no", status_code=500)
+    with pytest.raises(APIStatusError) as raised:
+        with LiveKitErrors():
+            raise error
+    assert raised.value is error
+    assert raised.value.__cause__ is None
+
+
+def test_nothing_is_raised_where_nothing_failed() -> None:
+    with LiveKitErrors():
+        pass
+
+
+@pytest.mark.parametrize("status", [200, 400, 503])
+def test_an_answer_s_error_carries_its_message_body_and_code(status: int) -> None:
+    error = to_livekit_error(SpekoApiError("no such voice", status, "BAD_VOICE"))
+    assert error is not None
+    assert error.body == {"error": "no such voice", "code": "BAD_VOICE"}
+    assert "no such voice" in error.message and "BAD_VOICE" in error.message
+    assert getattr(error, "status_code", 200) == status
+
+
+def test_an_adapter_error_carries_its_text_and_code() -> None:
+    error = to_livekit_error(SpekoAdapterError("at 16000 Hz", "SAMPLE_RATE_MISMATCH"))
+    assert error is not None
+    assert (error.message, error.body) == ("at 16000 Hz", {"code": "SAMPLE_RATE_MISMATCH"})
