@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
-def check_number(name: str, value: Any, *, above: float | None = None) -> None:
-    """Raise ValueError unless `value` is None or a finite number, above `above` where given."""
-    if value is None:
+def check_number(
+    name: str, value: Any, *, above: float | None = None, required: bool = False
+) -> None:
+    """Raise ValueError unless `value` is a finite number, above `above` where given.
+
+    None will do where the number isn't `required`.
+    """
+    if value is None and not required:
         return
     bound = "" if above is None else f" above {above:g}"
     if (
@@ -38,6 +43,18 @@ def check_rate(name: str, value: Any, rates: range) -> None:
         )
 
 
+def check_flag(name: str, value: Any) -> None:
+    """Raise ValueError unless `value` is None or a bool."""
+    if value is not None and not isinstance(value, bool):
+        raise ValueError(f"{name} must be True or False, got {value!r}.")
+
+
+def check_callback(name: str, value: Any) -> None:
+    """Raise ValueError unless `value` is None or can be called."""
+    if value is not None and not callable(value):
+        raise ValueError(f"{name} must be a function, got {type(value).__name__}.")
+
+
 def check_session_id(name: str, value: Any) -> None:
     """Raise ValueError unless `value` is None or a string that a header can hold."""
     check_text(name, value)
@@ -49,6 +66,17 @@ def check_text(name: str, value: Any) -> None:
     """Raise ValueError unless `value` is None or a string."""
     if value is not None and not isinstance(value, str):
         raise ValueError(f"{name} must be a string, got {type(value).__name__}.")
+
+
+def check_mappings(name: str, value: Any, *, least: int = 1) -> None:
+    """Raise ValueError unless `value` is a list of at least `least` mappings."""
+    if (
+        isinstance(value, str)
+        or not isinstance(value, Sequence)
+        or not all(isinstance(item, Mapping) for item in value)
+        or len(value) < least
+    ):
+        raise ValueError(f"{name} must be a list of mappings, got {type(value).__name__}.")
 
 
 def check_words(name: str, value: Any, *, most: int) -> None:

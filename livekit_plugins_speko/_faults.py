@@ -6,6 +6,7 @@
 | refused, reset, broken off | `APIConnectionError` | yes |
 | status 408, 429, 5xx | `APIStatusError` | yes |
 | any other status that is no success | `APIStatusError` | no |
+| status 499, which LiveKit takes for the end of a call that went well | `APIError` | yes |
 | a fault inside an answer with status 200 | `APIError` | yes |
 | `SpekoAdapterError` | `APIError` | as its code says |
 """
@@ -23,6 +24,7 @@ from pydantic import ValidationError
 from .errors import RETRYABLE_ADAPTER_CODES, SpekoAdapterError
 
 _RETRYABLE_STATUS = frozenset({408, 429})
+_TAKEN_FOR_AN_END = 499
 
 
 def to_livekit_error(fault: BaseException) -> APIError | None:
@@ -51,6 +53,8 @@ def _from_answer(message: str, status: int, code: str) -> APIError:
     body: dict[str, Any] = {"error": message, "code": code}
     if 200 <= status < 300:
         return APIError(f"Speko: {message} ({code})", body=body, retryable=True)
+    if status == _TAKEN_FOR_AN_END:
+        return APIError(f"Speko: {message} ({status} {code})", body=body, retryable=True)
     return APIStatusError(
         f"Speko: {message} ({status} {code})",
         status_code=status,

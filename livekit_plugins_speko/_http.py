@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from collections.abc import AsyncIterator, Mapping, Set
 from contextlib import asynccontextmanager, suppress
@@ -13,7 +14,7 @@ from httpx_sse import EventSource
 from ._closing import closing
 from ._deadline import Deadline
 from ._responses import as_object, malformed, parse_error_body, parse_error_response, parse_json
-from .errors import SpekoApiError
+from .errors import CLIENT_CLOSED, SpekoApiError
 from .version import __version__
 
 KEEPALIVE_EXPIRY_S = 300.0
@@ -30,6 +31,7 @@ DRAIN_S = 0.1
 
 USER_AGENT = f"livekit-plugins-speko/{__version__}"
 _EVENT_STREAM = "text/event-stream"
+_REDACTED = "[api key]"
 
 
 class Transport:
@@ -48,9 +50,13 @@ class Transport:
         self._base_url = base_url
         self._timeout = httpx.Timeout(timeout_s)
         self._owns_client = http_client is None
-        self._client = http_client or httpx.AsyncClient(
-            limits=httpx.Limits(keepalive_expiry=KEEPALIVE_EXPIRY_S)
-        )
+        if http_client is None:
+            http_client = httpx.AsyncClient(
+                limits=httpx.Limits(keepalive_expiry=KEEPALIVE_EXPIRY_S),
+                # httpx would look for this machine itself behind the environment's proxy.
+                trust_env=not is_loopback(base_url),
+            )
+        self._client = http_client
 
     async def aclose(self) -> None:
         """Close the connections, if they were made here."""
@@ -70,8 +76,13 @@ class Transport:
 
         Raises:
             SpekoApiError: The status is no success. A redirect is none: the key must not travel.
+                Or the client is closed (status 0).
             httpx.HTTPError: The network failed.
         """
+        if self._client.is_closed:
+            raise SpekoApiError(
+                "The client is closed. Close it after the sessions that use it.", 0, CLIENT_CLOSED
+            )
         all_headers = {
             "Authorization": f"Bearer {self._api_key}",
             "User-Agent": USER_AGENT,
@@ -89,6 +100,7 @@ class Transport:
             timeout=self._timeout,
         )
         response = await self._client.send(request, stream=True, auth=None, follow_redirects=False)
+        self._redact(response.headers)
         if not response.is_success:
             try:
                 raise await self._error(response)
@@ -159,11 +171,25 @@ class Transport:
         body = parse_error_body(await _read(response, MAX_ERROR_BYTES))
         return parse_error_response(response.status_code, response.headers, self._without_key(body))
 
+    def _redact(self, headers: httpx.Headers) -> None:
+        for name, value in headers.items():
+            if self._api_key in value:
+                headers[name] = value.replace(self._api_key, _REDACTED)
+
     def _without_key(self, payload: dict[str, Any]) -> dict[str, Any]:
         return {
-            name: value.replace(self._api_key, "[api key]") if isinstance(value, str) else value
+            name: value.replace(self._api_key, _REDACTED) if isinstance(value, str) else value
             for name, value in payload.items()
         }
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL's host is this machine."""
+    host = httpx.URL(url).host
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def is_json(response: httpx.Response) -> bool:

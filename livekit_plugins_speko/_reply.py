@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from livekit.agents import llm
+from livekit.agents import llm, utils
 
 from .errors import EMPTY_COMPLETION, STREAM_ENDED, SpekoApiError
 
@@ -17,10 +17,16 @@ class Reply:
         self._id = reply_id
         # Text handed on so far.
         self._text = ""
-        # Inline tool calls by id, in the order of their first sight.
-        self._calls: dict[str, llm.FunctionToolCall] = {}
+        # Inline tool calls by id, in the order of their first sight. Some models give no ids: what
+        # they call is told apart by its name and arguments.
+        self._calls: dict[object, llm.FunctionToolCall] = {}
         # The event that ended the reply. None before it came.
         self.done: Any = None
+
+    @property
+    def handed_on(self) -> bool:
+        """Whether a part of the reply was returned already."""
+        return bool(self._text) or self.done is not None
 
     def push(self, event: Any) -> list[llm.ChatChunk]:
         """Take the next event; return the chunks to hand on.
@@ -49,15 +55,16 @@ class Reply:
         return self.done
 
     def _end(self, event: Any) -> list[llm.ChatChunk]:
-        self.done = event
-        # The older service sends all of its text here and no deltas before it.
-        chunks = self._text_chunks(event.text) if not self._text else []
+        # The older service sends all of its text here; the current one, what no delta brought.
+        text = event.text or ""
+        chunks = self._text_chunks(text[len(self._text) :] if text.startswith(self._text) else "")
         for call in event.tool_calls or ():
             self._add_call(call)
         if not self._text and not self._calls:
             raise SpekoApiError(
                 "Speko's reply has neither text nor tool calls.", 200, EMPTY_COMPLETION
             )
+        self.done = event
         if self._calls:
             delta = llm.ChoiceDelta(role="assistant", tool_calls=list(self._calls.values()))
             chunks.append(llm.ChatChunk(id=self._id, delta=delta))
@@ -72,10 +79,14 @@ class Reply:
         return [llm.ChatChunk(id=self._id, delta=delta)]
 
     def _add_call(self, call: Any) -> None:
-        self._calls.setdefault(
-            call.id,
-            llm.FunctionToolCall(name=call.name, arguments=call.args, call_id=call.id),
-        )
+        key = call.id or (call.name, call.args)
+        if key not in self._calls:
+            self._calls[key] = llm.FunctionToolCall(
+                name=call.name,
+                arguments=call.args,
+                # The tool's result must find its call.
+                call_id=call.id or utils.shortuuid("call_"),
+            )
 
 
 def _usage(usage: Any) -> llm.CompletionUsage:

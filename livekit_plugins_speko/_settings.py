@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 from urllib.parse import urlsplit
 
+import httpx
+
+from ._checks import check_text
+
 DEFAULT_BASE_URL = "https://api.speko.dev"
 """The public service."""
 
@@ -15,6 +19,7 @@ def read_api_key(api_key: str | None) -> str:
     Raises:
         ValueError: There is none, or no header can hold it. The text doesn't show it.
     """
+    check_text("Speko: api_key", api_key)
     key = (os.environ.get("SPEKO_API_KEY", "") if api_key is None else api_key).strip()
     if not key:
         raise ValueError(
@@ -34,13 +39,14 @@ def read_base_url(base_url: str | None) -> str:
     Raises:
         ValueError: It isn't http(s), has no host, or carries more than an address.
     """
+    check_text("Speko: base_url", base_url)
     url = os.environ.get("SPEKO_BASE_URL") or DEFAULT_BASE_URL if base_url is None else base_url
     url = url.strip().rstrip("/")
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        usable = usable and url.isprintable() and " " not in url
-    except ValueError:
+        usable = usable and url.isprintable() and " " not in url and bool(httpx.URL(url).host)
+    except (ValueError, httpx.InvalidURL):
         usable = False
     if not usable:
         raise ValueError(

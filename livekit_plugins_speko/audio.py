@@ -8,7 +8,7 @@ Specifications 1.0".
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -103,7 +103,7 @@ class WavHeader:
     data_bytes: int | None
 
 
-def frames_to_wav(frames: rtc.AudioFrame | Sequence[rtc.AudioFrame]) -> bytes:
+def frames_to_wav(frames: rtc.AudioFrame | Iterable[rtc.AudioFrame]) -> bytes:
     """Put audio frames into a WAV file.
 
     Args:
@@ -113,11 +113,16 @@ def frames_to_wav(frames: rtc.AudioFrame | Sequence[rtc.AudioFrame]) -> bytes:
         A 44-byte RIFF header and the samples, mono PCM16 at the frames' own rate.
 
     Raises:
-        ValueError: No frames, more than one channel, or more than one sample rate (a
+        ValueError: No frames, something else, more than one channel or sample rate (a
             `SpekoAdapterError` with code ``UNSUPPORTED_CHANNELS`` or ``UNSUPPORTED_AUDIO_FORMAT``).
     """
-    if isinstance(frames, rtc.AudioFrame):
-        frames = [frames]
+    frames = [frames] if isinstance(frames, rtc.AudioFrame) else list(frames)
+    for frame in frames:
+        if not isinstance(frame, rtc.AudioFrame):
+            raise SpekoAdapterError(
+                f"SpekoSTT: expected livekit's audio frames, got {type(frame).__name__}.",
+                "UNSUPPORTED_AUDIO_FORMAT",
+            )
     if not frames:
         raise SpekoAdapterError(
             "SpekoSTT: expected at least one audio frame, got none.", "UNSUPPORTED_AUDIO_FORMAT"
@@ -170,6 +175,12 @@ def parse_wav(data: bytes) -> WavAudio:
             a format that is whole but not PCM16, ``MALFORMED_AUDIO`` for one that is broken off or
             no WAV at all). The text says what was found.
     """
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise SpekoAdapterError(
+            f"SpekoAdapter: expected the bytes of a WAV, got {type(data).__name__}.",
+            "MALFORMED_AUDIO",
+        )
+    data = bytes(data)
     header = read_wav_header(data)
     if header is None:
         raise _malformed(f"it ends after {len(data)} bytes, before its data chunk")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import defaultdict, deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from livekit.agents import llm
 
 from ._types import ChatTool
 
+_Answered: TypeAlias = tuple[llm.FunctionCall, llm.FunctionCallOutput]
 _ROLES = {"developer": "system", "system": "system", "user": "user", "assistant": "assistant"}
 
 
@@ -28,46 +30,52 @@ def chat_context_to_speko(
         The messages in the context's order: ``developer`` has become ``system``; other roles,
         messages without text, handoffs and configuration updates are gone. The list may be empty.
     """
-    outputs = _outputs_by_call(chat_ctx) if include_tool_calls else {}
+    answers = _answers(chat_ctx) if include_tool_calls else {}
     messages: list[dict[str, Any]] = []
-    calls: list[llm.FunctionCall] = []
-    for item in chat_ctx.items:
-        if isinstance(item, llm.FunctionCall) and item.call_id in outputs:
-            calls.append(item)
+    answered: list[_Answered] = []
+    for position, item in enumerate(chat_ctx.items):
+        if position in answers:
+            answered.append(answers[position])
         elif isinstance(item, llm.ChatMessage) and _has_text(item):
-            messages += _tool_messages(calls, outputs)
+            messages += _tool_messages(answered)
             messages.append({"role": _ROLES[item.role], "content": item.raw_text_content})
-            calls = []
+            answered = []
         elif isinstance(item, llm.FunctionCallOutput):
-            messages += _tool_messages(calls, outputs)
-            calls = []
-    return messages + _tool_messages(calls, outputs)
+            messages += _tool_messages(answered)
+            answered = []
+    return messages + _tool_messages(answered)
 
 
-def _outputs_by_call(chat_ctx: llm.ChatContext) -> dict[str, list[llm.FunctionCallOutput]]:
-    outputs: dict[str, list[llm.FunctionCallOutput]] = {}
+def _answers(chat_ctx: llm.ChatContext) -> dict[int, _Answered]:
+    """The calls that have an output, by their position in the context.
+
+    Some models begin to count anew in each turn, so an id may stand for several calls: the first
+    has the first output, the second the second.
+    """
+    outputs: dict[str, deque[llm.FunctionCallOutput]] = defaultdict(deque)
     for item in chat_ctx.items:
         if isinstance(item, llm.FunctionCallOutput):
-            outputs.setdefault(item.call_id, []).append(item)
-    return outputs
+            outputs[item.call_id].append(item)
+    return {
+        position: (item, outputs[item.call_id].popleft())
+        for position, item in enumerate(chat_ctx.items)
+        if isinstance(item, llm.FunctionCall) and outputs[item.call_id]
+    }
 
 
 def _has_text(message: llm.ChatMessage) -> bool:
     return message.role in _ROLES and bool((message.raw_text_content or "").strip())
 
 
-def _tool_messages(
-    calls: Sequence[llm.FunctionCall], outputs: dict[str, list[llm.FunctionCallOutput]]
-) -> list[dict[str, Any]]:
-    if not calls:
+def _tool_messages(answered: Sequence[_Answered]) -> list[dict[str, Any]]:
+    if not answered:
         return []
-    wire_calls = [
-        {"id": call.call_id, "name": call.name, "args": call.arguments or "{}"} for call in calls
+    calls = [
+        {"id": call.call_id, "name": call.name, "args": call.arguments or "{}"}
+        for call, _ in answered
     ]
-    messages: list[dict[str, Any]] = [{"role": "assistant", "content": "", "toolCalls": wire_calls}]
-    for call in calls:
-        messages += [_tool_result(output) for output in outputs[call.call_id]]
-    return messages
+    asked: dict[str, Any] = {"role": "assistant", "content": "", "toolCalls": calls}
+    return [asked, *(_tool_result(output) for _, output in answered)]
 
 
 def _tool_result(output: llm.FunctionCallOutput) -> dict[str, Any]:

@@ -9,9 +9,18 @@ from typing import Any
 import httpx
 
 from ._agents import Agents
+from ._checks import (
+    check_mappings,
+    check_number,
+    check_session_id,
+    check_text,
+    check_whole,
+    check_words,
+)
 from ._closing import closing
 from ._http import Transport, is_json
 from ._requests import (
+    MAX_KEYWORDS,
     build_complete_body,
     build_session_header,
     build_synthesize_body,
@@ -84,9 +93,14 @@ class Speko:
         Raises:
             ValueError: No key, or one that no header can hold; a base URL that isn't http(s) or
                 has no host; a timeout that isn't positive.
+            TypeError: An `http_client` that is no `httpx.AsyncClient`.
         """
-        if not timeout > 0:
-            raise ValueError(f"Speko: timeout must be a positive number of seconds, got {timeout}.")
+        check_number("Speko: timeout", timeout, above=0, required=True)
+        if http_client is not None and not isinstance(http_client, httpx.AsyncClient):
+            raise TypeError(
+                "Speko: http_client must be an httpx.AsyncClient, got "
+                f"{getattr(http_client, '__name__', type(http_client).__name__)}."
+            )
         self._base_url = read_base_url(base_url)
         self._transport = Transport(
             api_key=read_api_key(api_key),
@@ -151,6 +165,11 @@ class Speko:
             SpekoApiError: The service failed, or its answer can't be read.
             httpx.HTTPError: The network failed.
         """
+        if not isinstance(audio, bytes | bytearray | memoryview):
+            raise ValueError(f"Speko: audio must be bytes, got {type(audio).__name__}.")
+        check_words("Speko: keywords", keywords, most=MAX_KEYWORDS)
+        check_text("Speko: stt_language", stt_language)
+        check_session_id("Speko: session_id", session_id)
         headers = build_transcribe_headers(
             intent=_intent(language, region, optimize_for),
             content_type=content_type,
@@ -215,6 +234,10 @@ class Speko:
                 ``done`` (code ``STREAM_ENDED``).
             httpx.HTTPError: The network failed.
         """
+        check_number("Speko: temperature", temperature)
+        check_whole("Speko: max_tokens", max_tokens)
+        check_mappings("Speko: messages", messages)
+        check_session_id("Speko: session_id", session_id)
         body = build_complete_body(
             messages=messages,
             intent=validate_intent(intent),
@@ -222,7 +245,7 @@ class Speko:
             temperature=temperature,
             max_tokens=max_tokens,
             constraints=validate_constraints(constraints),
-            tools=None if tools is None else [_wire_tool(tool) for tool in tools],
+            tools=_wire_tools(tools),
             tool_choice=tool_choice,
             parallel_tool_calls=parallel_tool_calls,
             max_tool_hops=max_tool_hops,
@@ -301,6 +324,10 @@ class Speko:
             SpekoApiError: The service failed.
             httpx.HTTPError: The network failed.
         """
+        if not isinstance(text, str):
+            raise ValueError(f"Speko: text must be a string, got {type(text).__name__}.")
+        check_number("Speko: speed", speed, above=0)
+        check_session_id("Speko: session_id", session_id)
         body = build_synthesize_body(
             text,
             intent=_intent(language, region, optimize_for),
@@ -347,5 +374,12 @@ def _intent(language: str, region: str | None, optimize_for: OptimizeFor | None)
     return validate_intent(Intent(language, region, optimize_for))
 
 
-def _wire_tool(tool: ChatTool | Mapping[str, Any]) -> dict[str, Any]:
-    return build_tool(tool) if isinstance(tool, ChatTool) else dict(tool)
+def _wire_tools(
+    tools: Sequence[ChatTool | Mapping[str, Any]] | None,
+) -> list[dict[str, Any]] | None:
+    if tools is None:
+        return None
+    check_mappings(
+        "Speko: tools", [tool for tool in tools if not isinstance(tool, ChatTool)], least=0
+    )
+    return [build_tool(tool) if isinstance(tool, ChatTool) else dict(tool) for tool in tools]

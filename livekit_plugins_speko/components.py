@@ -79,7 +79,7 @@ def create_speko_components(
 
     Raises:
         ValueError: An option that doesn't exist, or whose value can't be used.
-        TypeError: `speko` is no async client, or `vad` no VAD.
+        TypeError: `speko` is no async client, `vad` no VAD, or `sentence_tokenizer` no tokenizer.
     """
     warn_of_ignored(api_base_url=api_base_url, api_key=api_key)
     llm_kwargs = _options("llm", llm, LLM_OPTIONS)
@@ -93,7 +93,7 @@ def create_speko_components(
         "constraints": validate_constraints(constraints),
         "session_id": session_id,
     }
-    _check_vad(vad)
+    _check_parts(vad, sentence_tokenizer)
     return SpekoComponents(
         stt=stt.StreamAdapter(stt=SpekoSTT(**shared, **stt_kwargs), vad=vad),
         llm=SpekoLLM(
@@ -116,6 +116,11 @@ def create_speko_components(
 def _options(
     name: str, options: Mapping[str, Any] | None, known: tuple[str, ...]
 ) -> dict[str, Any]:
+    if options is not None and not isinstance(options, Mapping):
+        raise ValueError(
+            f"create_speko_components: {name} must be a mapping with some of {', '.join(known)}, "
+            f"got {type(options).__name__}."
+        )
     for option in options or {}:
         if option not in known:
             raise ValueError(
@@ -125,9 +130,14 @@ def _options(
     return dict(options or {})
 
 
-def _check_vad(found: object) -> None:
+def _check_parts(found: object, tokenizer: object) -> None:
     if not isinstance(found, vad.VAD):
         raise TypeError(
             "create_speko_components: vad must be a VAD such as silero.VAD.load(), got "
             f"{type(found).__name__}."
+        )
+    if tokenizer is not None and not isinstance(tokenizer, tokenize.SentenceTokenizer):
+        raise TypeError(
+            "create_speko_components: sentence_tokenizer must be a SentenceTokenizer of "
+            f"livekit.agents.tokenize, got {type(tokenizer).__name__}."
         )

@@ -39,6 +39,9 @@ MALFORMED_RESPONSE = "MALFORMED_RESPONSE"
 EMPTY_COMPLETION = "EMPTY_COMPLETION"
 """Code of a completion with neither text nor tool calls, a fault of the router."""
 
+CLIENT_CLOSED = "CLIENT_CLOSED"
+"""Code of a call on a client that is closed. Its status is 0: the service never saw it."""
+
 
 class SpekoApiError(Exception):
     """The service answered with a fault, or its answer can't be understood.

@@ -144,7 +144,8 @@ def _allowed_providers(mapping: Mapping[str, Any]) -> Any:
     unknown = [key for key in mapping if key not in _CONSTRAINT_KEYS]
     if unknown:
         raise ValueError(
-            f'SpekoAdapter: unknown constraints key "{unknown[0]}". Expected: allowed_providers.'
+            f'SpekoAdapter: unknown constraints key "{unknown[0]}". Expected: allowed_providers, '
+            'as in {"allowed_providers": {"stt": ["deepgram"]}}.'
         )
     if len(mapping) > 1:
         raise ValueError("SpekoAdapter: constraints have allowed_providers in both spellings.")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from livekit.agents import APIConnectOptions, llm, utils
+from livekit.agents import APIConnectOptions, APIError, llm, utils
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, NotGivenOr
 
-from ._checks import check_number, check_session_id, check_whole
+from ._checks import check_callback, check_number, check_session_id, check_whole
 from ._closing import closing
 from ._deadline import Deadline
 from ._faults import LiveKitErrors
@@ -31,6 +32,8 @@ from .intent import (
 from .log import logger
 from .tools import RegisteredToolsLoader, merge_tools, to_chat_tool
 
+# Events that hand nothing on and yet show that the service gets somewhere.
+_SIGNS_OF_WORK = ("tool_call", "server_tool_call")
 _EXTRA_KWARGS = ("temperature", "max_tokens", "max_tool_hops")
 
 
@@ -105,6 +108,7 @@ class SpekoLLM(llm.LLM[Any]):
         check_number("SpekoLLM: temperature", temperature)
         check_whole("SpekoLLM: max_tokens", max_tokens)
         check_session_id("SpekoLLM: session_id", session_id)
+        check_callback("SpekoLLM: on_registered_tools_error", on_registered_tools_error)
         warn_of_ignored(api_base_url=api_base_url, api_key=api_key)
         self._options = _Options(
             intent=validate_intent(intent),
@@ -112,7 +116,7 @@ class SpekoLLM(llm.LLM[Any]):
             max_tokens=max_tokens,
             constraints=validate_constraints(constraints),
             session_id=session_id,
-            tools=tuple(to_chat_tool(tool) for tool in tools or ()),
+            tools=_own_tools(tools),
         )
         # None without an agent_id.
         self._registered_tools: RegisteredToolsLoader | None = None
@@ -211,13 +215,21 @@ class SpekoLLMStream(llm.LLMStream):
     ) -> None:
         """Begin the reply. `SpekoLLM.chat` does that."""
         super().__init__(speko_llm, chat_ctx=chat_ctx, tools=tools, conn_options=conn_options)
-        # Words that were handed on can't be taken back: a retry would say them again.
-        self._retry_on_chunk_sent = False
         self._speko_llm = speko_llm
         self._options = speko_llm._options
         self._call = call
 
     async def _run(self) -> None:
+        reply = Reply(utils.shortuuid("speko_llm_"))
+        try:
+            await self._complete(reply)
+        except APIError as error:
+            if reply.handed_on:
+                # Words can't be taken back: a retry would say them again, or others.
+                error.retryable = False
+            raise
+
+    async def _complete(self, reply: Reply) -> None:
         with LiveKitErrors():
             messages = chat_context_to_speko(self._chat_ctx, include_tool_calls=True)
             if not messages:
@@ -227,7 +239,6 @@ class SpekoLLMStream(llm.LLMStream):
                     "INVALID_CONTEXT",
                 )
             tools = await self._speko_llm._tools_of(self._tools)
-            reply = Reply(utils.shortuuid("speko_llm_"))
             with Deadline(self._conn_options.timeout) as deadline:
                 await self._stream(reply, deadline, messages, tools)
 
@@ -252,13 +263,22 @@ class SpekoLLMStream(llm.LLMStream):
         )
         async with closing(answer) as events:
             async for event in events:
-                if event.type != "meta":
+                chunks = reply.push(event)
+                if chunks or event.type in _SIGNS_OF_WORK:
                     deadline.restart()
-                for chunk in reply.push(event):
+                for chunk in chunks:
                     self._event_ch.send_nowait(chunk)
                 if reply.done is not None:
                     break
         logger.debug("reply completed", extra=route_fields(reply.finish()))
+
+
+def _own_tools(tools: Sequence[ChatTool | Mapping[str, Any]] | None) -> tuple[ChatTool, ...]:
+    if isinstance(tools, str | Mapping) or not isinstance(tools or (), Sequence):
+        raise ValueError(
+            f"SpekoLLM: tools must be a list of ChatTool or mappings, got {type(tools).__name__}."
+        )
+    return tuple(deepcopy(to_chat_tool(tool)) for tool in tools or ())
 
 
 def warn_of_ignored(*, api_base_url: str | None, api_key: str | None) -> None:

@@ -138,7 +138,7 @@ class SpekoSTT(stt.STT[Any]):
         """
         if not isinstance(self._speko, Speko):
             return {}
-        return {"on_interim": lambda text: deadline.restart()}
+        return {"on_interim": lambda text: deadline.restart() if text else None}
 
     async def _recognize_impl(
         self,

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ._checks import check_callback
 from ._faults import to_livekit_error
-from ._protocol import SpekoClient
+from ._protocol import SpekoClient, require_client
 from ._responses import parse_chat_tool
 from ._types import ChatTool
 from .errors import SpekoAdapterError
@@ -74,14 +75,23 @@ class RegisteredToolsLoader:
                 the fault as its cause) when the fetch fails. The conversation goes on without.
 
         Raises:
-            ValueError: A blank agent id.
+            ValueError: A blank agent id, or an `on_error` that can't be called.
+            TypeError: `speko` is no async client, or one without agents.
         """
         if not isinstance(agent_id, str) or not agent_id.strip():
             raise ValueError(
                 f"SpekoAdapter: agent_id must be the id of an agent, got {agent_id!r}. "
                 "Leave it out to go without registered tools."
             )
-        self._speko = speko
+        check_callback("SpekoAdapter: on_registered_tools_error", on_error)
+        self._speko = require_client(speko, "RegisteredToolsLoader")
+        if not callable(
+            getattr(getattr(getattr(speko, "agents", None), "tools", None), "list_chat_tools", None)
+        ):
+            raise TypeError(
+                "RegisteredToolsLoader: speko must have agents.tools.list_chat_tools(), got "
+                f"{type(speko).__name__}, which has not."
+            )
         self._agent_id = agent_id
         self._on_error = on_error
         # The one fetch: running, done, or cancelled by aclose(). None until the first load.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -11,7 +11,7 @@ from livekit.agents import APIConnectOptions, tts, utils
 from livekit.agents.tts import AudioEmitter
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS
 
-from ._checks import check_number, check_rate, check_session_id, check_text
+from ._checks import check_flag, check_number, check_rate, check_session_id, check_text
 from ._closing import closing
 from ._deadline import Deadline
 from ._decoding import decode
@@ -102,6 +102,8 @@ class SpekoTTS(tts.TTS[Any]):
         for name, value in (("voice", voice), ("instructions", instructions)):
             check_text(f"SpekoTTS: {name}", value)
         check_session_id("SpekoTTS: session_id", session_id)
+        check_flag("SpekoTTS: spoken_form", spoken_form)
+        check_flag("SpekoTTS: convert_audio", convert_audio)
         self._options = _Options(
             intent=validate_intent(intent),
             voice=voice,
@@ -163,7 +165,8 @@ class SpekoTTSChunkedStream(tts.ChunkedStream):
 
     It yields int16 mono frames of at most 20 ms at the TTS's sample rate, as the audio arrives; the
     last one is marked final. When synthesis breaks in the middle and LiveKit tries again, it goes
-    on at the sample where it stopped: nothing is said twice.
+    on at the sample where it stopped. Nothing is said twice then, as far as the same voice answers:
+    one that another provider renders has its words at other places.
     """
 
     def __init__(self, *, tts: SpekoTTS, input_text: str, conn_options: APIConnectOptions) -> None:
@@ -214,18 +217,19 @@ class SpekoTTSChunkedStream(tts.ChunkedStream):
                 sample_rate=options.sample_rate,
                 convert=options.convert_audio,
             )
-            async with (
-                closing(_heard(stream, deadline)) as heard,
-                closing(decode(heard, audio)) as decoded,
-            ):
-                await self._emit(decoded, output_emitter)
+            async with closing(stream) as chunks, closing(decode(chunks, audio)) as decoded:
+                await self._emit(decoded, output_emitter, deadline)
         logger.debug("speech synthesized", extra=route_fields(stream))
 
-    async def _emit(self, decoded: AsyncIterator[bytes], output_emitter: AudioEmitter) -> None:
+    async def _emit(
+        self, decoded: AsyncIterator[bytes], output_emitter: AudioEmitter, deadline: Deadline
+    ) -> None:
         """Emit what no earlier attempt has spoken."""
         spoken_bytes = self._spoken_samples * SAMPLE_BYTES
         came_bytes = 0
         async for pcm in decoded:
+            if pcm:
+                deadline.restart()
             new = pcm[max(0, spoken_bytes - came_bytes) :]
             came_bytes += len(pcm)
             if new:
@@ -233,10 +237,3 @@ class SpekoTTSChunkedStream(tts.ChunkedStream):
         if 0 < came_bytes <= spoken_bytes:
             # All of it was heard before; LiveKit takes an attempt without a frame for a failure.
             output_emitter.push(bytes(SAMPLE_BYTES))
-
-
-async def _heard(stream: AsyncIterable[bytes], deadline: Deadline) -> AsyncIterator[bytes]:
-    async with closing(stream) as chunks:
-        async for chunk in chunks:
-            deadline.restart()
-            yield chunk

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import wave
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -217,3 +218,20 @@ def test_a_whole_answer_that_broke_off_is_malformed() -> None:
     with pytest.raises(SpekoAdapterError, match="malformed WAV") as raised:
         decode_synthesis_result(Result(wav(PCM)[:-4], "audio/wav"))
     assert raised.value.code == "MALFORMED_AUDIO"
+
+
+def test_frames_may_come_from_any_iterable() -> None:
+    frames = [frame(tone(0.01)), frame(tone(0.02))]
+    assert frames_to_wav(each for each in frames) == frames_to_wav(frames)
+
+
+@pytest.mark.parametrize("frames", [[1], "x", [None]])
+def test_what_is_no_frame_is_refused(frames: Any) -> None:
+    with pytest.raises(ValueError, match="expected livekit's audio frames, got"):
+        frames_to_wav(frames)
+
+
+@pytest.mark.parametrize("data", ["RIFF", None, 5])
+def test_what_is_no_bytes_is_no_wav(data: Any) -> None:
+    with pytest.raises(ValueError, match="expected the bytes of a WAV, got"):
+        parse_wav(data)

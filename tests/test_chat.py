@@ -316,3 +316,21 @@ def test_a_providers_own_tool_is_left_out() -> None:
 @pytest.mark.parametrize("tools", [None, []])
 def test_no_tools_become_none(tools: list[llm.Tool] | None) -> None:
     assert function_tools_to_speko(tools) == []
+
+
+def test_an_id_that_is_used_again_pairs_each_call_with_its_own_output() -> None:
+    """Some models begin to count their calls anew in each turn."""
+    again = convert(
+        calls("call_0"),
+        gives("call_0", "sunny"),
+        says("user", "And now?"),
+        calls("call_0"),
+        gives("call_0", "rainy"),
+    )
+    assert again == [
+        called("call_0"),
+        given("call_0", "sunny"),
+        {"role": "user", "content": "And now?"},
+        called("call_0"),
+        given("call_0", "rainy"),
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -120,9 +121,9 @@ async def test_a_wrong_base_url_of_the_environment_is_refused_by_name(
     )
 
 
-@pytest.mark.parametrize("timeout", [0, -1, float("nan")])
-async def test_a_timeout_that_is_not_positive_is_refused(timeout: float) -> None:
-    with pytest.raises(ValueError, match="timeout must be a positive number of seconds"):
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), None, "3"])
+async def test_a_timeout_that_is_not_positive_is_refused(timeout: Any) -> None:
+    with pytest.raises(ValueError, match="^Speko: timeout must be a number above 0, got"):
         Speko(api_key="sk-1", timeout=timeout)
 
 
@@ -205,3 +206,73 @@ async def test_a_client_handed_in_does_not_change_the_key(
     gateway.synthesize.always(Speech(b"ab"))
     async with httpx.AsyncClient(**theirs) as http_client:
         assert (await synthesize(make_client(gateway, http_client))).audio == b"ab"
+
+
+@pytest.mark.parametrize(
+    ("http_client", "found"),
+    [(httpx.AsyncClient, "AsyncClient"), (5, "int"), ([], "list"), ({}, "dict")],
+)
+async def test_an_http_client_of_another_kind_is_refused(http_client: Any, found: str) -> None:
+    with pytest.raises(TypeError, match=f"http_client must be an httpx.AsyncClient, got {found}"):
+        Speko(api_key="sk-1", http_client=http_client)
+
+
+async def test_a_synchronous_http_client_is_refused() -> None:
+    with httpx.Client() as theirs, pytest.raises(TypeError, match="got Client"):
+        Speko(api_key="sk-1", http_client=theirs)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("option", "value"), [("api_key", 5), ("base_url", 5)])
+async def test_a_setting_that_is_no_string_is_refused(option: str, value: Any) -> None:
+    settings: dict[str, Any] = {"api_key": "sk-1", option: value}
+    with pytest.raises(ValueError, match=f"Speko: {option} must be a string, got int"):
+        Speko(**settings)
+
+
+async def test_an_empty_key_does_not_fall_back_to_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SPEKO_API_KEY", "sk-1")
+    with pytest.raises(ValueError, match="SPEKO_API_KEY"):
+        Speko(api_key="")
+
+
+@pytest.mark.parametrize("base_url", ["http://\u00fc..x", "http://xn--/"])
+async def test_a_host_that_no_network_knows_is_refused_at_once(base_url: str) -> None:
+    with pytest.raises(ValueError, match="base_url must be an http"):
+        Speko(api_key="sk-1", base_url=base_url)
+
+
+async def test_a_service_on_this_machine_is_not_looked_for_behind_a_proxy(
+    gateway: LocalGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    gateway.transcribe.script(Transcript("hello"))
+    async with Speko(api_key=gateway.api_key, base_url=gateway.base_url) as speko:
+        assert (await transcribe(speko)).text == "hello"
+
+
+async def test_more_than_a_hundred_calls_are_under_way_at_once(
+    gateway: LocalGateway, speko: Speko
+) -> None:
+    gate = Gate()
+    gateway.transcribe.always(Transcript("hello", interim=[gate]))
+    pending = [asyncio.create_task(transcribe(speko)) for _ in range(120)]
+    await gateway.arrived("transcribe", count=120)
+    gate.open()
+    assert {result.text for result in await asyncio.gather(*pending)} == {"hello"}
+
+
+async def test_a_connection_outlives_a_caller_who_thinks(
+    gateway: LocalGateway, speko: Speko
+) -> None:
+    """httpx alone would have dropped it after 5 s."""
+    gateway.transcribe.always(Transcript("hello"))
+    await transcribe(speko)
+    await asyncio.sleep(5.5)
+    assert gateway.open_connections == 1
+    await transcribe(speko)
+    assert gateway.open_connections == 1

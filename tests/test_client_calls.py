@@ -389,3 +389,41 @@ async def test_one_client_serves_many_calls_at_once(gateway: LocalGateway, speko
     for gate in gates:
         gate.open()
     assert [reply.text for reply in await asyncio.gather(*pending)] == ["Hi"] * len(gates)
+
+
+@pytest.mark.parametrize(
+    ("call", "options", "text"),
+    [
+        (transcribe, {"session_id": 5}, "session_id must be a string, got int"),
+        (transcribe, {"session_id": "\u00e9"}, "session_id must be printable ASCII"),
+        (transcribe, {"keywords": "abc"}, "keywords must be a list of words"),
+        (transcribe, {"keywords": 5}, "keywords must be a list of words"),
+        (transcribe, {"stt_language": 5}, "stt_language must be a string"),
+        (complete, {"temperature": float("nan")}, "temperature must be a number"),
+        (complete, {"max_tokens": 0}, "max_tokens must be a whole number"),
+        (complete, {"tools": "abc"}, "tools must be a list of mappings"),
+        (complete, {"session_id": "\u00e9"}, "session_id must be printable ASCII"),
+        (synthesize, {"speed": 0}, "speed must be a number above 0"),
+        (synthesize, {"session_id": "\u00e9"}, "session_id must be printable ASCII"),
+    ],
+)
+async def test_options_that_cannot_be_used_are_refused_before_the_network(
+    gateway: LocalGateway, speko: Speko, call: Call, options: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^Speko: {text}"):
+        await call(speko, **options)
+    assert gateway.requests == []
+
+
+@pytest.mark.parametrize("messages", [[], "hi", [1], None])
+async def test_a_conversation_that_is_none_is_refused(speko: Speko, messages: Any) -> None:
+    with pytest.raises(ValueError, match="^Speko: messages must be a list of mappings"):
+        await speko.complete(messages=messages, intent={"language": "en"})
+
+
+async def test_what_is_no_audio_or_no_text_is_refused(speko: Speko) -> None:
+    nothing: Any = None
+    with pytest.raises(ValueError, match="^Speko: audio must be bytes, got NoneType"):
+        await speko.transcribe(nothing, language="en")
+    with pytest.raises(ValueError, match="^Speko: text must be a string, got NoneType"):
+        await speko.synthesize(nothing, language="en")

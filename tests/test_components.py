@@ -230,3 +230,17 @@ def test_an_option_of_the_typescript_package_warns_on_the_callers_line(
     with pytest.warns(DeprecationWarning, match=f"{option} is ignored") as caught:
         create_speko_components(speko=speko, vad=voice_detector, intent=INTENT, **options)
     assert [warning.filename for warning in caught] == [__file__]
+
+
+@pytest.mark.parametrize("name", ["llm", "tts_options", "stt_options"])
+def test_options_that_are_no_mapping_are_refused(
+    speko: Speko, voice_detector: vad.VAD, name: str
+) -> None:
+    options: dict[str, Any] = {name: 5}
+    with pytest.raises(ValueError, match=f"{name} must be a mapping with some of .*, got int"):
+        make(speko, voice_detector, **options)
+
+
+def test_what_is_no_tokenizer_is_refused(speko: Speko, voice_detector: vad.VAD) -> None:
+    with pytest.raises(TypeError, match="sentence_tokenizer must be a SentenceTokenizer"):
+        make(speko, voice_detector, sentence_tokenizer="x")

@@ -108,3 +108,10 @@ def test_an_adapter_error_carries_its_text_and_code() -> None:
     error = to_livekit_error(SpekoAdapterError("at 16000 Hz", "SAMPLE_RATE_MISMATCH"))
     assert error is not None
     assert (error.message, error.body) == ("at 16000 Hz", {"code": "SAMPLE_RATE_MISMATCH"})
+
+
+def test_a_call_that_the_service_gave_up_is_an_error_and_no_end() -> None:
+    """LiveKit takes an `APIStatusError` 499 for a call that went well: the caller hears nothing."""
+    error = to_livekit_error(SpekoApiError("gone", 499, "CLIENT_CLOSED_REQUEST"))
+    assert type(error) is APIError
+    assert error.retryable

@@ -282,3 +282,13 @@ async def test_a_service_that_the_official_sdk_does_not_find_becomes_the_same(ki
     async with spekoai.AsyncSpeko(api_key="sk-1", base_url=server.base_url) as speko:
         error = await fail(kind(speko))
     assert type(error) is APIConnectionError and error.retryable
+
+
+@pytest.mark.parametrize("run", [Recognize, Chat, Synthesize])
+async def test_a_closed_client_is_an_error_that_says_so(gateway: LocalGateway, run: Any) -> None:
+    client = Speko(base_url=gateway.base_url, api_key=gateway.api_key)
+    await client.aclose()
+    with pytest.raises(APIError, match="The client is closed") as raised:
+        await run(client).call(QUICK_RETRY)
+    assert not raised.value.retryable
+    assert gateway.requests == []

@@ -297,3 +297,12 @@ async def test_a_service_that_keeps_the_end_back_does_not_keep_the_answer(call: 
     async with RawServer(held, hold=True) as server, client_of(server) as speko:
         assert (await asyncio.wait_for(call(speko), 5)).text == "Grüße\u2028🙂 you"
         await asyncio.wait_for(server.gone.wait(), 5)
+
+
+@pytest.mark.parametrize("call", [transcribe, complete])
+async def test_a_key_that_comes_back_in_a_header_is_not_in_the_error(call: Call) -> None:
+    echo = answer("hello", headers={"Content-Type": f"text/{KEY}"})
+    async with RawServer(echo) as server, client_of(server) as speko:
+        with pytest.raises(SpekoApiError) as raised:
+            await call(speko)
+    assert KEY not in str(raised.value) and "[api key]" in str(raised.value)

@@ -111,3 +111,54 @@ async def test_a_cancelled_reader_raises_nothing_but_that(
         await reader
     await gateway.idle()
     assert errors == []
+
+
+class Forever(Answer):
+    """One event again and again."""
+
+    serves = frozenset({"complete"})
+
+    def __init__(self, name: str, data: dict[str, Any]) -> None:
+        self.name, self.data = name, data
+
+    async def write(self, writer: AnswerWriter) -> None:
+        await writer.start(200, {"Content-Type": "text/event-stream"})
+        while True:
+            await writer.event(self.name, self.data)
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("data", [{"text": ""}, {"text": None}, {}])
+async def test_a_piece_without_text_is_no_output(
+    gateway: LocalGateway, speko: Speko, data: dict[str, Any]
+) -> None:
+    gateway.complete.script(Forever("delta", data))
+    with pytest.raises(APITimeoutError):
+        await asyncio.wait_for(chat(make_llm(speko), conn_options=IMPATIENT), SOON_S)
+    await gateway.idle()
+
+
+async def test_a_tool_at_work_inside_speko_is_waited_for(
+    gateway: LocalGateway, speko: Speko
+) -> None:
+    gateway.complete.latency = Latency(between_s=0.25)
+    started = {"id": "s", "name": "search", "status": "started"}
+    at_work = [("server_tool_call", started)] * 3
+    gateway.complete.script(Paced(*at_work, ("done", {"text": "Found."})))
+    options = APIConnectOptions(max_retry=0, timeout=0.5)
+    assert texts(await chat(make_llm(speko), conn_options=options)) == ["Found."]
+
+
+class Paced(Answer):
+    """Events at the route's pace."""
+
+    serves = frozenset({"complete"})
+
+    def __init__(self, *events: tuple[str, dict[str, Any]]) -> None:
+        self.events = events
+
+    async def write(self, writer: AnswerWriter) -> None:
+        await writer.start(200, {"Content-Type": "text/event-stream"})
+        for name, data in self.events:
+            await writer.pace()
+            await writer.event(name, data)

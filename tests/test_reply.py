@@ -133,3 +133,33 @@ def test_a_reply_that_ends_without_its_end_is_an_error(events: list[Any]) -> Non
     with pytest.raises(SpekoApiError) as raised:
         reply.finish()
     assert (raised.value.status, raised.value.code) == (200, "STREAM_ENDED")
+
+
+def test_the_end_hands_on_what_no_delta_brought() -> None:
+    chunks = feed(DeltaEvent(text="It is"), DoneEvent(text="It is noon."))
+    assert chunks == [text_chunk("It is"), text_chunk(" noon."), usage_chunk()]
+
+
+def test_an_end_with_other_words_is_not_said_after_the_first() -> None:
+    """With tools that ran inside Speko the end may hold the last hop's text alone."""
+    chunks = feed(DeltaEvent(text="One moment. It is noon."), DoneEvent(text="It is noon."))
+    assert chunks == [text_chunk("One moment. It is noon."), usage_chunk()]
+
+
+def test_calls_without_an_id_are_told_apart_and_get_one() -> None:
+    unnamed = [ToolCall(id="", name="look", args=args) for args in ("{}", '{"at": 1}')]
+    (chunk, _) = feed(call_event(unnamed[0]), DoneEvent(tool_calls=tuple(unnamed)))
+    assert chunk.delta is not None
+    ids = [call.call_id for call in chunk.delta.tool_calls]
+    assert [call.arguments for call in chunk.delta.tool_calls] == ["{}", '{"at": 1}']
+    assert all(ids) and len(set(ids)) == 2
+
+
+def test_what_was_handed_on_is_known() -> None:
+    reply = Reply("reply-1")
+    reply.push(MetaEvent())
+    reply.push(DeltaEvent(text=""))
+    reply.push(call_event(A))
+    assert not reply.handed_on
+    reply.push(DeltaEvent(text="It"))
+    assert reply.handed_on

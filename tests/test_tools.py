@@ -9,7 +9,7 @@ import pytest
 import spekoai
 from livekit.agents import llm
 
-from livekit_plugins_speko import ChatTool, Speko, merge_tools
+from livekit_plugins_speko import ChatTool, RegisteredToolsLoader, Speko, merge_tools
 from livekit_plugins_speko.testing import LocalGateway, Reply
 from livekit_plugins_speko.tools import to_chat_tool
 from tests.llm_calls import chat
@@ -231,3 +231,27 @@ async def test_a_registered_tool_wins_over_the_calls_and_the_models_own(
         ("search", "About search."),
         ("book", "About book."),
     ]
+
+
+@pytest.mark.parametrize("tools", [5, "abc", {"name": "a"}])
+def test_tools_that_are_no_list_are_refused(speko: Speko, tools: Any) -> None:
+    with pytest.raises(ValueError, match="tools must be a list of ChatTool or mappings"):
+        make_agents_llm(speko, tools=tools)
+
+
+def test_a_tool_that_its_owner_changes_later_stays_as_it_was(speko: Speko) -> None:
+    parameters: dict[str, Any] = {"type": "object"}
+    model = make_agents_llm(speko, tools=[{"name": "a", "parameters": parameters}])
+    parameters["type"] = "array"
+    assert model._options.tools[0].parameters == {"type": "object"}
+
+
+def test_a_callback_that_cannot_be_called_is_refused(speko: Speko) -> None:
+    with pytest.raises(ValueError, match="on_registered_tools_error must be a function, got int"):
+        make_agents_llm(speko, on_registered_tools_error=3)
+
+
+def test_a_loader_needs_a_client_with_agents() -> None:
+    nothing: Any = 5
+    with pytest.raises(TypeError, match="RegisteredToolsLoader: speko must be a client"):
+        RegisteredToolsLoader(speko=nothing, agent_id="a")

@@ -71,7 +71,8 @@ async def test_synthesize_returns_its_own_stream(gateway: LocalGateway, speko: S
         ),
         (
             {"constraints": {"providers": {}}},
-            'SpekoAdapter: unknown constraints key "providers". Expected: allowed_providers.',
+            'SpekoAdapter: unknown constraints key "providers". Expected: allowed_providers, as in '
+            '{"allowed_providers": {"stt": ["deepgram"]}}.',
         ),
         ({"voice": 3}, "SpekoTTS: voice must be a string, got int."),
         ({"instructions": ["slow"]}, "SpekoTTS: instructions must be a string, got list."),
@@ -236,3 +237,10 @@ async def test_blank_text_makes_no_request(gateway: LocalGateway, speko: Speko, 
     errors = errors_of(voice)
     assert await speak(voice, text) == []
     assert (gateway.requests, errors) == ([], [])
+
+
+@pytest.mark.parametrize("flag", ["convert_audio", "spoken_form"])
+def test_a_flag_is_true_or_false(speko: Speko, flag: str) -> None:
+    options: dict[str, Any] = {flag: "no"}
+    with pytest.raises(ValueError, match=f"^SpekoTTS: {flag} must be True or False, got 'no'"):
+        make_tts(speko, **options)

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import weakref
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -209,3 +210,16 @@ async def test_the_route_is_logged_and_what_is_said_is_not(
         "speko.scores_run_id": "run-7",
     }
     assert "A secret." not in str(vars(record))
+
+
+async def test_bytes_that_are_no_audio_are_no_output(gateway: LocalGateway, speko: Speko) -> None:
+    """A WAV whose tags never end is silence on the line."""
+
+    async def tags() -> AsyncIterator[bytes]:
+        yield wav(b"")[:12] + b"LIST" + (60_000).to_bytes(4, "little")
+        while True:
+            yield b"tags"
+            await asyncio.sleep(0.02)
+
+    gateway.synthesize.script(speech(tags(), "audio/wav"))
+    await assert_timed_out(gateway, make_tts(speko))
