@@ -1,7 +1,7 @@
 """A voice agent on Speko: copy this file, and change what it says.
 
     python examples/agent.py console      talk to it here, through this machine's microphone
-    python examples/agent.py dev          wait for calls from a LiveKit server, reload on changes
+    python examples/agent.py dev          wait for calls from a LiveKit server
     python examples/agent.py start        the same in production
 
 It needs SPEKO_API_KEY; `dev` and `start` need LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET.
@@ -83,6 +83,7 @@ class Settings:
             raise ValueError(
                 f'job metadata has the unknown key "{unknown[0]}", expected {sorted(known)}'
             )
+        found = {key: value for key, value in found.items() if value is not None}
         for key in ("voice", "system_prompt"):
             if not isinstance(found.get(key, ""), str):
                 raise ValueError(f'job metadata: "{key}" must be a string, got {found[key]!r}')
@@ -188,7 +189,7 @@ async def entrypoint(ctx: JobContext) -> None:
 
 
 if __name__ == "__main__":
-    if not os.environ.get("SPEKO_API_KEY"):
+    if not os.environ.get("SPEKO_API_KEY", "").strip():
         sys.exit(
             "Set SPEKO_API_KEY to your Speko API key. Without one, `make demo` shows the same "
             "agent on this machine alone."

@@ -22,6 +22,10 @@ from livekit_plugins_speko import Speko
 from livekit_plugins_speko.testing import LocalGateway
 from tests.gateway_requests import connect
 
+# The official SDK's client would look for the gateway behind a proxy of the environment's.
+for name in ("NO_PROXY", "no_proxy"):
+    os.environ[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1", "localhost"]))
+
 # So that a failed assertion in one of them shows its values, as it does in a test.
 pytest.register_assert_rewrite("tests.components_calls", "tests.decoding_calls", "tests.tts_calls")
 

@@ -30,6 +30,10 @@ def test_empty_metadata_means_the_defaults() -> None:
     assert settings.voice is None and settings.constraints is None
 
 
+def test_a_setting_that_is_null_is_the_default() -> None:
+    assert Settings.from_metadata('{"voice": null, "system_prompt": null}') == Settings()
+
+
 def test_metadata_sets_each_setting() -> None:
     metadata = {
         "intent": {"language": "es-MX", "region": "global", "optimizeFor": "cost"},
@@ -52,7 +56,7 @@ def test_metadata_sets_each_setting() -> None:
         ("[1]", "job metadata must be a JSON object, got a list"),
         ('{"vioce": "x"}', 'job metadata has the unknown key "vioce", expected '),
         ('{"voice": 7}', 'job metadata: "voice" must be a string, got 7'),
-        ('{"system_prompt": null}', 'job metadata: "system_prompt" must be a string, got None'),
+        ('{"system_prompt": []}', 'job metadata: "system_prompt" must be a string, got []'),
         ('{"intent": {"language": ""}}', "intent.language is required"),
         ('{"intent": "en"}', "intent must be an Intent or a mapping"),
         ('{"constraints": {"allowed": {}}}', 'unknown constraints key "allowed"'),

@@ -14,9 +14,10 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from examples.demo_parts.show import Options, read_words
 from examples.demo_parts.turns import TURNS, Outcome, Turn, judge, judge_barge_in
 from livekit_plugins_speko.testing import LineSegment, LocalGateway, Reply, Speech, Transcript
-from tests.support import loud_s
+from tests.support import loud_s, tone, wav
 
 ROOT = Path(__file__).parent.parent
 WORDS: dict[str, str] = json.loads((ROOT / "tests/fixtures/fixtures.json").read_text())
@@ -139,6 +140,36 @@ async def test_with_a_key_the_demo_calls_the_service_and_fails_when_a_turn_does(
     assert process.returncode == 1
     assert output.splitlines()[-1] == "FAILED  time: the tool get_local_time was not called"
     assert "turns done" not in output
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        ({}, "fixtures.json can't be used: "),
+        ({"fixtures.json": b"{"}, "fixtures.json can't be used: "),
+        ({"fixtures.json": b"{}"}, "time.wav can't be used: "),
+        ({"fixtures.json": b"{}", "time.wav": b"no WAV"}, "time.wav can't be used: "),
+        ({"fixtures.json": b"{}", "time.wav": wav(tone())}, 'has no words for "time"'),
+    ],
+)
+def test_fixtures_that_cannot_be_used_are_named_before_anything_is_loaded(
+    tmp_path: Path, files: dict[str, bytes], says: str
+) -> None:
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    turns = [turn for turn in TURNS if turn.name == "time"]
+    with pytest.raises(ValueError) as refused:
+        read_words(Options(tmp_path / "out", tmp_path, turns))
+    assert says in str(refused.value)
+
+
+def test_the_demo_says_in_a_line_what_it_cannot_start_with(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*DEMO, "--fixtures", str(tmp_path)], env=environment(), capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "fixtures.json can't be used" in done.stdout.splitlines()[-1]
+    assert "Traceback" not in done.stderr
 
 
 def test_a_turn_that_does_not_exist_is_refused_with_the_names_of_those_that_do() -> None:

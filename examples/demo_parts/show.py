@@ -13,7 +13,7 @@ from pathlib import Path
 from livekit.plugins import silero
 
 from examples.agent import Assistant, Settings, build_session
-from livekit_plugins_speko import Speko
+from livekit_plugins_speko import Speko, parse_wav
 from livekit_plugins_speko.testing import CallLine, LocalGateway
 
 from .call import Call, CallFailed
@@ -49,7 +49,11 @@ async def run(options: Options, screen: Screen) -> int:
     Returns:
         The status to exit with: 0 when every turn went right, else 1.
     """
-    words: dict[str, str] = json.loads((options.fixtures / "fixtures.json").read_text())
+    try:
+        words = read_words(options)
+    except ValueError as error:
+        screen.problems([str(error)])
+        return 1
     async with AsyncExitStack() as stack:
         with screen.step("Load voice activity detection (Silero)"):
             vad = await asyncio.to_thread(silero.VAD.load)
@@ -72,6 +76,26 @@ async def run(options: Options, screen: Screen) -> int:
     if not problems:
         screen.note(f"all {len(outcomes)} turns done")
     return 1 if problems else 0
+
+
+def read_words(options: Options) -> dict[str, str]:
+    """Read what the caller says in each turn, and see that its WAV can be played.
+
+    Raises:
+        ValueError: A file that is missing or can't be used. The text names it.
+    """
+    path = options.fixtures / "fixtures.json"
+    try:
+        words = json.loads(path.read_text(encoding="utf-8"))
+        for turn in options.turns:
+            path = options.fixtures / f"{turn.name}.wav"
+            parse_wav(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} can't be used: {error}") from error
+    for turn in options.turns:
+        if not isinstance(words, dict) or not isinstance(words.get(turn.name), str):
+            raise ValueError(f'fixtures.json has no words for "{turn.name}"')
+    return dict(words)
 
 
 async def _connect(options: Options, stack: AsyncExitStack, screen: Screen) -> Speko:
