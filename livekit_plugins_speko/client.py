@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import httpx
 
@@ -58,8 +58,42 @@ from .intent import (
     validate_intent,
 )
 
+if TYPE_CHECKING:
+    from typing_extensions import Required, Unpack
+
 DEFAULT_TIMEOUT_S = 30.0
 """Longest wait, in seconds, for a connection, and between two reads of an answer."""
+
+
+class CompleteOptions(TypedDict, total=False):
+    """The options of `Speko.complete_stream`, and so of `Speko.complete`."""
+
+    messages: Required[Sequence[Mapping[str, Any]]]
+    intent: Required[IntentLike]
+    system_prompt: str | None
+    temperature: float | None
+    max_tokens: int | None
+    constraints: ConstraintsLike | None
+    tools: Sequence[ChatTool | Mapping[str, Any]] | None
+    tool_choice: str | Mapping[str, Any] | None
+    parallel_tool_calls: bool | None
+    max_tool_hops: int | None
+    session_id: str | None
+
+
+class SynthesizeOptions(TypedDict, total=False):
+    """The options of `Speko.synthesize_stream`, and so of `Speko.synthesize`."""
+
+    language: Required[str]
+    region: str | None
+    optimize_for: OptimizeFor | None
+    voice: str | None
+    model: str | None
+    speed: float | None
+    instructions: str | None
+    spoken_form: bool | None
+    constraints: ConstraintsLike | None
+    session_id: str | None
 
 
 class Speko:
@@ -269,7 +303,7 @@ class Speko:
                         yield event
         raise SpekoApiError("Speko's reply ended without its end.", 200, STREAM_ENDED)
 
-    async def complete(self, **options: Any) -> CompleteResult:
+    async def complete(self, **options: Unpack[CompleteOptions]) -> CompleteResult:
         """Complete a conversation in one piece.
 
         Args:
@@ -343,7 +377,7 @@ class Speko:
             await self._transport.send("POST", "/v1/synthesize", headers=headers, json_body=body)
         )
 
-    async def synthesize(self, text: str, **options: Any) -> SynthesizeResult:
+    async def synthesize(self, text: str, **options: Unpack[SynthesizeOptions]) -> SynthesizeResult:
         """Speak a text, all of it at once.
 
         Args:

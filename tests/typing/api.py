@@ -128,3 +128,13 @@ def errors(api: SpekoApiError, limit: SpekoRateLimitError, adapter: SpekoAdapter
     assert_type(limit.retry_after, float | None)
     value_error: ValueError = adapter
     del value_error
+
+
+async def whole_answers(speko: Speko) -> None:
+    """Options of the calls that collect a stream are checked like the stream's own."""
+    reply = await speko.complete(messages=[{"role": "user", "content": "Hi"}], intent={})
+    assert_type(reply.text, str)
+    speech = await speko.synthesize("Hi", language="en", speed=1.1)
+    assert_type(speech.audio, bytes)
+    await speko.synthesize("Hi", language="en", sped=1.1)  # type: ignore[call-arg]
+    await speko.complete(messages=[])  # type: ignore[call-arg]
