@@ -313,13 +313,12 @@ class Speko:
             SpekoApiError: As `complete_stream`, and for an ``error`` event, with its code.
             httpx.HTTPError: The network failed.
         """
-        async with closing(self.complete_stream(**options)) as events:
-            async for event in events:
-                if isinstance(event, ErrorEvent):
-                    raise _raised(event)
-                if isinstance(event, DoneEvent):
-                    return event
-        raise AssertionError("unreachable: a stream without its end has raised")
+        events = [event async for event in self.complete_stream(**options)]
+        last = events[-1]
+        if isinstance(last, ErrorEvent):
+            raise _raised(last)
+        assert isinstance(last, DoneEvent), "a stream without its end has raised"
+        return last
 
     async def synthesize_stream(
         self,

@@ -255,3 +255,14 @@ def test_a_loader_needs_a_client_with_agents() -> None:
     nothing: Any = 5
     with pytest.raises(TypeError, match="RegisteredToolsLoader: speko must be a client"):
         RegisteredToolsLoader(speko=nothing, agent_id="a")
+
+
+def test_a_loader_needs_a_client_that_knows_agents(speko: Speko) -> None:
+    class WithoutAgents:
+        transcribe = speko.transcribe
+        complete_stream = speko.complete_stream
+        synthesize_stream = speko.synthesize_stream
+
+    client: Any = WithoutAgents()
+    with pytest.raises(TypeError, match="must have agents.tools.list_chat_tools"):
+        RegisteredToolsLoader(speko=client, agent_id="a")
