@@ -15,6 +15,7 @@ from ._checks import check_callback, check_number, check_session_id, check_whole
 from ._closing import closing
 from ._deadline import Deadline
 from ._faults import LiveKitErrors
+from ._identity import SpekoIdentity
 from ._protocol import SpekoClient, require_client
 from ._reply import Reply
 from ._requests import build_constraints, build_intent, build_tool
@@ -58,7 +59,7 @@ class _Call:
     max_tool_hops: int | None
 
 
-class SpekoLLM(llm.LLM[Any]):
+class SpekoLLM(SpekoIdentity, llm.LLM[Any]):
     """Completes conversations with the model that Speko's router picks.
 
     It owns the fetch of the agent's registered tools; the client stays the caller's. The tools are
@@ -124,16 +125,6 @@ class SpekoLLM(llm.LLM[Any]):
             self._registered_tools = RegisteredToolsLoader(
                 speko=self._speko, agent_id=agent_id, on_error=on_registered_tools_error
             )
-
-    @property
-    def model(self) -> str:
-        """Always ``speko-router``: which model it picks, each answer tells."""
-        return "speko-router"
-
-    @property
-    def provider(self) -> str:
-        """Always ``speko``."""
-        return "speko"
 
     def chat(
         self,

@@ -12,6 +12,7 @@ from livekit.agents.types import NOT_GIVEN, NotGivenOr
 from ._checks import check_session_id, check_text, check_words
 from ._deadline import Deadline
 from ._faults import LiveKitErrors
+from ._identity import SpekoIdentity
 from ._protocol import SpekoClient, require_client
 from ._requests import MAX_KEYWORDS, build_constraints
 from ._types import route_fields
@@ -37,7 +38,7 @@ class _Options:
     stt_language: str | None
 
 
-class SpekoSTT(stt.STT[Any]):
+class SpekoSTT(SpekoIdentity, stt.STT[Any]):
     """Recognises one utterance at a time, with the provider that Speko's router picks.
 
     It uploads whole utterances, so a session needs a VAD that cuts them out:
@@ -91,16 +92,6 @@ class SpekoSTT(stt.STT[Any]):
         )
         # LiveKit's keyterms for the session, beside the user's own keywords.
         self._session_keyterms: tuple[str, ...] = ()
-
-    @property
-    def model(self) -> str:
-        """Always ``speko-router``: which model it picks, each answer tells."""
-        return "speko-router"
-
-    @property
-    def provider(self) -> str:
-        """Always ``speko``."""
-        return "speko"
 
     def stream(
         self,

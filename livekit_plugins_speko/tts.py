@@ -16,6 +16,7 @@ from ._closing import closing
 from ._deadline import Deadline
 from ._decoding import decode
 from ._faults import LiveKitErrors
+from ._identity import SpekoIdentity
 from ._pcm import SAMPLE_RATES_HZ, AudioFormat
 from ._protocol import SpekoClient, require_client
 from ._requests import build_constraints
@@ -48,7 +49,7 @@ class _Options:
     convert_audio: bool
 
 
-class SpekoTTS(tts.TTS[Any]):
+class SpekoTTS(SpekoIdentity, tts.TTS[Any]):
     """Speaks one text at a time, with the voice that Speko's router picks.
 
     A session hands over text as the model writes it: `create_speko_components` puts this class
@@ -117,16 +118,6 @@ class SpekoTTS(tts.TTS[Any]):
         )
         # Streams that somebody still holds.
         self._streams: weakref.WeakSet[SpekoTTSChunkedStream] = weakref.WeakSet()
-
-    @property
-    def model(self) -> str:
-        """Always ``speko-router``: which model it picks, each answer tells."""
-        return "speko-router"
-
-    @property
-    def provider(self) -> str:
-        """Always ``speko``."""
-        return "speko"
 
     def synthesize(
         self, text: str, *, conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS

@@ -36,7 +36,7 @@ COMPANIONS = {"WavAudio", "validate_constraints"}
 LAYERS = (
     *("errors", "log", "version", "intent", "audio", "_types", "_requests", "_responses"),
     *("_closing", "_deadline", "_checks", "_settings", "_http", "_agents", "_synthesis", "client"),
-    *("_protocol", "_faults", "chat", "tools", "_pcm", "_decoding", "_reply"),
+    *("_protocol", "_faults", "_identity", "chat", "tools", "_pcm", "_decoding", "_reply"),
     *("stt", "llm", "tts", "components", "__init__"),
 )
 CLIENT = ("_closing", "_settings", "_http", "_agents", "_synthesis", "client")
