@@ -13,6 +13,9 @@ class Deadline:
     It bounds each wait, never the whole: `restart` begins a new one. It exists because a restart
     happens for every chunk of audio, where a timer made anew each time costs more than the chunk;
     this one only writes down the time and looks at it when its timer rings. Used by one task.
+
+    Before Python 3.11 a task can't tell who cancelled it: a cancellation from outside that comes in
+    the moment of the ring is taken for the ring.
     """
 
     def __init__(self, seconds: float) -> None:
