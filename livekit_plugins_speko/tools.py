@@ -96,20 +96,25 @@ class RegisteredToolsLoader:
         self._on_error = on_error
         # The one fetch: running, done, or cancelled by aclose(). None until the first load.
         self._fetch_task: asyncio.Task[list[ChatTool] | None] | None = None
+        # Whether aclose() was called: nobody would own a fetch that began later.
+        self._closed = False
 
     async def load(self) -> list[ChatTool] | None:
-        """The agent's tools, or None when they could not be fetched.
+        """The agent's tools, or None when they could not be fetched, or the loader is closed.
 
         The first call fetches, with 5 s at most; every other one shares what it got, a failure
         included. Waiting can be cancelled without cancelling the fetch.
         """
         if self._fetch_task is None:
+            if self._closed:
+                return None
             self._fetch_task = asyncio.create_task(self._fetch(), name="speko_registered_tools")
         await asyncio.wait([self._fetch_task])
         return None if self._fetch_task.cancelled() else self._fetch_task.result()
 
     async def aclose(self) -> None:
-        """Cancel a fetch that still runs."""
+        """Cancel a fetch that still runs, and begin none."""
+        self._closed = True
         if self._fetch_task is not None and not self._fetch_task.done():
             self._fetch_task.cancel()
             await asyncio.wait([self._fetch_task])

@@ -266,3 +266,12 @@ def test_a_loader_needs_a_client_that_knows_agents(speko: Speko) -> None:
     client: Any = WithoutAgents()
     with pytest.raises(TypeError, match="must have agents.tools.list_chat_tools"):
         RegisteredToolsLoader(speko=client, agent_id="a")
+
+
+async def test_a_loader_that_was_closed_before_its_fetch_asks_nobody(
+    gateway: LocalGateway, speko: Speko
+) -> None:
+    loader = RegisteredToolsLoader(speko=speko, agent_id="agent-1")
+    await loader.aclose()
+    assert await loader.load() is None
+    assert gateway.requests == []
