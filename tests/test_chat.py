@@ -94,7 +94,8 @@ def test_messages_keep_the_order_of_the_context() -> None:
         [" \n\t"],
         [llm.ImageContent(image="https://example.com/a.png")],
         [llm.AudioContent(frame=[SILENCE])],
-        [llm.CacheBreakpoint()],
+        # Not every LiveKit 1.8 has markers of the prompt's cache.
+        [llm.CacheBreakpoint()] if hasattr(llm, "CacheBreakpoint") else [],
     ],
     ids=["nothing", "empty", "blank", "image", "audio", "cache breakpoint"],
 )
