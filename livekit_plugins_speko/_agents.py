@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
+from ._checks import check_agent_id
 from ._http import Transport
 from ._responses import malformed, parse_tool
 from ._types import ChatTool
@@ -41,8 +42,7 @@ class AgentTools:
             SpekoApiError: The service failed, or its answer is no list.
             httpx.HTTPError: The network failed.
         """
-        if not agent_id.strip(".").strip():
-            raise ValueError(f"Speko: agent_id must be the id of an agent, got {agent_id!r}.")
+        check_agent_id("Speko: agent_id", agent_id)
         path = f"/v1/agents/{quote(agent_id, safe='')}/tools"
         query = "?available=1" if available else ""
         async with self._transport.open("GET", path + query) as response:

@@ -20,7 +20,7 @@ def check_number(
     if (
         isinstance(value, bool)
         or not isinstance(value, int | float)
-        or not math.isfinite(value)
+        or not -math.inf < value < math.inf
         or (above is not None and value <= above)
     ):
         raise ValueError(f"{name} must be a number{bound}, got {value!r}.")
@@ -55,6 +55,12 @@ def check_callback(name: str, value: Any) -> None:
         raise ValueError(f"{name} must be a function, got {type(value).__name__}.")
 
 
+def check_agent_id(name: str, value: Any) -> None:
+    """Raise ValueError unless `value` can be the id of an agent in a URL's path."""
+    if not isinstance(value, str) or not value.strip(".").strip():
+        raise ValueError(f"{name} must be the id of an agent, got {value!r}.")
+
+
 def check_session_id(name: str, value: Any) -> None:
     """Raise ValueError unless `value` is None or a string that a header can hold."""
     check_text(name, value)
@@ -70,13 +76,15 @@ def check_text(name: str, value: Any) -> None:
 
 def check_mappings(name: str, value: Any, *, least: int = 1) -> None:
     """Raise ValueError unless `value` is a list of at least `least` mappings."""
-    if (
-        isinstance(value, str)
-        or not isinstance(value, Sequence)
-        or not all(isinstance(item, Mapping) for item in value)
-        or len(value) < least
-    ):
+    if isinstance(value, str) or not isinstance(value, Sequence):
         raise ValueError(f"{name} must be a list of mappings, got {type(value).__name__}.")
+    if len(value) < least:
+        raise ValueError(f"{name} must be a list of mappings, got an empty one.")
+    for item in value:
+        if not isinstance(item, Mapping):
+            raise ValueError(
+                f"{name} must be a list of mappings, got one of {type(item).__name__}."
+            )
 
 
 def check_words(name: str, value: Any, *, most: int) -> None:

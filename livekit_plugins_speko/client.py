@@ -412,7 +412,10 @@ def _wire_tools(
 ) -> list[dict[str, Any]] | None:
     if tools is None:
         return None
-    check_mappings(
-        "Speko: tools", [tool for tool in tools if not isinstance(tool, ChatTool)], least=0
-    )
-    return [build_tool(tool) if isinstance(tool, ChatTool) else dict(tool) for tool in tools]
+    if isinstance(tools, str | Mapping) or not isinstance(tools, Sequence):
+        raise ValueError(
+            f"Speko: tools must be a list of ChatTool or mappings, got {type(tools).__name__}."
+        )
+    wire = [build_tool(tool) if isinstance(tool, ChatTool) else tool for tool in tools]
+    check_mappings("Speko: tools", wire, least=0)
+    return [dict(tool) for tool in wire]

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ._checks import check_callback
+from ._checks import check_agent_id, check_callback
 from ._faults import to_livekit_error
 from ._protocol import SpekoClient, require_client
 from ._responses import parse_chat_tool
@@ -78,11 +78,7 @@ class RegisteredToolsLoader:
             ValueError: A blank agent id, or an `on_error` that can't be called.
             TypeError: `speko` is no async client, or one without agents.
         """
-        if not isinstance(agent_id, str) or not agent_id.strip():
-            raise ValueError(
-                f"SpekoAdapter: agent_id must be the id of an agent, got {agent_id!r}. "
-                "Leave it out to go without registered tools."
-            )
+        check_agent_id("SpekoAdapter: agent_id", agent_id)
         check_callback("SpekoAdapter: on_registered_tools_error", on_error)
         self._speko = require_client(speko, "RegisteredToolsLoader")
         if not callable(

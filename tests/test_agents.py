@@ -141,9 +141,9 @@ async def test_a_service_that_is_not_there_is_a_connection_error() -> None:
             await speko.agents.tools.list_chat_tools("agent-1")
 
 
-@pytest.mark.parametrize("agent_id", ["", " ", ".", ".."])
+@pytest.mark.parametrize("agent_id", ["", " ", ".", "..", None, 5])
 async def test_an_id_that_names_no_agent_is_refused_before_the_network(
-    gateway: LocalGateway, speko: Speko, agent_id: str
+    gateway: LocalGateway, speko: Speko, agent_id: Any
 ) -> None:
     with pytest.raises(ValueError, match="agent_id must be the id of an agent, got"):
         await speko.agents.tools.list_chat_tools(agent_id)
