@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from ._checks import check_agent_id
 from ._http import Transport
+from ._limits import MAX_TOOLS
 from ._responses import malformed, parse_tool
 from ._types import ChatTool
 from .log import logger
@@ -45,10 +46,12 @@ class AgentTools:
         check_agent_id("Speko: agent_id", agent_id)
         path = f"/v1/agents/{quote(agent_id, safe='')}/tools"
         query = "?available=1" if available else ""
-        async with self._transport.open("GET", path + query) as response:
-            rows = await self._transport.read_json(response)
+        async with self._transport.open("GET", path + query) as answer:
+            rows = await answer.json()
         if not isinstance(rows, list):
             raise malformed("the list of tools is no JSON array")
+        if len(rows) > MAX_TOOLS:
+            raise malformed(f"the list of tools has {len(rows)} rows, expected {MAX_TOOLS} at most")
         return [tool for row in rows if (tool := _read_tool(row, agent_id)) is not None]
 
 

@@ -9,6 +9,7 @@ from livekit.agents.utils import aio
 from livekit.agents.utils.codecs import AudioStreamDecoder
 
 from ._closing import closing
+from ._drain import drain
 from ._pcm import AudioFormat, Converter, WavReader
 from .audio import (
     PCM_TYPE,
@@ -129,9 +130,13 @@ async def _decode_wav(chunks: AsyncIterator[bytes], audio: AudioFormat) -> Async
         if converter is None:
             converter = Converter(reader.header.sample_rate, reader.header.channels, audio)
         yield converter.push(pcm)
+        if reader.complete:
+            break
     if converter is not None:
         yield converter.flush()
     reader.finish()
+    # Tags may follow, and the end, for which nobody is to wait.
+    await drain(chunks)
 
 
 async def _decode_compressed(

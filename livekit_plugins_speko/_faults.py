@@ -4,7 +4,7 @@
 | --- | --- | --- |
 | `Deadline` rang, httpx timed out | `APITimeoutError` | yes |
 | refused, reset, broken off | `APIConnectionError` | yes |
-| status 408, 429, 5xx | `APIStatusError` | yes |
+| status 408, 429, 5xx | `APIStatusError` | yes, but for a 429 as `RetryAfter` says |
 | any other status that is no success | `APIStatusError` | no |
 | status 499, which LiveKit takes for the end of a call that went well | `APIError` | yes |
 | a fault inside an answer with status 200 | `APIError` | yes |
@@ -78,5 +78,7 @@ class LiveKitErrors:
         if exc is None:
             return
         error = to_livekit_error(exc)
-        if error is not None and error is not exc:
-            raise error from exc
+        if error is None or error is exc:
+            return
+        # What can't be read is quoted there, and may hold what a caller said.
+        raise error from (None if isinstance(exc, ValidationError) else exc)

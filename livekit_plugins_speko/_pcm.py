@@ -42,6 +42,15 @@ class WavReader:
         # Bytes of samples handed out.
         self._received = 0
 
+    @property
+    def complete(self) -> bool:
+        """Whether every sample that the header declares has come. Never in a streamed WAV."""
+        return (
+            self.header is not None
+            and self.header.data_bytes is not None
+            and self._received >= self.header.data_bytes
+        )
+
     def push(self, chunk: bytes) -> bytes:
         """Take the next bytes of the file; return those of them that are samples.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from urllib.parse import urlsplit
 
@@ -33,11 +34,12 @@ def read_api_key(api_key: str | None) -> str:
     return key
 
 
-def read_base_url(base_url: str | None) -> str:
+def read_base_url(base_url: str | None, *, allow_http: bool = False) -> str:
     """The base URL: the option, the environment's ``SPEKO_BASE_URL``, or the public service.
 
     Raises:
-        ValueError: It isn't http(s), has no host, or carries more than an address.
+        ValueError: It isn't http(s), has no host, or carries more than an address. Or it is http
+            to another machine without `allow_http`.
     """
     check_text("Speko: base_url", base_url)
     url = os.environ.get("SPEKO_BASE_URL") or DEFAULT_BASE_URL if base_url is None else base_url
@@ -58,4 +60,18 @@ def read_base_url(base_url: str | None) -> str:
             f"Speko: base_url must be a plain address such as {DEFAULT_BASE_URL}, without a user, "
             "a query or a fragment. The API key is what lets you in."
         )
+    if parts.scheme == "http" and not allow_http and not is_loopback(url):
+        raise ValueError(
+            f"Speko: base_url must be https, got {url!r}: over http anyone on the way to another "
+            "machine reads the API key and the call. Pass allow_http=True where that is safe."
+        )
     return url
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL's host is this machine."""
+    host = httpx.URL(url).host
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from types import TracebackType
 
-import httpx
-
+from ._answer import Answer
 from ._responses import parse_route_headers
 
 
@@ -21,14 +20,12 @@ class SynthesizeStream:
         scores_run_id: Which run of the router's benchmarks ranked it, or None.
     """
 
-    def __init__(self, response: httpx.Response) -> None:
-        """Take over a response whose status was a success and whose body is unread."""
-        self._response = response
-        route = parse_route_headers(response.headers)
+    def __init__(self, answer: Answer) -> None:
+        """Take over an answer whose status was a success and whose body is unread."""
+        self._answer = answer
+        route = parse_route_headers(answer.headers)
         self.content_type: str = (
-            response.headers.get("x-speko-audio-format")
-            or response.headers.get("content-type")
-            or ""
+            answer.headers.get("x-speko-audio-format") or answer.headers.get("content-type") or ""
         )
         self.provider = route.provider
         self.model = route.model
@@ -47,8 +44,8 @@ class SynthesizeStream:
         await self.aclose()
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._response.aiter_bytes()
+        return aiter(self._answer)
 
     async def aclose(self) -> None:
         """Close the connection, or give it back when the audio was read to its end."""
-        await self._response.aclose()
+        await self._answer.aclose()

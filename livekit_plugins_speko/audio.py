@@ -16,13 +16,11 @@ import numpy as np
 from livekit import rtc
 from numpy.typing import NDArray
 
+from ._limits import MAX_WAV_HEADER_BYTES
 from .errors import SpekoAdapterError
 
 WAV_HEADER_BYTES = 44
 """Size of the RIFF header that `frames_to_wav` writes, in bytes."""
-
-MAX_WAV_HEADER_BYTES = 65_536
-"""How far from its start, in bytes, a WAV's ``data`` chunk may be. Room for tags, no more."""
 
 STREAMED_WAV_SIZE = 0x7FFF_0000
 """Chunk sizes from here on mean "unknown": streams write 0xFFFFFFFF, some tools 0x7FFFxxxx."""

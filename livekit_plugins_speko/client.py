@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import httpx
 
 from ._agents import Agents
+from ._answer import JSON_TYPE
 from ._checks import (
+    check_flag,
     check_mappings,
     check_number,
     check_session_id,
@@ -18,7 +20,8 @@ from ._checks import (
     check_words,
 )
 from ._closing import closing
-from ._http import Transport, is_json
+from ._drain import drain
+from ._http import Transport
 from ._requests import (
     MAX_KEYWORDS,
     build_complete_body,
@@ -111,6 +114,7 @@ class Speko:
         base_url: str | None = None,
         timeout: float = DEFAULT_TIMEOUT_S,
         http_client: httpx.AsyncClient | None = None,
+        allow_http: bool = False,
     ) -> None:
         """Make a client.
 
@@ -123,10 +127,12 @@ class Speko:
                 (``conn_options``) apply as well.
             http_client: A client of your own, for a proxy, say. It is used and never closed; its
                 headers are sent too, its timeouts and redirects are not used.
+            allow_http: Whether a base URL may be plain http to another machine, which sends the
+                key and the call unencrypted. To this machine it always may.
 
         Raises:
-            ValueError: No key, or one that no header can hold; a base URL that isn't http(s) or
-                has no host; a timeout that isn't positive.
+            ValueError: No key, or one that no header can hold; a base URL that isn't http(s), has
+                no host, or is plain http to another machine; a timeout that isn't positive.
             TypeError: An `http_client` that is no `httpx.AsyncClient`.
         """
         check_number("Speko: timeout", timeout, above=0, required=True)
@@ -135,7 +141,8 @@ class Speko:
                 "Speko: http_client must be an httpx.AsyncClient, got "
                 f"{getattr(http_client, '__name__', type(http_client).__name__)}."
             )
-        self._base_url = read_base_url(base_url)
+        check_flag("Speko: allow_http", allow_http)
+        self._base_url = read_base_url(base_url, allow_http=allow_http)
         self._transport = Transport(
             api_key=read_api_key(api_key),
             base_url=self._base_url,
@@ -213,17 +220,15 @@ class Speko:
             stt_language=stt_language,
         )
         request = self._transport.open("POST", "/v1/transcribe", headers=headers, content=audio)
-        async with request as response:
-            if is_json(response):
-                answer = await self._transport.read_json(response)
-                return parse_transcript(as_object(answer, "the transcript"))
-            known = self._transport.events(response, TRANSCRIBE_EVENTS)
-            async with closing(known) as events:
+        async with request as answer:
+            if answer.media_type == JSON_TYPE:
+                return parse_transcript(as_object(await answer.json(), "the transcript"))
+            async with closing(answer.events(TRANSCRIBE_EVENTS)) as events:
                 async for name, payload in events:
                     if name == "error":
                         raise _raised(parse_error_event(payload))
                     if name == "done":
-                        await self._transport.drain(events)
+                        await drain(events)
                         return parse_transcript(payload)
                     if name == "transcript" and on_interim is not None:
                         on_interim(parse_interim(payload))
@@ -286,17 +291,15 @@ class Speko:
         )
         headers = build_session_header(session_id)
         request = self._transport.open("POST", "/v1/complete", headers=headers, json_body=body)
-        async with request as response:
-            if is_json(response):
-                answer = await self._transport.read_json(response)
-                yield parse_completion(as_object(answer, "the completion"))
+        async with request as answer:
+            if answer.media_type == JSON_TYPE:
+                yield parse_completion(as_object(await answer.json(), "the completion"))
                 return
-            known = self._transport.events(response, COMPLETE_EVENTS)
-            async with closing(known) as events:
+            async with closing(answer.events(COMPLETE_EVENTS)) as events:
                 async for name, payload in events:
                     event = parse_complete_event(name, payload)
                     if isinstance(event, DoneEvent | ErrorEvent):
-                        await self._transport.drain(events)
+                        await drain(events)
                         yield event
                         return
                     if event is not None:

@@ -19,6 +19,7 @@ from ._identity import SpekoIdentity
 from ._protocol import SpekoClient, require_client
 from ._reply import Reply
 from ._requests import build_constraints, build_intent, build_tool
+from ._retry_after import RetryAfter
 from ._types import ChatTool, route_fields
 from .chat import chat_context_to_speko, function_tools_to_speko
 from .errors import SpekoAdapterError
@@ -119,6 +120,7 @@ class SpekoLLM(SpekoIdentity, llm.LLM[Any]):
             session_id=session_id,
             tools=_own_tools(tools),
         )
+        self._retry_after = RetryAfter()
         # None without an agent_id.
         self._registered_tools: RegisteredToolsLoader | None = None
         if agent_id is not None:
@@ -213,7 +215,8 @@ class SpekoLLMStream(llm.LLMStream):
     async def _run(self) -> None:
         reply = Reply(utils.shortuuid("speko_llm_"))
         try:
-            await self._complete(reply)
+            async with self._speko_llm._retry_after.heeded(self._conn_options.timeout):
+                await self._complete(reply)
         except APIError as error:
             if reply.handed_on:
                 # Words can't be taken back: a retry would say them again, or others.

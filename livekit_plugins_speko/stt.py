@@ -15,6 +15,7 @@ from ._faults import LiveKitErrors
 from ._identity import SpekoIdentity
 from ._protocol import SpekoClient, require_client
 from ._requests import MAX_KEYWORDS, build_constraints
+from ._retry_after import RetryAfter
 from ._types import route_fields
 from .audio import frames_to_wav
 from .client import Speko
@@ -90,6 +91,7 @@ class SpekoSTT(SpekoIdentity, stt.STT[Any]):
             keywords=tuple(keywords or ()),
             stt_language=stt_language,
         )
+        self._retry_after = RetryAfter()
         # LiveKit's keyterms for the session, beside the user's own keywords.
         self._session_keyterms: tuple[str, ...] = ()
 
@@ -138,32 +140,35 @@ class SpekoSTT(SpekoIdentity, stt.STT[Any]):
         language: NotGivenOr[str] = NOT_GIVEN,
         conn_options: APIConnectOptions,
     ) -> stt.SpeechEvent:
-        options = self._options
         asked = language if utils.is_given(language) and language else None
-        with LiveKitErrors():
-            wav = frames_to_wav(buffer)
-            with Deadline(conn_options.timeout) as deadline:
-                result = await self._speko.transcribe(
-                    wav,
-                    language=options.intent.language,
-                    region=options.intent.region,
-                    optimize_for=options.intent.optimize_for,
-                    content_type="audio/wav",
-                    constraints=build_constraints(options.constraints),
-                    session_id=options.session_id,
-                    keywords=self._keywords(),
-                    stt_language=asked or options.stt_language,
-                    **self._progress_to(deadline),
-                )
+        async with self._retry_after.heeded(conn_options.timeout):
+            with LiveKitErrors():
+                result = await self._transcribe(frames_to_wav(buffer), asked, conn_options.timeout)
         logger.debug("speech recognised", extra=route_fields(result))
         return stt.SpeechEvent(
             type=stt.SpeechEventType.FINAL_TRANSCRIPT,
             request_id=utils.shortuuid("speko_stt_"),
             alternatives=[
                 stt.SpeechData(
-                    language=LanguageCode(asked or options.intent.language),
+                    language=LanguageCode(asked or self._options.intent.language),
                     text=result.text,
                     confidence=1.0 if result.confidence is None else result.confidence,
                 )
             ],
         )
+
+    async def _transcribe(self, wav: bytes, asked: str | None, timeout_s: float) -> Any:
+        options = self._options
+        with Deadline(timeout_s) as deadline:
+            return await self._speko.transcribe(
+                wav,
+                language=options.intent.language,
+                region=options.intent.region,
+                optimize_for=options.intent.optimize_for,
+                content_type="audio/wav",
+                constraints=build_constraints(options.constraints),
+                session_id=options.session_id,
+                keywords=self._keywords(),
+                stt_language=asked or options.stt_language,
+                **self._progress_to(deadline),
+            )

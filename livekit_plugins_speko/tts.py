@@ -20,6 +20,7 @@ from ._identity import SpekoIdentity
 from ._pcm import SAMPLE_RATES_HZ, AudioFormat
 from ._protocol import SpekoClient, require_client
 from ._requests import build_constraints
+from ._retry_after import RetryAfter
 from ._types import route_fields
 from .audio import DEFAULT_SAMPLE_RATE, SAMPLE_BYTES
 from .intent import (
@@ -116,6 +117,7 @@ class SpekoTTS(SpekoIdentity, tts.TTS[Any]):
             spoken_form=spoken_form,
             convert_audio=convert_audio,
         )
+        self._retry_after = RetryAfter()
         # Streams that somebody still holds.
         self._streams: weakref.WeakSet[SpekoTTSChunkedStream] = weakref.WeakSet()
 
@@ -165,6 +167,7 @@ class SpekoTTSChunkedStream(tts.ChunkedStream):
         super().__init__(tts=tts, input_text=input_text, conn_options=conn_options)
         self._speko = tts._speko
         self._options = tts._options
+        self._retry_after = tts._retry_after
         # Samples that earlier attempts have handed on.
         self._spoken_samples = 0
         # The emitter of the attempt before this one. None in the first.
@@ -184,8 +187,10 @@ class SpekoTTSChunkedStream(tts.ChunkedStream):
         )
         if not self._input_text.strip():
             return
-        with LiveKitErrors(), Deadline(self._conn_options.timeout) as deadline:
-            await self._speak(output_emitter, deadline)
+        timeout_s = self._conn_options.timeout
+        async with self._retry_after.heeded(timeout_s):
+            with LiveKitErrors(), Deadline(timeout_s) as deadline:
+                await self._speak(output_emitter, deadline)
 
     async def _speak(self, output_emitter: AudioEmitter, deadline: Deadline) -> None:
         options = self._options

@@ -62,8 +62,8 @@ async def test_the_key_is_the_one_handed_in_else_the_environment_s(
     [
         (None, None, "https://api.speko.dev"),
         ("", None, "https://api.speko.dev"),
-        ("http://speko.internal:8080/", None, "http://speko.internal:8080"),
-        ("http://speko.internal", "https://other.example/speko//", "https://other.example/speko"),
+        ("https://speko.internal:8080/", None, "https://speko.internal:8080"),
+        ("https://speko.internal", "https://other.example/speko//", "https://other.example/speko"),
         ("not even a url", "http://localhost:1", "http://localhost:1"),
         (None, " HTTPS://Host.example ", "HTTPS://Host.example"),
     ],

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from livekit_plugins_speko import Speko, SpekoApiError, SpekoAuthError, SpekoRateLimitError
-from livekit_plugins_speko._http import MAX_ERROR_BYTES, MAX_JSON_BYTES
+from livekit_plugins_speko._limits import MAX_ERROR_BYTES, MAX_JSON_BYTES
 from livekit_plugins_speko.testing import LocalGateway, Refusal
 from tests.client_calls import CALLS, Call, complete, stream, synthesize, transcribe
 from tests.raw_server import EVENT_STREAM, RawServer, answer, events
@@ -305,4 +305,4 @@ async def test_a_key_that_comes_back_in_a_header_is_not_in_the_error(call: Call)
     async with RawServer(echo) as server, client_of(server) as speko:
         with pytest.raises(SpekoApiError) as raised:
             await call(speko)
-    assert KEY not in str(raised.value) and "[api key]" in str(raised.value)
+    assert KEY not in str(raised.value) and "[redacted]" in str(raised.value)

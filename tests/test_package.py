@@ -34,12 +34,22 @@ COMPANIONS = {"WavAudio", "validate_constraints"}
 
 # Each module imports only from those before it.
 LAYERS = (
-    *("errors", "log", "version", "intent", "audio", "_types", "_requests", "_responses"),
-    *("_closing", "_deadline", "_checks", "_settings", "_http", "_agents", "_synthesis", "client"),
-    *("_protocol", "_faults", "_identity", "chat", "tools", "_pcm", "_decoding", "_reply"),
+    *("errors", "log", "version", "intent", "_limits", "audio", "_types", "_requests"),
+    *("_responses", "_closing", "_deadline", "_drain", "_checks", "_settings", "_redaction"),
+    *("_exchange", "_answer", "_http", "_agents", "_synthesis", "client", "_protocol", "_faults"),
+    *("_retry_after", "_identity", "chat", "tools", "_pcm", "_decoding", "_reply"),
     *("stt", "llm", "tts", "components", "__init__"),
 )
-CLIENT = ("_closing", "_settings", "_http", "_agents", "_synthesis", "client")
+CLIENT = (
+    "_closing",
+    "_settings",
+    "_exchange",
+    "_answer",
+    "_http",
+    "_agents",
+    "_synthesis",
+    "client",
+)
 PLAIN = ("errors", "log", "version", "intent", "_types", "_requests", "_responses", "_checks")
 
 COMMON = {"speko": ..., "intent": ..., "constraints": None, "session_id": None}
@@ -88,7 +98,14 @@ def test_what_is_offered_is_documented(name: str) -> None:
 @pytest.mark.parametrize(
     ("offered", "parameters"),
     [
-        (package.Speko, {"api_key": None, "base_url": None, "timeout": 30.0, "http_client": None}),
+        (
+            package.Speko,
+            {
+                **dict.fromkeys(("api_key", "base_url", "http_client")),
+                "timeout": 30.0,
+                "allow_http": False,
+            },
+        ),
         (package.Intent, ROUTING),
         (package.SpekoSTT, {**COMMON, "keywords": None, "stt_language": None}),
         (

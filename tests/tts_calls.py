@@ -37,7 +37,13 @@ async def speak(
 
 
 def joined(events: list[tts.SynthesizedAudio]) -> bytes:
-    return b"".join(bytes(event.frame.data) for event in events)
+    """The audio of the provider, without the silence by which LiveKit may mark its end.
+
+    It does so with 10 ms where it had to send off the last frame before the end was known.
+    """
+    *before, last = [bytes(event.frame.data) for event in events] or [b""]
+    marker = bytes(len(last)) if events and events[-1].frame.duration == 0.01 else None
+    return b"".join(before) + (b"" if last == marker else last)
 
 
 async def first_bytes(stream: tts.ChunkedStream, size: int) -> bytes:

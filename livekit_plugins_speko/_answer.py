@@ -1,0 +1,131 @@
+"""An answer while it arrives: its headers, and its body as JSON, as events or as bytes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Set
+from typing import Any
+
+import httpx
+from httpx_sse import EventSource
+
+from ._closing import closing
+from ._exchange import Exchange
+from ._limits import MAX_ERROR_BYTES, MAX_EVENT_BYTES, MAX_JSON_BYTES
+from ._redaction import Redaction
+from ._responses import as_object, malformed, parse_error_body, parse_error_response, parse_json
+
+EVENT_STREAM = "text/event-stream"
+"""Media type of an event stream, the service's current form."""
+
+JSON_TYPE = "application/json"
+"""Media type of one JSON object, the older service's form."""
+
+
+class Answer:
+    """The answer to one request, whose headers have come. Iterating gives its body's bytes.
+
+    It owns the connection until it is read to its end or closed. Used by one task.
+    """
+
+    def __init__(self, exchange: Exchange, head: httpx.Response, redaction: Redaction) -> None:
+        """Take over an exchange whose body is unread, and take the key out of its headers."""
+        self._exchange = exchange
+        self._status = head.status_code
+        self._redaction = redaction
+        self.headers = httpx.Headers(
+            [(name, redaction.header(value)) for name, value in head.headers.multi_items()]
+        )
+
+    @property
+    def media_type(self) -> str:
+        """The content type without its parameters, lower case."""
+        content_type: str = self.headers.get("content-type", "")
+        return content_type.partition(";")[0].strip().lower()
+
+    async def aclose(self) -> None:
+        """Give the connection back if the answer was read to its end, else close it."""
+        await self._exchange.aclose()
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._exchange
+
+    async def check(self) -> None:
+        """Check that the answer is no error, and can be read.
+
+        Raises:
+            SpekoApiError: The status is no success; a redirect is none: the key must not travel.
+                Or the body is compressed, which nobody asked for.
+        """
+        if not 200 <= self._status < 300:
+            body = parse_error_body(await self._read(MAX_ERROR_BYTES))
+            payload = self._redaction.payload(body)
+            raise parse_error_response(self._status, self.headers, payload)
+        encoding = self.headers.get("content-encoding", "identity")
+        if encoding.strip().lower() not in ("", "identity"):
+            raise malformed(f"it is compressed ({encoding}), expected it as it is")
+
+    async def json(self) -> Any:
+        """Read all of it as JSON.
+
+        Raises:
+            SpekoApiError: It is no JSON, or larger than `MAX_JSON_BYTES`.
+        """
+        body = await self._read(MAX_JSON_BYTES + 1)
+        if len(body) > MAX_JSON_BYTES:
+            raise malformed(f"it is larger than {MAX_JSON_BYTES} bytes")
+        return parse_json(body, "the answer")
+
+    async def events(self, known: Set[str]) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+        """Yield an event stream's names and objects, as they arrive.
+
+        Args:
+            known: Events wanted. Others are skipped, whatever their data is.
+
+        Raises:
+            SpekoApiError: The answer is no event stream, an event's data no JSON object, or an
+                event larger than `MAX_EVENT_BYTES`.
+            httpx.HTTPError: The network failed.
+        """
+        if self.media_type != EVENT_STREAM:
+            found = self.headers.get("content-type") or "no content type"
+            raise malformed(f"expected {EVENT_STREAM}, got {found}")
+        body = _Bounded(self._exchange)
+        # Event streams are UTF-8 whatever the type says.
+        response = httpx.Response(200, headers={"content-type": EVENT_STREAM}, stream=body)
+        async with closing(EventSource(response).aiter_sse()) as events:
+            async for event in events:
+                body.pending_bytes = 0
+                if event.event not in known or not event.data:
+                    continue
+                what = f"the {event.event} event"
+                payload = as_object(parse_json(event.data, what), what)
+                if event.event == "error":
+                    payload = self._redaction.payload(payload)
+                yield event.event, payload
+
+    async def _read(self, limit: int) -> bytes:
+        body = bytearray()
+        async for chunk in self._exchange:
+            body += chunk
+            if len(body) >= limit:
+                break
+        return bytes(body[:limit])
+
+
+class _Bounded(httpx.AsyncByteStream):
+    """The bytes of an event stream, none of whose events may be too large."""
+
+    def __init__(self, chunks: Exchange) -> None:
+        self._chunks = chunks
+        # Bytes that came since the last event that was complete.
+        self.pending_bytes = 0
+
+    def __aiter__(self) -> _Bounded:
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk = await self._chunks.__anext__()
+        self.pending_bytes += len(chunk)
+        if self.pending_bytes > MAX_EVENT_BYTES:
+            raise malformed(f"an event is larger than {MAX_EVENT_BYTES} bytes")
+        return chunk

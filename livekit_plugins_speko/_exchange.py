@@ -1,0 +1,170 @@
+"""One request and its answer, out of the reach of the caller's cancellation.
+
+A caller who barges in cancels a call at any moment. httpcore (1.0.9) loses a connection for good
+when asyncio cancels it between connecting and sending, or while it puts a connection back: the
+socket stays open and keeps its place in the pool. It is safe under anyio's cancellation, all but
+for the moment after connecting. So each request runs in a task that nobody else cancels, is
+stopped through a scope of anyio's, and is not stopped in that moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import httpx
+
+from ._closing import closing
+from ._limits import MAX_WAITING_CHUNKS
+
+_CONNECTED = ("connect_tcp.complete", "connect_unix_socket.complete", "start_tls.complete")
+
+
+class Exchange:
+    """A request under way, and an async iterator over the bytes of its answer, as they came.
+
+    It owns the task that talks to the network: whoever sends it closes it. One task at a time
+    may wait on it. When a wait is cancelled, the connection is closed before the cancellation goes
+    on.
+    """
+
+    def __init__(self, client: httpx.AsyncClient, request: httpx.Request) -> None:
+        """Take over a request that was not sent yet."""
+        request.extensions = {**request.extensions, "trace": self._trace}
+        self._client = client
+        self._request = request
+        self._scope = anyio.CancelScope()
+        # Talks to the network. None before `send`.
+        self._task: asyncio.Task[None] | None = None
+        # The answer as httpx gave it, when its headers have come.
+        self._head: httpx.Response | None = None
+        # Reads of the body that nobody has taken yet.
+        self._chunks: deque[bytes] = deque()
+        # Set when there is something new: the headers, a read, the end.
+        self._news = asyncio.Event()
+        # Set when a read was taken.
+        self._room = asyncio.Event()
+        # Whether the request is to be given up.
+        self._stopped = False
+        # Whether httpcore has connected and not begun to send: it must not be stopped here.
+        self._delicate = False
+        # A connection that no request has used, which httpcore does not close by itself.
+        self._unused: Any = None
+
+    async def send(self) -> httpx.Response:
+        """Send the request; return its answer for its status and headers. The body comes from here.
+
+        Raises:
+            httpx.HTTPError: The network failed. What httpx and those below it held in their frames
+                is cut off: the key is there.
+        """
+        self._task = asyncio.create_task(self._run(), name="speko_request")
+        self._task.add_done_callback(lambda _: self._news.set())
+        while self._head is None:
+            self._over()
+            await self._wait()
+        return self._head
+
+    def __aiter__(self) -> Exchange:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while not self._chunks:
+            if self._over():
+                raise StopAsyncIteration
+            await self._wait()
+        self._room.set()
+        return self._chunks.popleft()
+
+    async def aclose(self) -> None:
+        """Give the connection back if the answer was read to its end, else close it.
+
+        It is done when this returns, also when the caller is cancelled meanwhile.
+        """
+        if self._task is None or self._task.done():
+            return
+        self._stop()
+        cancelled: asyncio.CancelledError | None = None
+        while not self._task.done():
+            try:
+                await asyncio.wait([self._task])
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if not self._task.cancelled():
+            self._task.exception()  # nobody is left to hear of it
+        if cancelled is not None:
+            raise cancelled
+
+    async def _wait(self) -> None:
+        self._news.clear()
+        try:
+            await self._news.wait()
+        except asyncio.CancelledError:
+            await self.aclose()
+            raise
+
+    def _stop(self) -> None:
+        self._stopped = True
+        if not self._delicate:
+            self._scope.cancel()
+
+    def _over(self) -> bool:
+        """Whether the answer was read to its end. Raises what ended it before."""
+        if self._task is None or not self._task.done():
+            return False
+        if self._stopped or self._task.cancelled():
+            raise httpx.StreamClosed
+        fault = self._task.exception()
+        if fault is not None:
+            raise _without_frames(fault)
+        return True
+
+    async def _run(self) -> None:
+        with self._scope:
+            try:
+                self._head = await self._client.send(
+                    self._request, stream=True, auth=None, follow_redirects=False
+                )
+                self._news.set()
+                await self._read(self._head)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    if self._head is not None:
+                        await self._head.aclose()
+                    if self._unused is not None:
+                        await self._unused.aclose()
+
+    async def _read(self, response: httpx.Response) -> None:
+        async with closing(response.aiter_raw()) as chunks:
+            async for chunk in chunks:
+                self._chunks.append(chunk)
+                self._news.set()
+                if len(self._chunks) >= MAX_WAITING_CHUNKS:
+                    self._room.clear()
+                    await self._room.wait()
+
+    async def _trace(self, event: str, info: dict[str, Any]) -> None:
+        """Follow httpcore's progress (httpx's ``trace`` extension)."""
+        if event.endswith(_CONNECTED):
+            self._unused, self._delicate = info["return_value"], True
+        elif self._delicate:
+            self._delicate = False
+            if event.startswith("http"):
+                self._unused = None
+        else:
+            return
+        if self._stopped:
+            self._scope.cancel()
+            await anyio.lowlevel.checkpoint()
+
+
+def _without_frames(fault: BaseException) -> BaseException:
+    """Cut the tracebacks of an error and of those behind it."""
+    link: BaseException | None = fault
+    while link is not None and link.__traceback__ is not None:
+        link.__traceback__ = None
+        link = link.__cause__ or link.__context__
+    return fault
