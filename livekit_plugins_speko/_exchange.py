@@ -138,7 +138,9 @@ class Exchange:
                         await self._unused.aclose()
 
     async def _read(self, response: httpx.Response) -> None:
-        async with closing(response.aiter_raw()) as chunks:
+        # A hook of the user's client may have read all of it before.
+        read = response.is_stream_consumed
+        async with closing(response.aiter_bytes() if read else response.aiter_raw()) as chunks:
             async for chunk in chunks:
                 self._chunks.append(chunk)
                 self._news.set()

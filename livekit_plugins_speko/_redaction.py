@@ -26,7 +26,7 @@ class Redaction:
 
     def text(self, value: str) -> str:
         """`value` without either. Only whole echoes are found."""
-        for said in sorted(_said_in(self._body), key=len, reverse=True):
+        for said in sorted(_said_in(self._body or {}), key=len, reverse=True):
             value = value.replace(said, REDACTED)
         return self.header(value)
 
@@ -38,15 +38,13 @@ class Redaction:
         }
 
 
-def _said_in(body: Mapping[str, Any] | None) -> set[str]:
-    if body is None:
-        return set()
-    said = {body.get(field) for field in _PRIVATE_FIELDS}
+def _said_in(body: Mapping[str, Any]) -> list[str]:
+    said = [body.get(field) for field in _PRIVATE_FIELDS]
     for message in body.get("messages") or ():
-        said.add(message.get("content"))
-        said.update(call.get("args") for call in _mappings(message.get("toolCalls")))
-    whole = {text.strip() for text in said if isinstance(text, str)}
-    return {text for text in whole if len(text) >= _SHORTEST_ECHO}
+        said.append(message.get("content"))
+        said += [call.get("args") for call in _mappings(message.get("toolCalls"))]
+    whole = [text.strip() for text in said if isinstance(text, str)]
+    return [text for text in whole if len(text) >= _SHORTEST_ECHO]
 
 
 def _mappings(calls: Any) -> Iterable[Mapping[str, Any]]:

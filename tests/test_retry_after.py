@@ -1,0 +1,130 @@
+"""What a rate limit that says how long to wait does to LiveKit's attempts."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+from livekit.agents import APIConnectOptions, APIStatusError
+
+from livekit_plugins_speko.testing import (
+    Answer,
+    LocalGateway,
+    Refusal,
+    Reply,
+    Transcript,
+)
+from tests.llm_calls import chat, make_llm, texts
+from tests.stt_calls import SPEECH, make_stt
+from tests.support import errors_of
+from tests.tts_calls import PCM, joined, make_tts, speak, speech
+
+PATIENT = APIConnectOptions(max_retry=2, retry_interval=0.0, timeout=3.0)
+
+
+def rate_limited(retry_after: str | None) -> Refusal:
+    headers = {} if retry_after is None else {"Retry-After": retry_after}
+    return Refusal(429, "slow down", "RATE_LIMITED", headers=headers)
+
+
+async def recognize(recognizer: Any) -> str:
+    event = await recognizer.recognize(SPEECH, conn_options=PATIENT)
+    text: str = event.alternatives[0].text
+    return text
+
+
+async def complete(model: Any) -> str:
+    return "".join(texts(await chat(model, conn_options=PATIENT)))
+
+
+async def say(voice: Any) -> bytes:
+    return joined(await speak(voice, conn_options=PATIENT))
+
+
+STAGES = pytest.mark.parametrize(
+    ("route", "make", "call", "good", "expected"),
+    [
+        ("transcribe", make_stt, recognize, Transcript("hello"), "hello"),
+        ("complete", make_llm, complete, Reply("hi there"), "hi there"),
+        ("synthesize", make_tts, say, speech(), PCM),
+    ],
+    ids=["transcribe", "complete", "synthesize"],
+)
+
+
+@STAGES
+async def test_the_next_attempt_waits_as_long_as_the_service_asks(
+    gateway: LocalGateway,
+    client: Any,
+    route: str,
+    make: Any,
+    call: Any,
+    good: Answer,
+    expected: object,
+) -> None:
+    getattr(gateway, route).script(rate_limited("1"), good)
+    adapter = make(client)
+    errors = errors_of(adapter)
+    assert await call(adapter) == expected
+    first, second = gateway.requests
+    assert second.received_at - first.received_at >= 1.0
+    assert [(event.recoverable, event.error.status_code) for event in errors] == [(True, 429)]
+
+
+@STAGES
+async def test_a_wait_that_nobody_on_the_phone_would_last_ends_the_call_and_not_the_next(
+    gateway: LocalGateway,
+    client: Any,
+    route: str,
+    make: Any,
+    call: Any,
+    good: Answer,
+    expected: object,
+) -> None:
+    getattr(gateway, route).script(rate_limited("4"), good)
+    adapter = make(client)
+    errors = errors_of(adapter)
+    with pytest.raises(APIStatusError) as raised:
+        await call(adapter)
+    assert (raised.value.status_code, raised.value.retryable) == (429, False)
+    assert [event.recoverable for event in errors] == [False]
+    assert await call(adapter) == expected
+    first, second = gateway.requests
+    assert second.received_at - first.received_at < 4.0
+
+
+@pytest.mark.parametrize("retry_after", [None, "0", "soon", "Fri, 31 Dec 1999 23:59:59 GMT"])
+async def test_without_a_number_of_seconds_the_interval_of_livekit_counts(
+    gateway: LocalGateway, client: Any, retry_after: str | None
+) -> None:
+    gateway.transcribe.script(rate_limited(retry_after), Transcript("hello"))
+    assert await recognize(make_stt(client)) == "hello"
+
+
+async def test_the_other_calls_of_the_adapter_wait_too(gateway: LocalGateway, client: Any) -> None:
+    gateway.complete.script(rate_limited("1"), Reply("one"), Reply("two"))
+    model = make_llm(client)
+    first = asyncio.create_task(complete(model))
+    await gateway.arrived("complete")
+    refused = asyncio.Event()
+    model.on("error", lambda _: refused.set())
+    await refused.wait()
+    began = time.perf_counter()
+    assert sorted([await complete(model), await first]) == ["one", "two"]
+    assert all(request.received_at >= began + 0.8 for request in gateway.requests[1:])
+
+
+async def test_a_caller_who_barges_in_does_not_wait(gateway: LocalGateway, client: Any) -> None:
+    gateway.synthesize.script(rate_limited("2"))
+    voice = make_tts(client)
+    refused = asyncio.Event()
+    voice.on("error", lambda _: refused.set())
+    speaking = asyncio.create_task(speak(voice, conn_options=PATIENT))
+    await refused.wait()
+    await asyncio.sleep(0.3)  # LiveKit's own interval is over: what waits is the attempt
+    speaking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(speaking, 1.0)
+    assert len(gateway.requests) == 1
