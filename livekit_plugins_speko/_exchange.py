@@ -31,11 +31,21 @@ class Exchange:
     on.
     """
 
-    def __init__(self, client: httpx.AsyncClient, request: httpx.Request) -> None:
-        """Take over a request that was not sent yet."""
+    def __init__(
+        self, client: httpx.AsyncClient, request: httpx.Request, running: set[Exchange]
+    ) -> None:
+        """Take over a request that was not sent yet.
+
+        Args:
+            client: What sends it.
+            request: The request.
+            running: Where the exchange stands for as long as its task runs, so that whoever closes
+                the client can close what nobody else did.
+        """
         request.extensions = {**request.extensions, "trace": self._trace}
         self._client = client
         self._request = request
+        self._running = running
         self._scope = anyio.CancelScope()
         # Talks to the network. None before `send`.
         self._task: asyncio.Task[None] | None = None
@@ -62,7 +72,8 @@ class Exchange:
                 is cut off: the key is there.
         """
         self._task = asyncio.create_task(self._run(), name="speko_request")
-        self._task.add_done_callback(lambda _: self._news.set())
+        self._task.add_done_callback(self._ended)
+        self._running.add(self)
         while self._head is None:
             self._over()
             await self._wait()
@@ -105,6 +116,10 @@ class Exchange:
         except asyncio.CancelledError:
             await self.aclose()
             raise
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(self)
+        self._news.set()
 
     def _stop(self) -> None:
         self._stopped = True

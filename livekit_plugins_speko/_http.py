@@ -52,9 +52,13 @@ class Transport:
                 trust_env=not is_loopback(base_url),
             )
         self._client = http_client
+        # Requests under way.
+        self._running: set[Exchange] = set()
 
     async def aclose(self) -> None:
-        """Close the connections, if they were made here."""
+        """End the requests under way, and close the connections if they were made here."""
+        for exchange in list(self._running):
+            await exchange.aclose()
         if self._owns_client:
             await self._client.aclose()
 
@@ -90,7 +94,7 @@ class Transport:
         )
         # Straight into the request: what collects tracebacks may collect their variables too.
         request.headers["Authorization"] = f"Bearer {self._api_key}"
-        exchange = Exchange(self._client, request)
+        exchange = Exchange(self._client, request, self._running)
         try:
             head = await exchange.send()
             answer = Answer(exchange, head, Redaction(self._api_key, json_body))

@@ -171,7 +171,7 @@ class Speko:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections that this client made. Safe to call twice."""
+        """End the calls under way, and close the connections made here. Safe to call twice."""
         await self._transport.aclose()
 
     async def transcribe(
