@@ -34,7 +34,7 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup check lint types build wheel test demo format lock clean
+.PHONY: help setup check lint types build wheel test faults demo format lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## /\1|/' \
@@ -66,6 +66,9 @@ wheel: build ## Install the wheel into an empty environment and import it there
 
 test: $(READY) ## Run the tests, and print what they leave uncovered
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --cov --cov-report=term-missing
+
+faults: $(READY) ## Try every fault of the service, and print what becomes of the call
+	$(BIN)/python -m pytest -q --numprocesses 3 --dist loadfile --print-faults tests/test_matrix_*.py
 
 demo: $(READY) ## Hold a whole spoken conversation on this machine, without a key
 	$(BIN)/python examples/demo.py

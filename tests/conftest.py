@@ -27,7 +27,12 @@ for name in ("NO_PROXY", "no_proxy"):
     os.environ[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1", "localhost"]))
 
 # So that a failed assertion in one of them shows its values, as it does in a test.
-pytest.register_assert_rewrite("tests.components_calls", "tests.decoding_calls", "tests.tts_calls")
+pytest.register_assert_rewrite(
+    "tests.components_calls", "tests.decoding_calls", "tests.matrix", "tests.tts_calls"
+)
+
+# The matrix of faults, which `make faults` prints.
+pytest_plugins = ["tests.matrix.table"]
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("tests", deadline=None)

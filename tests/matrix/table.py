@@ -1,0 +1,121 @@
+"""Prints what the rows of the matrix saw: a plugin of pytest, with the option --print-faults."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, TypeAlias
+
+import pytest
+
+WIDTH = 160
+_PROPERTY = "fault_seen"
+_COLUMNS = (42, 40, 36, 39)
+_HEARD = f"{'retries':7} {'time':>6}  heard"
+_USUAL_HEADINGS = (
+    ("", "", "the fault stays", "the fault passes after one answer"),
+    ("fault", "error that LiveKit sees, cause", _HEARD, _HEARD),
+)
+_TOOLS_HEADINGS = (("fault", "cause of the error reported", _HEARD, "tools the model is offered"),)
+_LEGEND = (
+    "",
+    "THE MATRIX OF FAULTS, as this run saw it.",
+    "LiveKit may try once more (max_retry=1), after its usual 0.1 s. conn_options.timeout is 5 s,",
+    "and 0.4 s where the fault is a silence. An empty last column: nothing is tried again.",
+    "* A fetch of registered tools may take 5 s; here it may take 0.4 s.",
+)
+_TITLES = {
+    "transcribe": "TRANSCRIBE: what the agent understood of the caller",
+    "complete": "COMPLETE: what came of the model's reply",
+    "synthesize": "SYNTHESIZE: what the caller heard of the sentence",
+    "audio": "SYNTHESIZE, by the form of the audio: what the caller heard of the sentence",
+    "tools": "REGISTERED TOOLS: the first turn, which fetches them",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What one call saw.
+
+    Attributes:
+        stage: The part of the table that it belongs to.
+        fault: What the service did.
+        passes: Whether it did so in its first answer only.
+        error: LiveKit's error and its cause; empty when there was none.
+        retries: How often the call was tried again.
+        requests: How many requests the service got.
+        seconds: How long the call took.
+        heard: What came of it.
+        note: What else there is to tell.
+    """
+
+    stage: str
+    fault: str
+    passes: bool
+    error: str
+    retries: int
+    requests: int
+    seconds: float
+    heard: str
+    note: str = ""
+
+
+Record: TypeAlias = Callable[[Seen], None]
+
+
+@pytest.fixture
+def record(record_property: Callable[[str, object], None]) -> Record:
+    """Puts what was seen into the table."""
+    return lambda seen: record_property(_PROPERTY, asdict(seen))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--print-faults", action="store_true", help="print the matrix of faults at the end"
+    )
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    if not config.getoption("--print-faults"):
+        return
+    reports = (report for group in terminalreporter.stats.values() for report in group)
+    for line in (*_LEGEND, *lines(_recorded(reports))):
+        terminalreporter.write_line(line)
+
+
+def _recorded(reports: Iterable[Any]) -> Iterator[Seen]:
+    for report in reports:
+        if getattr(report, "when", None) == "call":
+            for name, value in report.user_properties:
+                if name == _PROPERTY:
+                    yield Seen(**value)
+
+
+def lines(seen: Iterable[Seen]) -> list[str]:
+    """The table, in the order of the stages, the rows of each in the order in which they came."""
+    stages: dict[str, dict[str, list[Seen]]] = {stage: {} for stage in _TITLES}
+    for each in seen:
+        stages[each.stage].setdefault(each.fault, []).append(each)
+    found = []
+    for stage, rows in stages.items():
+        if rows:
+            headings = _TOOLS_HEADINGS if stage == "tools" else _USUAL_HEADINGS
+            found += ["", _TITLES[stage], "", *(_line(*heading) for heading in headings)]
+            found += ["-" * WIDTH, *(_row(fault, calls) for fault, calls in rows.items())]
+    return found
+
+
+def _row(fault: str, calls: list[Seen]) -> str:
+    errors = " / ".join(sorted({call.error for call in calls} - {""})) or "none"
+    cells = [[_cell(call) for call in calls if call.passes is passes] for passes in (False, True)]
+    stays, passes = cells[0] or [""], cells[1] or [calls[0].note]
+    return _line(fault, errors, stays[0], passes[0])
+
+
+def _cell(call: Seen) -> str:
+    return f"{call.retries:^7} {call.seconds:4.2f} s  {call.heard}"
+
+
+def _line(*cells: str) -> str:
+    columns = zip(cells, _COLUMNS, strict=True)
+    return " ".join(cell[:width].ljust(width) for cell, width in columns).rstrip()
