@@ -34,7 +34,7 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup check lint types build wheel test faults demo format lock clean
+.PHONY: help setup check lint types build wheel test faults demo bench format lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## /\1|/' \
@@ -72,6 +72,9 @@ faults: $(READY) ## Try every fault of the service, and print what becomes of th
 
 demo: $(READY) ## Hold a whole spoken conversation on this machine, without a key
 	$(BIN)/python examples/demo.py
+
+bench: $(READY) ## Measure what building the WAV of an utterance takes (a minute)
+	$(BIN)/python benchmarks/wav.py
 
 format: $(READY) ## Format the code and mend what ruff can mend
 	$(BIN)/ruff check --fix .

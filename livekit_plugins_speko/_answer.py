@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Set
+from contextlib import suppress
 from typing import Any
 
 import httpx
 from httpx_sse import EventSource
 
 from ._closing import closing
+from ._deadline import Deadline
 from ._exchange import Exchange
 from ._limits import MAX_ERROR_BYTES, MAX_EVENT_BYTES, MAX_JSON_BYTES
 from ._redaction import Redaction
 from ._responses import as_object, malformed, parse_error_body, parse_error_response, parse_json
+from .errors import SpekoApiError
+
+ERROR_BODY_S = 1.0
+"""Longest wait, in seconds, for what an error says beside its status."""
 
 EVENT_STREAM = "text/event-stream"
 """Media type of an event stream, the service's current form."""
@@ -33,7 +39,8 @@ class Answer:
         self._status = head.status_code
         self._redaction = redaction
         self.headers = httpx.Headers(
-            [(name, redaction.header(value)) for name, value in head.headers.multi_items()]
+            [(name, redaction.key(value)) for name, value in head.headers.multi_items()],
+            encoding=head.headers.encoding,
         )
 
     @property
@@ -57,12 +64,18 @@ class Answer:
                 Or the body is compressed, which nobody asked for.
         """
         if not 200 <= self._status < 300:
-            body = parse_error_body(await self._read(MAX_ERROR_BYTES))
-            payload = self._redaction.payload(body)
-            raise parse_error_response(self._status, self.headers, payload)
+            raise await self._error()
         encoding = self.headers.get("content-encoding", "identity")
         if encoding.strip().lower() not in ("", "identity"):
             raise malformed(f"it is compressed ({encoding}), expected it as it is")
+
+    async def _error(self) -> SpekoApiError:
+        """The error that the status says, whatever becomes of the body."""
+        body = b""
+        with suppress(TimeoutError, httpx.HTTPError), Deadline(ERROR_BODY_S):
+            body = await self._read(MAX_ERROR_BYTES)
+        payload = self._redaction.payload(parse_error_body(body))
+        return parse_error_response(self._status, self.headers, payload)
 
     async def json(self) -> Any:
         """Read all of it as JSON.
@@ -101,6 +114,8 @@ class Answer:
                 payload = as_object(parse_json(event.data, what), what)
                 if event.event == "error":
                     payload = self._redaction.payload(payload)
+                else:
+                    self._redaction.hear(payload)
                 yield event.event, payload
 
     async def _read(self, limit: int) -> bytes:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -32,19 +33,26 @@ class Exchange:
     """
 
     def __init__(
-        self, client: httpx.AsyncClient, request: httpx.Request, running: set[Exchange]
+        self,
+        client: httpx.AsyncClient,
+        request: httpx.Request,
+        *,
+        redact: Callable[[str], str],
+        running: set[Exchange],
     ) -> None:
         """Take over a request that was not sent yet.
 
         Args:
             client: What sends it.
             request: The request.
+            redact: Takes the key out of a text.
             running: Where the exchange stands for as long as its task runs, so that whoever closes
                 the client can close what nobody else did.
         """
         request.extensions = {**request.extensions, "trace": self._trace}
         self._client = client
         self._request = request
+        self._redact = redact
         self._running = running
         self._scope = anyio.CancelScope()
         # Talks to the network. None before `send`.
@@ -68,8 +76,8 @@ class Exchange:
         """Send the request; return its answer for its status and headers. The body comes from here.
 
         Raises:
-            httpx.HTTPError: The network failed. What httpx and those below it held in their frames
-                is cut off: the key is there.
+            httpx.HTTPError: The network failed. The frames of httpx and of those below it are cut
+                off, for the key is in them, and it is taken out of their texts.
         """
         self._task = asyncio.create_task(self._run(), name="speko_request")
         self._task.add_done_callback(self._ended)
@@ -134,7 +142,7 @@ class Exchange:
             raise httpx.StreamClosed
         fault = self._task.exception()
         if fault is not None:
-            raise _without_frames(fault)
+            raise self._without_key(fault)
         return True
 
     async def _run(self) -> None:
@@ -145,6 +153,9 @@ class Exchange:
                 )
                 self._news.set()
                 await self._read(self._head)
+            except httpx.HTTPError as fault:
+                self._without_key(fault)  # asyncio's debug log shows what a task ended with
+                raise
             finally:
                 with anyio.CancelScope(shield=True):
                     if self._head is not None:
@@ -177,11 +188,14 @@ class Exchange:
             self._scope.cancel()
             await anyio.lowlevel.checkpoint()
 
-
-def _without_frames(fault: BaseException) -> BaseException:
-    """Cut the tracebacks of an error and of those behind it."""
-    link: BaseException | None = fault
-    while link is not None and link.__traceback__ is not None:
-        link.__traceback__ = None
-        link = link.__cause__ or link.__context__
-    return fault
+    def _without_key(self, fault: BaseException) -> BaseException:
+        """Cut the key out of an error and of those behind it, where an answer may be quoted."""
+        link: BaseException | None = fault
+        while link is not None:
+            link.__traceback__ = None
+            link.args = tuple(
+                self._redact(argument) if isinstance(argument, str) else argument
+                for argument in link.args
+            )
+            link = link.__cause__ or link.__context__
+        return fault

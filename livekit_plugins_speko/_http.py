@@ -94,10 +94,10 @@ class Transport:
         )
         # Straight into the request: what collects tracebacks may collect their variables too.
         request.headers["Authorization"] = f"Bearer {self._api_key}"
-        exchange = Exchange(self._client, request, self._running)
+        redaction = Redaction(self._api_key, json_body)
+        exchange = Exchange(self._client, request, redact=redaction.key, running=self._running)
         try:
-            head = await exchange.send()
-            answer = Answer(exchange, head, Redaction(self._api_key, json_body))
+            answer = Answer(exchange, await exchange.send(), redaction)
             await answer.check()
         except BaseException:
             await exchange.aclose()

@@ -17,5 +17,8 @@ MAX_TOOLS = 1_000
 MAX_WAV_HEADER_BYTES = 64 * 1024
 """How far from its start, in bytes, a WAV's ``data`` chunk may be. Room for tags, no more."""
 
+MAX_CHANNELS = 64
+"""How many channels of audio are mixed down to one."""
+
 MAX_WAITING_CHUNKS = 64
 """How many reads of an answer may wait for whoever takes them. The service is held up then."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from livekit import rtc
 
-from .audio import SAMPLE_BYTES, WavHeader, check_mono, check_wav_complete, read_wav_header
+from ._limits import MAX_CHANNELS
+from .audio import SAMPLE_BYTES, WavHeader, WavWalk, check_mono, check_wav_complete, read_wav_header
 from .errors import SpekoAdapterError
 
 SAMPLE_RATES_HZ = range(4_000, 384_001)
@@ -39,6 +40,8 @@ class WavReader:
         self.header: WavHeader | None = None
         # The start of the file, for as long as `header` is None.
         self._start = bytearray()
+        # How far its chunks were walked over.
+        self._walk = WavWalk()
         # Bytes of samples handed out.
         self._received = 0
 
@@ -59,7 +62,7 @@ class WavReader:
         """
         if self.header is None:
             self._start += chunk
-            self.header = read_wav_header(self._start)
+            self.header = read_wav_header(self._start, self._walk)
             if self.header is None:
                 return b""
             chunk = bytes(self._start[self.header.data_start :])
@@ -94,8 +97,14 @@ class Converter:
         Raises:
             SpekoAdapterError: Not what is wanted, and ``audio.convert`` is False
                 (``UNSUPPORTED_CHANNELS``, ``SAMPLE_RATE_MISMATCH``); or a rate that can't be
-                resampled (``UNSUPPORTED_AUDIO_FORMAT``).
+                resampled (``UNSUPPORTED_AUDIO_FORMAT``), or more than `MAX_CHANNELS`.
         """
+        if channels > MAX_CHANNELS:
+            raise SpekoAdapterError(
+                f"SpekoTTS: {audio.provider} returned audio with {channels} channels, expected "
+                f"{MAX_CHANNELS} at most.",
+                "UNSUPPORTED_CHANNELS",
+            )
         if not audio.convert:
             check_mono(channels)
             check_rate(sample_rate, audio.sample_rate)

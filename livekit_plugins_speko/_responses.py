@@ -41,9 +41,16 @@ def parse_json(text: str | bytes, what: str) -> Any:
             quote it: it may hold what a caller said.
     """
     try:
-        return json.loads(text)
+        plain = text if isinstance(text, str) else text.decode("utf-8-sig")
+        value = json.loads(plain)
+        if "\\ud" in plain.lower():
+            # Half of a surrogate pair can be written as JSON and as nothing else.
+            value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+        return value
     except (ValueError, RecursionError):
-        raise malformed(f"{what} is not JSON") from None
+        pass
+    # Outside of the handler: json's own error holds the whole text.
+    raise malformed(f"{what} is not JSON")
 
 
 def as_object(value: Any, what: str) -> dict[str, Any]:
@@ -200,6 +207,7 @@ def parse_tool(row: Any) -> ChatTool:
     kind = source.get("kind") if isinstance(source, Mapping) else None
     if not isinstance(kind, str) or not isinstance(source, Mapping):
         raise ValueError(f'the source of "{name}" has no kind')
+    _check_json(name, parameters, source)
     return ChatTool(
         name=name,
         description=_text(row.get("description")),
@@ -241,6 +249,7 @@ def parse_chat_tool(tool: Any) -> ChatTool:
         raise ValueError(
             "SpekoAdapter: a tool must have a name, and parameters that are a JSON Schema object."
         )
+    _check_json(name, parameters, tool.get("source"))
     for key, kind in _CHAT_TOOL_TYPES.items():
         if tool.get(key) is not None and not isinstance(tool[key], kind):
             raise ValueError(
@@ -255,6 +264,14 @@ def parse_chat_tool(tool: Any) -> ChatTool:
         source=tool.get("source"),
         pre_tool_speech=tool.get("preToolSpeech"),
     )
+
+
+def _check_json(name: str, *parts: Any) -> None:
+    """Raise ValueError for a tool of which no JSON can be made: it would spoil every request."""
+    try:
+        json.dumps(parts, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f'SpekoAdapter: the tool "{name}" is no JSON: {error}.') from None
 
 
 def _retry_after(value: str | None) -> float | None:

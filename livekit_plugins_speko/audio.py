@@ -190,11 +190,25 @@ def parse_wav(data: bytes) -> WavAudio:
     return WavAudio(bytes(pcm[:whole]), header.sample_rate, header.channels)
 
 
-def read_wav_header(data: bytes | bytearray) -> WavHeader | None:
+@dataclass
+class WavWalk:
+    """How far a WAV's chunks were walked over, for a file that comes in pieces.
+
+    Attributes:
+        position: Where the next chunk begins, in bytes from the start of the file.
+        fmt: Sample rate in Hz and channels. None before the ``fmt`` chunk.
+    """
+
+    position: int = 12
+    fmt: tuple[int, int] | None = None
+
+
+def read_wav_header(data: bytes | bytearray, walk: WavWalk | None = None) -> WavHeader | None:
     """Read a WAV's header from the first bytes of it.
 
     Args:
         data: The file from its start, as far as it has come.
+        walk: How far an earlier call came with less of it; it is moved on.
 
     Returns:
         The header, or None when it isn't complete yet.
@@ -204,24 +218,23 @@ def read_wav_header(data: bytes | bytearray) -> WavHeader | None:
     """
     if not b"RIFF".startswith(data[:4]) or (len(data) >= 12 and data[8:12] != b"WAVE"):
         raise _malformed(f"it begins with {bytes(data[:12])!r}, expected RIFF and WAVE")
-    fmt: tuple[int, int] | None = None
-    position = 12
-    while len(data) >= position + _CHUNK.size:
-        name, size = _CHUNK.unpack_from(data, position)
-        position += _CHUNK.size
+    walk = walk or WavWalk()
+    while len(data) >= walk.position + _CHUNK.size:
+        name, size = _CHUNK.unpack_from(data, walk.position)
+        start = walk.position + _CHUNK.size
         if name == b"data":
-            if fmt is None:
+            if walk.fmt is None:
                 raise _malformed("its data chunk comes before its fmt chunk")
             streamed = size == 0 or size >= STREAMED_WAV_SIZE
-            return WavHeader(*fmt, position, None if streamed else size)
+            return WavHeader(*walk.fmt, start, None if streamed else size)
         if name == b"fmt ":
             if size < _FMT.size:
                 raise _malformed(f"its fmt chunk has {size} bytes, expected {_FMT.size} or more")
-            if len(data) < position + _FMT.size:
+            if len(data) < start + _FMT.size:
                 return None
-            fmt = _read_fmt(data, position)
-        position += size + size % 2
-        if position > MAX_WAV_HEADER_BYTES:
+            walk.fmt = _read_fmt(data, start)
+        walk.position = start + size + size % 2
+        if walk.position > MAX_WAV_HEADER_BYTES:
             raise _malformed(f"its data chunk does not begin in {MAX_WAV_HEADER_BYTES} bytes")
     return None
 

@@ -157,7 +157,8 @@ class Speko:
         return self._base_url
 
     def __repr__(self) -> str:
-        return f"Speko(base_url={self._base_url!r})"
+        # One that its constructor refused is shown too, by what collects tracebacks.
+        return f"Speko(base_url={getattr(self, '_base_url', None)!r})"
 
     async def __aenter__(self) -> Speko:
         return self

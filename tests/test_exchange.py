@@ -17,7 +17,8 @@ from tests.raw_server import RawServer, answer
 
 
 def get(client: httpx.AsyncClient, server: RawServer) -> Exchange:
-    return Exchange(client, client.build_request("GET", server.base_url), set())
+    request = client.build_request("GET", server.base_url)
+    return Exchange(client, request, redact=str, running=set())
 
 
 async def test_the_bytes_come_as_they_were_sent_and_then_the_end() -> None:
@@ -65,7 +66,8 @@ async def test_a_closed_exchange_does_not_look_like_the_end_of_an_answer() -> No
 
 async def test_an_exchange_that_was_never_sent_has_nothing_to_close() -> None:
     async with httpx.AsyncClient() as client:
-        await Exchange(client, client.build_request("GET", "http://127.0.0.1"), set()).aclose()
+        request = client.build_request("GET", "http://127.0.0.1")
+        await Exchange(client, request, redact=str, running=set()).aclose()
 
 
 async def test_a_service_that_is_faster_than_the_listener_is_held_up(

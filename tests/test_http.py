@@ -261,7 +261,6 @@ async def test_a_service_that_is_not_there_is_a_connection_error(call: Call) -> 
         (complete, answer('{"text":', headers=JSON, whole=False)),
         (complete, answer(events(("delta", "{}")), headers=EVENT_STREAM, whole=False)),
         (synthesize, answer(b"abc", headers={"Content-Type": "audio/pcm"}, whole=False)),
-        (synthesize, answer(b"abc", status=500, whole=False)),
         (synthesize, b""),
         (synthesize, b"220 mail.example ESMTP\r\n"),
     ],
@@ -297,6 +296,17 @@ async def test_a_service_that_keeps_the_end_back_does_not_keep_the_answer(call: 
     async with RawServer(held, hold=True) as server, client_of(server) as speko:
         assert (await asyncio.wait_for(call(speko), 5)).text == "Grüße\u2028🙂 you"
         await asyncio.wait_for(server.gone.wait(), 5)
+
+
+@pytest.mark.parametrize("hold", [False, True], ids=["breaks off", "never ends"])
+@CALLS
+async def test_an_error_s_status_counts_whatever_becomes_of_its_body(
+    call: Call, hold: bool
+) -> None:
+    body = answer('{"error":"no', status=401, headers=JSON, whole=False)
+    async with RawServer(body, hold=hold) as server, client_of(server, timeout=10.0) as speko:
+        with pytest.raises(SpekoAuthError, match="HTTP status 401"):
+            await asyncio.wait_for(call(speko), 5)
 
 
 @pytest.mark.parametrize("call", [transcribe, complete])

@@ -1,0 +1,42 @@
+"""A content type, with audio to match it or not: a whole answer is decoded, or refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from livekit_plugins_speko import (
+    SpekoAdapterError,
+    decode_synthesis_result,
+    pcm_sample_rate_from_content_type,
+)
+from livekit_plugins_speko.audio import media_type, pcm_channels_from_content_type
+
+SEEDS = (
+    b"audio/pcm;rate=24000\nabcd",
+    b'Audio/PCM; Rate="16000"; channels=2\nabcd',
+    b"audio/x-wav\nRIFF\0\0\0\0WAVEfmt ",
+    b"audio/mpeg\nabcd",
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What `decode_synthesis_result` looks at."""
+
+    audio: bytes
+    content_type: str
+
+
+def check(data: bytes) -> None:
+    """Decode an answer: its content type, a line end, its audio."""
+    header, _, audio = data.partition(b"\n")
+    content_type = header.decode("latin-1")
+    assert media_type(content_type) == media_type(content_type).strip().lower()
+    assert 0 < pcm_sample_rate_from_content_type(content_type, 24_000) < 10**9
+    assert 0 < pcm_channels_from_content_type(content_type) < 10**9
+    try:
+        pcm, rate, channels = decode_synthesis_result(Result(audio, content_type))
+    except SpekoAdapterError:
+        return
+    assert 0 < len(pcm) <= len(audio) and len(pcm) % 2 == 0
+    assert (channels, rate > 0) == (1, True)

@@ -1,0 +1,62 @@
+"""The JSON of an event or of an answer: a typed result, or an error that says it can't be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from livekit_plugins_speko import SpekoApiError
+from livekit_plugins_speko._reply import Reply
+from livekit_plugins_speko._responses import (
+    as_object,
+    parse_complete_event,
+    parse_completion,
+    parse_error_body,
+    parse_error_response,
+    parse_interim,
+    parse_json,
+    parse_transcript,
+)
+
+EVENTS = ("meta", "delta", "tool_call", "server_tool_call", "done", "error", "ping")
+FAULTS = {"MALFORMED_RESPONSE", "EMPTY_COMPLETION"}
+SEEDS = (
+    b'\0{"provider":"p","model":"m","failoverCount":1,"scoresRunId":"r","hop":0}',
+    b'\x01{"text":"Hi"}',
+    b'\x01{"text":"\\ud83d"}',
+    b'\x02{"id":"c1","name":"f","args":"{}"}',
+    b'\x03{"id":"c1","name":"f","status":"started"}',
+    b'\x04{"text":"Hi","usage":{"promptTokens":1,"completionTokens":2},"toolCalls":'
+    b'[{"id":"c1","name":"f","args":"{}"}],"confidence":0.5}',
+    b'\x05{"error":"no","code":"NO"}',
+)
+
+
+def check(data: bytes) -> None:
+    """Read JSON as everything that it could be; the first byte chooses the event."""
+    name, text = EVENTS[data[0] % len(EVENTS)], data[1:]
+    payload = parse_error_body(text)
+    assert parse_error_response(500, {}, payload).message
+    assert parse_error_response(429, {"retry-after": text.decode("latin-1")}, payload).message
+    try:
+        read(name, as_object(parse_json(text, "the event"), "the event"))
+    except SpekoApiError as error:
+        assert error.code in FAULTS
+
+
+def read(name: str, payload: Mapping[str, Any]) -> None:
+    """Read an object by each parser, and as an event of a reply."""
+    parsers: tuple[Callable[[Mapping[str, Any]], Any], ...] = (
+        parse_transcript,
+        parse_completion,
+        parse_interim,
+    )
+    for parse in parsers:
+        try:
+            parse(payload)
+        except SpekoApiError as error:
+            assert error.code in FAULTS
+    event = parse_complete_event(name, payload)
+    if event is not None and event.type != "error":
+        for chunk in Reply("reply-1").push(event):
+            chunk.model_dump_json()

@@ -1,0 +1,31 @@
+"""One row of an agent's registered tools: a tool that can be sent on, or a ValueError."""
+
+from __future__ import annotations
+
+import json
+
+from livekit_plugins_speko import SpekoApiError
+from livekit_plugins_speko._requests import build_tool
+from livekit_plugins_speko._responses import parse_chat_tool, parse_json, parse_tool
+
+SEEDS = (
+    b'{"id":"1","agentId":"a","name":"f","description":"d","parameters":{"type":"object"},'
+    b'"source":{"kind":"webhook","url":"u"},"preToolSpeech":"auto"}',
+    b'{"name":"f","parameters":{},"executionMode":"inline","source":{"kind":"inline"}}',
+    b'{"name":"f","parameters":{"maximum":1e999},"source":{"kind":"inline"}}',
+)
+
+
+def check(data: bytes) -> None:
+    """Read JSON as a row, and as a tool of ours; what was read can be written again."""
+    try:
+        row = parse_json(data, "the row")
+    except SpekoApiError:
+        return
+    for parse in (parse_tool, parse_chat_tool):
+        try:
+            tool = parse(row)
+        except ValueError:
+            continue
+        wire = json.dumps(build_tool(tool), allow_nan=False)
+        assert parse_chat_tool(json.loads(wire)) == tool
