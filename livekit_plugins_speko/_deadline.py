@@ -59,7 +59,8 @@ class Deadline:
         if sys.version_info >= (3, 11) and task.uncancel() > self._cancelled_before:
             return  # someone else cancelled it too, and that one counts
         if exc_type is not None and issubclass(exc_type, asyncio.CancelledError):
-            raise TimeoutError(f"nothing came for {self._seconds:g} s") from exc
+            # Not from the cancellation, which nobody asked for: LiveKit would name it as the cause.
+            raise TimeoutError(f"nothing came for {self._seconds:g} s") from None
 
     def _set_timer(self, seconds: float) -> None:
         self._timer = asyncio.get_running_loop().call_later(seconds, self._ring)

@@ -2,9 +2,9 @@
 
 A caller who barges in cancels a call at any moment. httpcore (1.0.9) loses a connection for good
 when asyncio cancels it between connecting and sending, or while it puts a connection back: the
-socket stays open and keeps its place in the pool. It is safe under anyio's cancellation, all but
-for the moment after connecting. So each request runs in a task that nobody else cancels, is
-stopped through a scope of anyio's, and is not stopped in that moment.
+socket stays open and keeps its place in the pool. Its own clean-up holds under anyio's
+cancellation. So each request runs in a task that nobody else cancels and that is stopped through
+a scope of anyio's, and never on the threshold between a connection and its first request.
 """
 
 from __future__ import annotations
@@ -21,6 +21,10 @@ import httpx
 from ._closing import closing
 from ._limits import MAX_WAITING_CHUNKS
 
+GRACE_S = 0.05
+"""Longest wait, in seconds, for a proxy's tunnel to be ready before it is given up half made."""
+
+# Steps of httpcore (httpx's ``trace`` extension) behind which there is a new connection.
 _CONNECTED = ("connect_tcp.complete", "connect_unix_socket.complete", "start_tls.complete")
 
 
@@ -67,8 +71,10 @@ class Exchange:
         self._room = asyncio.Event()
         # Whether the request is to be given up.
         self._stopped = False
-        # Whether httpcore has connected and not begun to send: it must not be stopped here.
-        self._delicate = False
+        # Whether httpcore has connected and not begun to send. Stopped there, it forgets to close.
+        self._on_threshold = False
+        # Whether the last request that was begun asks a proxy for a tunnel.
+        self._asks_proxy = False
         # A connection that no request has used, which httpcore does not close by itself.
         self._unused: Any = None
 
@@ -112,8 +118,6 @@ class Exchange:
                 await asyncio.wait([self._task])
             except asyncio.CancelledError as error:
                 cancelled = error
-        if not self._task.cancelled():
-            self._task.exception()  # nobody is left to hear of it
         if cancelled is not None:
             raise cancelled
 
@@ -128,10 +132,14 @@ class Exchange:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(self)
         self._news.set()
+        if not task.cancelled():
+            task.exception()  # a caller who is gone by now does not ask for it
 
     def _stop(self) -> None:
         self._stopped = True
-        if not self._delicate:
+        if self._on_threshold:  # `_trace` stops it behind
+            asyncio.get_running_loop().call_later(GRACE_S, self._scope.cancel)
+        else:
             self._scope.cancel()
 
     def _over(self) -> bool:
@@ -175,16 +183,22 @@ class Exchange:
                     await self._room.wait()
 
     async def _trace(self, event: str, info: dict[str, Any]) -> None:
-        """Follow httpcore's progress (httpx's ``trace`` extension)."""
-        if event.endswith(_CONNECTED):
-            self._unused, self._delicate = info["return_value"], True
-        elif self._delicate:
-            self._delicate = False
-            if event.startswith("http"):
+        """Follow httpcore's steps, and stop it at one where it cleans up."""
+        part, _, step = event.partition(".")
+        if step in _CONNECTED:
+            self._unused, self._on_threshold = info["return_value"], True
+        elif step == "send_request_headers.started":
+            self._asks_proxy = info["request"].method == b"CONNECT"
+            self._on_threshold = False
+            if not self._asks_proxy:
                 self._unused = None
+        elif step == "receive_response_headers.complete" and self._asks_proxy:
+            self._on_threshold = True
+        elif event == "connection.start_tls.started":
+            self._on_threshold = False
         else:
             return
-        if self._stopped:
+        if self._stopped and part != "proxy":  # nobody closes a tunnel that is not ready
             self._scope.cancel()
             await anyio.lowlevel.checkpoint()
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 # onnxruntime, which runs Silero's VAD, reports its use to Microsoft unless this is set before its
@@ -21,6 +22,7 @@ from livekit.plugins import silero
 from livekit_plugins_speko import Speko
 from livekit_plugins_speko.testing import LocalGateway
 from tests.gateway_requests import connect
+from tests.session_calls import assert_nothing_was_lost
 
 # The official SDK's client would look for the gateway behind a proxy of the environment's.
 for name in ("NO_PROXY", "no_proxy"):
@@ -79,6 +81,14 @@ async def http_client(gateway: LocalGateway) -> AsyncIterator[httpx.AsyncClient]
     """A client of the gateway that knows no more than HTTP."""
     async with connect(gateway) as http_client:
         yield http_client
+
+
+@pytest.fixture
+def nothing_is_lost(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Fail a test after which a task or an exception is left that nobody asked for."""
+    caplog.set_level(logging.DEBUG)
+    yield
+    assert_nothing_was_lost(caplog)
 
 
 @pytest.fixture(scope="module")
