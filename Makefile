@@ -73,8 +73,9 @@ faults: $(READY) ## Try every fault of the service, and print what becomes of th
 demo: $(READY) ## Hold a whole spoken conversation on this machine, without a key
 	$(BIN)/python examples/demo.py
 
-bench: $(READY) ## Measure what building the WAV of an utterance takes (a minute)
+bench: $(READY) ## Measure the WAV of an utterance, and a barge-in (a minute)
 	$(BIN)/python benchmarks/wav.py
+	$(BIN)/python benchmarks/barge_in.py
 
 format: $(READY) ## Format the code and mend what ruff can mend
 	$(BIN)/ruff check --fix .

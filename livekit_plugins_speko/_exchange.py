@@ -188,7 +188,7 @@ class Exchange:
         if step in _CONNECTED:
             self._unused, self._on_threshold = info["return_value"], True
         elif step == "send_request_headers.started":
-            self._asks_proxy = info["request"].method == b"CONNECT"
+            self._asks_proxy = getattr(info.get("request"), "method", None) == b"CONNECT"
             self._on_threshold = False
             if not self._asks_proxy:
                 self._unused = None
@@ -204,8 +204,10 @@ class Exchange:
 
     def _without_key(self, fault: BaseException) -> BaseException:
         """Cut the key out of an error and of those behind it, where an answer may be quoted."""
+        seen: list[BaseException] = []
         link: BaseException | None = fault
-        while link is not None:
+        while link is not None and link not in seen:
+            seen.append(link)
             link.__traceback__ = None
             link.args = tuple(
                 self._redact(argument) if isinstance(argument, str) else argument

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ REDACTED = "[redacted]"
 """What stands in a fault's text in the place of the API key, or of an echo of the call."""
 
 _SHORTEST_ECHO = 4
+_MOST_HEARD = 1_000
 _PRIVATE_FIELDS = ("text", "systemPrompt", "instructions")
 
 
@@ -21,8 +23,8 @@ class Redaction:
         """Hide `api_key`, and what stands in a request's JSON `body` of what people said."""
         self._api_key = api_key
         self._body = body or {}
-        # Texts that the answer's events have brought.
-        self._heard: list[str] = []
+        # Texts that the answer's last events have brought.
+        self._heard: deque[str] = deque(maxlen=_MOST_HEARD)
 
     def hear(self, payload: Mapping[str, Any]) -> None:
         """Hide what an event of the answer says, too."""

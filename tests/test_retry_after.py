@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -43,31 +45,40 @@ async def say(voice: Any) -> bytes:
     return joined(await speak(voice, conn_options=PATIENT))
 
 
+@dataclass(frozen=True)
+class Stage:
+    """One kind of call, an answer that it is glad of, and what comes out then."""
+
+    route: str
+    make: Callable[[Any], Any]
+    call: Callable[[Any], Awaitable[object]]
+    good: Answer
+    expected: object
+
+    def serve(self, gateway: LocalGateway, retry_after: str) -> None:
+        """Refuse once, then answer."""
+        getattr(gateway, self.route).script(rate_limited(retry_after), self.good)
+
+
 STAGES = pytest.mark.parametrize(
-    ("route", "make", "call", "good", "expected"),
+    "stage",
     [
-        ("transcribe", make_stt, recognize, Transcript("hello"), "hello"),
-        ("complete", make_llm, complete, Reply("hi there"), "hi there"),
-        ("synthesize", make_tts, say, speech(), PCM),
+        Stage("transcribe", make_stt, recognize, Transcript("hello"), "hello"),
+        Stage("complete", make_llm, complete, Reply("hi there"), "hi there"),
+        Stage("synthesize", make_tts, say, speech(), PCM),
     ],
-    ids=["transcribe", "complete", "synthesize"],
+    ids=lambda stage: stage.route,
 )
 
 
 @STAGES
 async def test_the_next_attempt_waits_as_long_as_the_service_asks(
-    gateway: LocalGateway,
-    client: Any,
-    route: str,
-    make: Any,
-    call: Any,
-    good: Answer,
-    expected: object,
+    gateway: LocalGateway, client: Any, stage: Stage
 ) -> None:
-    getattr(gateway, route).script(rate_limited("1"), good)
-    adapter = make(client)
+    stage.serve(gateway, "1")
+    adapter = stage.make(client)
     errors = errors_of(adapter)
-    assert await call(adapter) == expected
+    assert await stage.call(adapter) == stage.expected
     first, second = gateway.requests
     assert second.received_at - first.received_at >= 1.0
     assert [(event.recoverable, event.error.status_code) for event in errors] == [(True, 429)]
@@ -75,22 +86,16 @@ async def test_the_next_attempt_waits_as_long_as_the_service_asks(
 
 @STAGES
 async def test_a_wait_that_nobody_on_the_phone_would_last_ends_the_call_and_not_the_next(
-    gateway: LocalGateway,
-    client: Any,
-    route: str,
-    make: Any,
-    call: Any,
-    good: Answer,
-    expected: object,
+    gateway: LocalGateway, client: Any, stage: Stage
 ) -> None:
-    getattr(gateway, route).script(rate_limited("4"), good)
-    adapter = make(client)
+    stage.serve(gateway, "4")
+    adapter = stage.make(client)
     errors = errors_of(adapter)
     with pytest.raises(APIStatusError) as raised:
-        await call(adapter)
+        await stage.call(adapter)
     assert (raised.value.status_code, raised.value.retryable) == (429, False)
     assert [event.recoverable for event in errors] == [False]
-    assert await call(adapter) == expected
+    assert await stage.call(adapter) == stage.expected
     first, second = gateway.requests
     assert second.received_at - first.received_at < 4.0
 
