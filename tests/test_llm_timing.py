@@ -14,7 +14,7 @@ from livekit_plugins_speko.testing import Answer, AnswerWriter, Gate, Latency, L
 from tests.llm_calls import SOON_S, chat, make_llm, texts
 from tests.support import conversation, errors_of
 
-IMPATIENT = APIConnectOptions(max_retry=0, timeout=0.1)
+IMPATIENT = APIConnectOptions(max_retry=0, timeout=0.5)
 
 
 class OnlyMetas(Answer):
@@ -44,7 +44,7 @@ async def test_a_first_output_that_does_not_come_in_time_is_a_timeout(
 
 async def test_a_change_of_providers_is_no_output(gateway: LocalGateway, client: Any) -> None:
     gateway.complete.script(OnlyMetas())
-    options = APIConnectOptions(max_retry=0, timeout=0.3)
+    options = APIConnectOptions(max_retry=0, timeout=0.5)
     with pytest.raises(APITimeoutError):
         await asyncio.wait_for(chat(make_llm(client), conn_options=options), SOON_S)
     await gateway.idle()
@@ -54,7 +54,7 @@ async def test_a_pause_that_is_too_long_is_a_timeout_that_is_not_retried(
     gateway: LocalGateway, client: Any
 ) -> None:
     gateway.complete.script(Reply(["It is", Gate(), "too late"]))
-    options = APIConnectOptions(max_retry=2, retry_interval=0, timeout=0.1)
+    options = APIConnectOptions(max_retry=2, retry_interval=0, timeout=0.5)
     with pytest.raises(APITimeoutError) as raised:
         await asyncio.wait_for(chat(make_llm(client), conn_options=options), SOON_S)
     assert not raised.value.retryable

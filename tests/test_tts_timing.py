@@ -18,7 +18,7 @@ from livekit_plugins_speko.testing import Gate, Latency, LocalGateway
 from tests.support import QUICK_RETRY, compressed, errors_of, shown, tone, wav
 from tests.tts_calls import PCM, first_bytes, held_engine, joined, make_tts, speak, speech
 
-IMPATIENT = APIConnectOptions(max_retry=0, timeout=0.15)
+IMPATIENT = APIConnectOptions(max_retry=0, timeout=0.5)
 
 
 # Timeouts
