@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import quote
 
@@ -52,15 +53,20 @@ class AgentTools:
             raise malformed("the list of tools is no JSON array")
         if len(rows) > MAX_TOOLS:
             raise malformed(f"the list of tools has {len(rows)} rows, expected {MAX_TOOLS} at most")
-        return [tool for row in rows if (tool := _read_tool(row, agent_id)) is not None]
+        return read_tools(rows, parse_tool, agent_id)
 
 
-def _read_tool(row: Any, agent_id: str) -> ChatTool | None:
-    try:
-        return parse_tool(row)
-    except ValueError as error:
-        logger.warning(
-            "a registered tool can't be read and is left out",
-            extra={"agent_id": agent_id, "reason": str(error)},
-        )
-        return None
+def read_tools(
+    rows: Iterable[Any], read: Callable[[Any], ChatTool], agent_id: str
+) -> list[ChatTool]:
+    """Read an agent's tools. One that can't be read is left out, and the log says so."""
+    tools = []
+    for row in rows:
+        try:
+            tools.append(read(row))
+        except ValueError as error:
+            logger.warning(
+                "a registered tool can't be read and is left out",
+                extra={"agent_id": agent_id, "reason": str(error)},
+            )
+    return tools

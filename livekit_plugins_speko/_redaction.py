@@ -11,9 +11,15 @@ from typing import Any
 REDACTED = "[redacted]"
 """What stands in a fault's text in the place of the API key, or of an echo of the call."""
 
+MAX_MESSAGE_CHARS = 1_000
+"""How much of the service's message is shown, in characters."""
+
+_MOST_READ_CHARS = 16 * MAX_MESSAGE_CHARS
 _SHORTEST_ECHO = 4
+# A piece of a reply that is shorter may be any word of any message.
+_SHORTEST_PIECE = 12
 _MOST_HEARD = 1_000
-_PRIVATE_FIELDS = ("text", "systemPrompt", "instructions")
+_SENT = ("text", "systemPrompt", "instructions")
 
 
 class Redaction:
@@ -23,13 +29,14 @@ class Redaction:
         """Hide `api_key`, and what stands in a request's JSON `body` of what people said."""
         self._api_key = api_key
         self._body = body or {}
-        # Texts that the answer's last events have brought.
+        # Texts and tool arguments that the answer's last events have brought.
         self._heard: deque[str] = deque(maxlen=_MOST_HEARD)
 
     def hear(self, payload: Mapping[str, Any]) -> None:
         """Hide what an event of the answer says, too."""
-        if isinstance(text := payload.get("text"), str):
-            self._heard.append(text)
+        for name in ("text", "args"):
+            if isinstance(value := payload.get(name), str):
+                self._heard.append(value)
 
     def key(self, value: str) -> str:
         """`value` without the key."""
@@ -37,36 +44,53 @@ class Redaction:
 
     def text(self, value: str) -> str:
         """`value` without the key and without what was said. Only whole echoes are found."""
-        value = self.key(value)
+        shown = self.key(value)[:_MOST_READ_CHARS]
         said = {text.strip() for text in (*_said_in(self._body), *self._heard_at_once())}
         forms = {form for text in said if len(text) >= _SHORTEST_ECHO for form in _forms(text)}
         for form in sorted(forms, key=len, reverse=True):
-            value = re.sub(rf"(?<!\w){re.escape(form)}(?!\w)", REDACTED, value)
-        return value
+            if form in shown:
+                shown = re.sub(_standing_alone(form), REDACTED, shown)
+        if len(value) > _MOST_READ_CHARS:
+            # What follows the last echo may be one that was cut off.
+            before, echo, rest = shown.rpartition(REDACTED)
+            shown = before + echo or rest
+        return shown[:MAX_MESSAGE_CHARS]
 
     def payload(self, payload: Mapping[str, Any]) -> dict[str, Any]:
         """An error's object with each of its texts so."""
         return {
             name: self.text(value) if isinstance(value, str) else value
             for name, value in payload.items()
+            if name in ("error", "code")
         }
 
     def _heard_at_once(self) -> list[str]:
         """The reply so far, and what came as more than a word of it."""
-        return ["".join(self._heard), *(text for text in self._heard if " " in text.strip())]
+        pieces = [text for text in self._heard if len(text.strip()) >= _SHORTEST_PIECE]
+        return ["".join(self._heard), *pieces]
 
 
 def _said_in(body: Mapping[str, Any]) -> list[str]:
-    said = [body.get(field) for field in _PRIVATE_FIELDS]
+    said = [body.get(field) for field in _SENT]
     for message in body.get("messages") or ():
         said.append(message.get("content"))
         said += [call.get("args") for call in _mappings(message.get("toolCalls"))]
     return [text for text in said if isinstance(text, str)]
 
 
-def _forms(text: str) -> tuple[str, ...]:
-    """A text as it is, and as it stands inside JSON."""
-    return text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]
+def _forms(text: str) -> list[str]:
+    """A text as it is, and as it stands inside JSON. The start of one that is never read whole."""
+    forms = text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]
+    return [
+        form if len(form) <= _MOST_READ_CHARS else form[: _MOST_READ_CHARS // 2] for form in forms
+    ]
+
+
+def _standing_alone(form: str) -> str:
+    """A pattern that finds "time" and not "timeout". Not every script has such borders."""
+    before = r"(?<![0-9A-Za-z_])" if re.match(r"[0-9A-Za-z_]", form) else ""
+    after = r"(?![0-9A-Za-z_])" if re.search(r"[0-9A-Za-z_]\Z", form) else ""
+    return before + re.escape(form) + after
 
 
 def _mappings(calls: Any) -> Iterable[Mapping[str, Any]]:

@@ -13,9 +13,9 @@ class RetryAfter:
     """What a 429 with ``Retry-After`` asks of an adapter's next attempts.
 
     LiveKit retries after intervals of its own. An attempt made before the service's time is
-    refused again, so it waits for it, and so do the adapter's other calls. Nobody on the phone
-    waits longer than ``conn_options.timeout`` for an answer, so a call that would have to is given
-    up at once, and nothing waits.
+    refused again, so it waits for it, and so do the adapter's other calls. No attempt waits longer
+    than its ``conn_options.timeout``, the silence that a caller is asked to bear: when the service
+    asks for more, the call is given up at once, and the next one asks anew.
     """
 
     def __init__(self) -> None:
@@ -27,14 +27,14 @@ class RetryAfter:
         """Wait until an attempt may be made, then heed what comes out of it.
 
         Args:
-            patience_s: Longest wait that a call is worth, in seconds.
+            patience_s: Longest wait that an attempt is worth, in seconds.
 
         Raises:
             APIError: The block's own, not to be retried when the service asks to wait longer.
         """
         clock = asyncio.get_running_loop().time
         left_s = self._not_before - clock()
-        if left_s > 0:
+        if 0 < left_s <= patience_s:
             await asyncio.sleep(left_s)
         try:
             yield

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ._agents import read_tools
 from ._checks import check_agent_id, check_callback
 from ._faults import to_livekit_error
 from ._protocol import SpekoClient, require_client
@@ -121,7 +122,7 @@ class RegisteredToolsLoader:
                 self._speko.agents.tools.list_chat_tools(self._agent_id, available=True),
                 REGISTERED_TOOLS_TIMEOUT_S,
             )
-            return [to_chat_tool(tool) for tool in tools]
+            return read_tools(tools, to_chat_tool, self._agent_id)
         except Exception as fault:  # whatever it is, a call that can go on must go on
             self._report(fault)
             return None

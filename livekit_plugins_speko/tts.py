@@ -230,6 +230,6 @@ class SpekoTTSChunkedStream(tts.ChunkedStream):
             came_bytes += len(pcm)
             if new:
                 output_emitter.push(new)
-        if 0 < came_bytes <= spoken_bytes:
+        if came_bytes <= spoken_bytes:
             # All of it was heard before; LiveKit takes an attempt without a frame for a failure.
             output_emitter.push(bytes(SAMPLE_BYTES))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
@@ -58,17 +60,61 @@ async def test_silence_after_a_restart_ends_the_block() -> None:
     assert loop.time() - restarted >= 0.1
 
 
-async def test_no_timer_is_left_when_the_block_ends_in_time() -> None:
-    with Deadline(SOON_S) as deadline:
-        deadline.restart()
-    await asyncio.sleep(2 * SOON_S)
+class Timers:
+    """The loop's clock and its timers, in the hands of a test."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        self.set: list[tuple[float, asyncio.TimerHandle]] = []
+        loop = asyncio.get_running_loop()
+
+        def call_later(delay: float, ring: Callable[[], None]) -> asyncio.TimerHandle:
+            timer = asyncio.TimerHandle(self.now + delay, ring, (), loop)
+            self.set.append((self.now + delay, timer))
+            return timer
+
+        monkeypatch.setattr(loop, "time", lambda: self.now)
+        monkeypatch.setattr(loop, "call_later", call_later)
 
 
-async def test_no_timer_is_left_when_the_block_fails() -> None:
-    with pytest.raises(KeyError):
+async def test_a_pause_is_as_long_as_it_may_be_and_no_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as patched:
+        timers = Timers(patched)
+        with pytest.raises(TimeoutError), Deadline(10.0) as deadline:
+            timers.now = 4.0
+            deadline.restart()
+            timers.now = 10.0
+            timers.set[0][1]._run()  # 6 s after the restart
+            await asyncio.sleep(0)
+            timers.now = 14.0
+            timers.set[1][1]._run()
+            await silence()
+    assert [when for when, _ in timers.set] == [10.0, 14.0]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_no_timer_is_left_when_the_block_ends(
+    monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    with monkeypatch.context() as patched:
+        timers = Timers(patched)
+        with suppress(KeyError), Deadline(10.0) as deadline:
+            deadline.restart()
+            if fails:
+                raise KeyError("a bug")
+    ((_, timer),) = timers.set
+    assert timer.cancelled()
+
+
+async def test_what_a_block_makes_of_a_ring_comes_out_of_it() -> None:
+    with pytest.raises(KeyError, match="made of it"):
         with Deadline(SOON_S):
-            raise KeyError("a bug")
-    await asyncio.sleep(2 * SOON_S)
+            try:
+                await silence()
+            except asyncio.CancelledError:
+                raise KeyError("made of it") from None
 
 
 async def test_a_timeout_from_within_is_left_alone() -> None:

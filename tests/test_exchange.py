@@ -11,6 +11,7 @@ import pytest
 from livekit_plugins_speko import Speko
 from livekit_plugins_speko._exchange import Exchange
 from livekit_plugins_speko._limits import MAX_WAITING_CHUNKS
+from livekit_plugins_speko._synthesis import SynthesizeStream
 from livekit_plugins_speko.testing import Gate, LocalGateway, Speech
 from tests.client_calls import transcribe
 from tests.raw_server import RawServer, answer
@@ -19,6 +20,15 @@ from tests.raw_server import RawServer, answer
 def get(client: httpx.AsyncClient, server: RawServer) -> Exchange:
     request = client.build_request("GET", server.base_url)
     return Exchange(client, request, redact=str, running=set())
+
+
+async def until_held_up(stream: SynthesizeStream) -> None:
+    """Wait until as much of an answer has come as may wait."""
+    for _ in range(1_000):
+        if len(stream._answer._exchange._chunks) == MAX_WAITING_CHUNKS:
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("the answer does not come")
 
 
 async def test_the_bytes_come_as_they_were_sent_and_then_the_end() -> None:
@@ -83,12 +93,10 @@ async def test_a_service_that_is_faster_than_the_listener_is_held_up(
     gateway.synthesize.script(Speech(audio()))  # type: ignore[arg-type]
     async with Speko(base_url=gateway.base_url, api_key=gateway.api_key) as speko:
         async with await speko.synthesize_stream("hello", language="en") as stream:
-            before = -1
-            while sent != before:
-                before = sent
-                await asyncio.sleep(0.2)
-            assert sent < 1_000
+            await until_held_up(stream)
+            await asyncio.sleep(0.2)
             assert len(stream._answer._exchange._chunks) == MAX_WAITING_CHUNKS
+            assert sent < 1_000
             assert sum([len(chunk) async for chunk in stream]) == 1_000 * 64 * 1024
             assert sent == 1_000
 
@@ -160,3 +168,40 @@ async def test_closing_the_client_ends_what_nobody_closed(gateway: LocalGateway,
             await waiting
         with pytest.raises(httpx.StreamClosed):
             await anext(aiter(stream))
+
+
+async def test_an_answer_that_is_held_up_is_closed_all_the_same(gateway: LocalGateway) -> None:
+    gateway.synthesize.script(Speech(bytes(64 * 1024 * 500), chunk_bytes=64 * 1024))
+    async with Speko(base_url=gateway.base_url, api_key=gateway.api_key) as speko:
+        async with await speko.synthesize_stream("hello", language="en") as stream:
+            await until_held_up(stream)
+        await gateway.idle()
+    assert gateway.requests[0].cancelled
+
+
+async def test_a_wait_that_is_cancelled_has_closed_the_connection_when_it_ends() -> None:
+    async with RawServer(answer([b"one"], whole=False), hold=True) as server:
+        async with httpx.AsyncClient() as client:
+            exchange = get(client, server)
+            await exchange.send()
+            assert await anext(exchange) == b"one"
+            waiting = asyncio.create_task(exchange.__anext__())
+            await asyncio.sleep(0)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            assert exchange._task is not None and exchange._task.done()
+            assert exchange._running == set()
+
+
+async def test_a_caller_who_is_cancelled_while_it_closes_stays_cancelled() -> None:
+    async with RawServer(answer([b"one"], whole=False), hold=True) as server:
+        async with httpx.AsyncClient() as client:
+            exchange = get(client, server)
+            await exchange.send()
+            closing = asyncio.create_task(exchange.aclose())
+            await asyncio.sleep(0)
+            closing.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await closing
+            assert exchange._task is not None and exchange._task.done()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 
 import httpx
 import httpx_sse
 import pytest
 import spekoai
 from livekit.agents import APIConnectionError, APIError, APIStatusError, APITimeoutError
+from pydantic import TypeAdapter, ValidationError
 
 from livekit_plugins_speko import (
     SpekoAdapterError,
@@ -115,3 +117,14 @@ def test_a_call_that_the_service_gave_up_is_an_error_and_no_end() -> None:
     error = to_livekit_error(SpekoApiError("gone", 499, "CLIENT_CLOSED_REQUEST"))
     assert type(error) is APIError
     assert error.retryable
+
+
+def test_what_cannot_be_read_is_not_quoted() -> None:
+    """The official SDK's error shows the answer, and so what the caller said."""
+    with pytest.raises(ValidationError) as unread:
+        TypeAdapter(int).validate_python("my card is 4111")
+    with pytest.raises(APIError) as raised:
+        with LiveKitErrors():
+            raise unread.value
+    assert raised.value.retryable
+    assert "4111" not in "".join(traceback.format_exception(raised.value))

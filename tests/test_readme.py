@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from livekit.agents import AgentSession, APIConnectOptions
+from livekit.agents.voice.agent_session import SessionConnectOptions
 
 import livekit_plugins_speko
-from livekit_plugins_speko import Speko
+from livekit_plugins_speko import Speko, _limits
+from livekit_plugins_speko._redaction import MAX_MESSAGE_CHARS
 from livekit_plugins_speko.components import LLM_OPTIONS, STT_OPTIONS, TTS_OPTIONS
 from livekit_plugins_speko.testing import LocalGateway, Reply, Speech
 from tests.subprocesses import ROOT, run_python
@@ -30,8 +33,23 @@ def block(containing: str) -> str:
 
 
 def test_every_block_is_run_here() -> None:
-    run = [block("rtc_session"), block("complete_stream"), block("async def test_")]
-    assert sorted(BLOCKS) == sorted(run)
+    run = ("rtc_session", "complete_stream", "async def test_", "SessionConnectOptions")
+    assert sorted(BLOCKS) == sorted(block(containing) for containing in run)
+
+
+def test_the_block_on_timeouts_makes_options_that_a_session_takes() -> None:
+    made: dict[str, Any] = {}
+    exec(block("SessionConnectOptions"), made)
+    for each in ("stt_conn_options", "llm_conn_options", "tts_conn_options"):
+        assert getattr(made["options"], each).timeout == 4.0
+    assert isinstance(made["options"], SessionConnectOptions)
+    assert "conn_options" in inspect.signature(AgentSession).parameters
+
+
+def test_livekit_s_defaults_are_those_that_are_told() -> None:
+    defaults = APIConnectOptions()
+    assert (defaults.timeout, defaults.max_retry) == (10.0, 3)
+    assert [defaults._interval_for_retry(attempt) for attempt in range(3)] == [0.1, 2.0, 2.0]
 
 
 async def test_the_quickstart_takes_a_call(gateway: LocalGateway, tmp_path: Path) -> None:
@@ -103,3 +121,15 @@ async def test_the_engine_of_the_examples_page_answers_with_what_was_said(
     reply = await speko.complete(messages=messages, intent={"language": "en"})
     assert reply.text == "Polly?"
     await namespace["serve"]()
+
+
+def test_the_bounds_are_those_of_the_code() -> None:
+    bounds = README[README.index("| what | bound | beyond it |") :].split("\n\n")[0]
+    mib, kib = 1024 * 1024, 1024
+    assert {_limits.MAX_EVENT_BYTES, _limits.MAX_JSON_BYTES} == {4 * mib} and "4 MiB" in bounds
+    assert _limits.MAX_TOOLS == 1_000 and "| 1000 |" in bounds
+    assert {_limits.MAX_ERROR_BYTES, _limits.MAX_WAV_HEADER_BYTES} == {64 * kib}
+    assert bounds.count("| 64 KiB |") == 2
+    assert f"| {MAX_MESSAGE_CHARS} characters |" in bounds
+    assert f"| {_limits.MAX_CHANNELS} |" in bounds
+    assert f"| {_limits.MAX_WAITING_CHUNKS}, of 64 KiB at most |" in bounds

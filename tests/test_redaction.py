@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from livekit_plugins_speko._redaction import Redaction
+from livekit_plugins_speko._redaction import MAX_MESSAGE_CHARS, Redaction
 
 KEY = "sk-secret"
 BODY = {
@@ -44,8 +44,47 @@ def test_a_text_that_holds_another_goes_as_a_whole() -> None:
     assert Redaction(KEY, body).text("no I am Ada Lovelace") == "no [redacted]"
 
 
-def test_words_that_say_nothing_are_left() -> None:
-    assert Redaction(KEY, {"text": "in"}).text("in the middle") == "in the middle"
+@pytest.mark.parametrize(
+    ("said", "message"), [("in", "in the middle"), ("time", "timeout, a timer")]
+)
+def test_words_that_say_nothing_are_left(said: str, message: str) -> None:
+    assert Redaction(KEY, {"text": said}).text(message) == message
+
+
+@pytest.mark.parametrize("said", ["time", "4111", "我的卡号", "¿qué?"])
+def test_a_whole_word_goes_wherever_it_stands(said: str) -> None:
+    redaction = Redaction(KEY, {"text": said})
+    assert redaction.text(f"no {said}!") == "no [redacted]!"
+
+
+def test_a_script_without_spaces_has_no_borders_to_ask_for() -> None:
+    shown = Redaction(KEY, {"text": "我的卡号是四一一一"}).text(
+        "不允许我的卡号是四一一一这样的内容"
+    )
+    assert shown == "不允许[redacted]这样的内容"
+
+
+@pytest.mark.parametrize(
+    "message", ["refused: I am booking a table", "refused: booking a table", 'bad {"card": "4111"}']
+)
+def test_what_the_answer_itself_has_said_does_not_come_back(message: str) -> None:
+    redaction = Redaction(KEY)
+    for event in ({"text": "I am "}, {"text": "booking a table"}):
+        redaction.hear(event)
+    redaction.hear({"id": "1", "args": '{"card": "4111"}', "status": 3})
+    assert redaction.text(message).rpartition(" ")[2] == "[redacted]"
+
+
+def test_a_message_is_shown_as_far_as_it_says_something() -> None:
+    assert Redaction(KEY).text("x" * 5_000) == "x" * MAX_MESSAGE_CHARS
+    assert KEY[:-1] not in Redaction(KEY).text("x" * (MAX_MESSAGE_CHARS - 3) + KEY)
+
+
+@pytest.mark.parametrize("length", [300, 3_000, 15_000, 30_000])
+def test_an_echo_that_is_cut_off_is_not_shown(length: int) -> None:
+    said = "word " * (length // 5)
+    shown = Redaction(KEY, {"text": said}).text("no " + said * (200_000 // length))
+    assert "word" not in shown
 
 
 @pytest.mark.parametrize(
@@ -63,8 +102,7 @@ def test_a_body_of_another_form_hides_the_key_alone(body: Any) -> None:
     assert Redaction(KEY, body).text(f"bad key {KEY}") == "bad key [redacted]"
 
 
-def test_only_the_texts_of_an_object_are_changed() -> None:
-    payload = {"error": KEY, "code": "X", "status": 3, "more": [KEY]}
-    shown = Redaction(KEY).payload(payload)
-    assert shown == {"error": "[redacted]", "code": "X", "status": 3, "more": [KEY]}
+def test_of_an_error_s_object_only_what_is_read_is_kept() -> None:
+    payload = {"error": KEY, "code": 3, "more": [KEY]}
+    assert Redaction(KEY).payload(payload) == {"error": "[redacted]", "code": 3}
     assert payload["error"] == KEY

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -119,6 +119,26 @@ async def test_the_other_calls_of_the_adapter_wait_too(gateway: LocalGateway, cl
     began = time.perf_counter()
     assert sorted([await complete(model), await first]) == ["one", "two"]
     assert all(request.received_at >= began + 0.8 for request in gateway.requests[1:])
+
+
+async def test_a_call_with_less_patience_asks_at_once(gateway: LocalGateway, client: Any) -> None:
+    gateway.transcribe.script(rate_limited("3"), Transcript("hello"))
+    recognizer = make_stt(client)
+    with pytest.raises(APIStatusError):
+        await recognizer.recognize(SPEECH, conn_options=replace(PATIENT, max_retry=0))
+    event = await recognizer.recognize(SPEECH, conn_options=replace(PATIENT, timeout=1.0))
+    assert event.alternatives[0].text == "hello"
+    first, second = gateway.requests
+    assert second.received_at - first.received_at < 3.0
+
+
+async def test_a_wait_as_long_as_the_timeout_is_waited_for(
+    gateway: LocalGateway, client: Any
+) -> None:
+    gateway.transcribe.script(rate_limited("1"), Transcript("hello"))
+    options = replace(PATIENT, timeout=1.0)
+    event = await make_stt(client).recognize(SPEECH, conn_options=options)
+    assert event.alternatives[0].text == "hello"
 
 
 async def test_a_caller_who_barges_in_does_not_wait(gateway: LocalGateway, client: Any) -> None:

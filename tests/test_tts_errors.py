@@ -197,3 +197,20 @@ async def test_a_connection_closed_without_an_answer_is_retried() -> None:
         errors = errors_of(voice)
         assert joined(await speak(voice, conn_options=QUICK_RETRY)) == PCM
     assert [type(event.error) for event in errors] == [APIConnectionError]
+
+
+async def test_a_retry_that_brings_just_what_was_heard_has_nothing_to_add() -> None:
+    """LiveKit holds the last 10 ms back: they are in no answer but the first."""
+    headers = {"Content-Type": "audio/pcm;rate=24000"}
+    heard = PCM[:-480]
+    async with (
+        RawServer(
+            answer([PCM], headers=headers, whole=False), answer([heard], headers=headers)
+        ) as server,
+        Speko(base_url=server.base_url, api_key="k") as client,
+    ):
+        voice = make_tts(client)
+        errors = errors_of(voice)
+        spoken = joined(await speak(voice, conn_options=QUICK_RETRY))
+    assert (spoken[: len(heard)], any(spoken[len(heard) :])) == (heard, False)
+    assert ([event.recoverable for event in errors], len(server.heads)) == ([True], 2)
