@@ -16,7 +16,15 @@ import livekit_plugins_speko.testing
 
 NAME = "livekit-plugins-speko"
 PACKAGE = "livekit_plugins_speko"
-CORE = ["httpx", "httpx-sse", "livekit", "livekit-agents", "livekit-plugins-silero", "numpy"]
+CORE = [
+    "anyio",
+    "httpx",
+    "httpx-sse",
+    "livekit",
+    "livekit-agents",
+    "livekit-plugins-silero",
+    "numpy",
+]
 
 
 def wheel_problems(wheel: Path) -> list[str]:
