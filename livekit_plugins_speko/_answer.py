@@ -17,8 +17,8 @@ from ._redaction import Redaction
 from ._responses import as_object, malformed, parse_error_body, parse_error_response, parse_json
 from .errors import SpekoApiError
 
-ERROR_BODY_S = 1.0
-"""Longest wait, in seconds, for what an error says beside its status."""
+ERROR_BODY_S = 0.25
+"""Longest wait, in seconds, for what an error says beside its status, which is what counts."""
 
 EVENT_STREAM = "text/event-stream"
 """Media type of an event stream, the service's current form."""
@@ -39,7 +39,7 @@ class Answer:
         self._status = head.status_code
         self._redaction = redaction
         self.headers = httpx.Headers(
-            [(name, redaction.key(value)) for name, value in head.headers.multi_items()],
+            [(name, redaction.header(value)) for name, value in head.headers.multi_items()],
             encoding=head.headers.encoding,
         )
 
@@ -70,7 +70,7 @@ class Answer:
             raise malformed(f"it is compressed ({encoding}), expected it as it is")
 
     async def _error(self) -> SpekoApiError:
-        """The error that the status says, whatever becomes of the body."""
+        """The error that the status says, whether or not the body comes."""
         body = b""
         with suppress(TimeoutError, httpx.HTTPError), Deadline(ERROR_BODY_S):
             body = await self._read(MAX_ERROR_BYTES)

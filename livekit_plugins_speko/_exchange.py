@@ -10,6 +10,7 @@ a scope of anyio's, and never on the threshold between a connection and its firs
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -23,6 +24,9 @@ from ._limits import MAX_WAITING_CHUNKS
 
 GRACE_S = 0.05
 """Longest wait, in seconds, for a proxy's tunnel to be ready before it is given up half made."""
+
+CLOSE_S = 1.0
+"""Longest wait, in seconds, for a connection to close. Only a transport of the user's own waits."""
 
 # Steps of httpcore (httpx's ``trace`` extension) behind which there is a new connection.
 _CONNECTED = ("connect_tcp.complete", "connect_unix_socket.complete", "start_tls.complete")
@@ -82,8 +86,9 @@ class Exchange:
         """Send the request; return its answer for its status and headers. The body comes from here.
 
         Raises:
-            httpx.HTTPError: The network failed. The frames of httpx and of those below it are cut
-                off, for the key is in them, and it is taken out of their texts.
+            httpx.HTTPError: The network failed, or the client was closed. The frames of httpx and
+                of those below it are cut off, for the key is in them, and it is taken out of their
+                texts.
         """
         self._task = asyncio.create_task(self._run(), name="speko_request")
         self._task.add_done_callback(self._ended)
@@ -112,6 +117,8 @@ class Exchange:
         if self._task is None or self._task.done():
             return
         self._stop()
+        if self._task is asyncio.current_task():
+            return  # a hook of the user's client closes what it is a part of
         cancelled: asyncio.CancelledError | None = None
         while not self._task.done():
             try:
@@ -147,10 +154,11 @@ class Exchange:
         if self._task is None or not self._task.done():
             return False
         if self._stopped or self._task.cancelled():
-            raise httpx.StreamClosed
-        fault = self._task.exception()
-        if fault is not None:
+            raise httpx.ReadError("The answer was closed before its end.")
+        if isinstance(fault := self._task.exception(), httpx.HTTPError):
             raise self._without_key(fault)
+        if fault is not None:
+            raise fault
         return True
 
     async def _run(self) -> None:
@@ -161,11 +169,15 @@ class Exchange:
                 )
                 self._news.set()
                 await self._read(self._head)
+            except httpx.HTTPStatusError as fault:  # a hook of the user's client checks it first
+                self._head = fault.response
+            except ssl.SSLError as fault:  # httpcore lets it through after the handshake
+                raise httpx.ReadError(f"TLS failed: {fault.reason}") from None
             except httpx.HTTPError as fault:
                 self._without_key(fault)  # asyncio's debug log shows what a task ended with
                 raise
             finally:
-                with anyio.CancelScope(shield=True):
+                with anyio.move_on_after(CLOSE_S, shield=True):
                     if self._head is not None:
                         await self._head.aclose()
                     if self._unused is not None:

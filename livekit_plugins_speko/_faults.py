@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from types import TracebackType
 from typing import Any
 
@@ -39,13 +40,16 @@ def to_livekit_error(fault: BaseException) -> APIError | None:
         return APIError(str(fault), body={"code": fault.code}, retryable=retryable)
     if isinstance(fault, TimeoutError | asyncio.TimeoutError | httpx.TimeoutException):
         return APITimeoutError("Speko did not answer in time.")
-    if isinstance(fault, httpx.HTTPError | httpx.StreamError):
+    if isinstance(fault, httpx.HTTPStatusError):  # of a hook of the user's client
+        status = fault.response.status_code
+        return _from_answer(f"HTTP status {status}", status, "UNKNOWN")
+    if isinstance(fault, httpx.HTTPError | httpx.StreamError | ssl.SSLError):
         return APIConnectionError("The connection to Speko failed.")
     if isinstance(fault, ValidationError):  # the official SDK's way to say that it can't read
         return APIError("Speko's answer can't be read.", retryable=True)
-    status, code = getattr(fault, "status", None), getattr(fault, "code", None)
-    if isinstance(status, int) and isinstance(code, str):
-        return _from_answer(str(fault), status, code)
+    told, code = getattr(fault, "status", None), getattr(fault, "code", None)
+    if isinstance(told, int) and isinstance(code, str):
+        return _from_answer(str(fault), told, code)
     return None
 
 

@@ -57,10 +57,12 @@ class Transport:
 
     async def aclose(self) -> None:
         """End the requests under way, and close the connections if they were made here."""
-        for exchange in list(self._running):
-            await exchange.aclose()
-        if self._owns_client:
-            await self._client.aclose()
+        try:
+            for exchange in list(self._running):
+                await exchange.aclose()
+        finally:
+            if self._owns_client:
+                await self._client.aclose()
 
     async def send(
         self,

@@ -15,6 +15,9 @@ MAX_MESSAGE_CHARS = 1_000
 """How much of the service's message is shown, in characters."""
 
 _MOST_READ_CHARS = 16 * MAX_MESSAGE_CHARS
+# Self-hosted services are used with keys such as "test" or "1", which hide nothing.
+_SHORTEST_KEY = 4
+_SHORTEST_KEY_IN_HEADERS = 8
 _SHORTEST_ECHO = 4
 # A piece of a reply that is shorter may be any word of any message.
 _SHORTEST_PIECE = 12
@@ -40,7 +43,15 @@ class Redaction:
 
     def key(self, value: str) -> str:
         """`value` without the key."""
-        return value.replace(self._api_key, REDACTED)
+        return self._replaced(value, _SHORTEST_KEY)
+
+    def header(self, value: str) -> str:
+        """`value` without the key, unless a plain word of headers could be the key."""
+        return self._replaced(value, _SHORTEST_KEY_IN_HEADERS)
+
+    def _replaced(self, value: str, shortest: int) -> str:
+        known = len(self._api_key) >= shortest
+        return value.replace(self._api_key, REDACTED) if known else value
 
     def text(self, value: str) -> str:
         """`value` without the key and without what was said. Only whole echoes are found."""
@@ -57,12 +68,9 @@ class Redaction:
         return shown[:MAX_MESSAGE_CHARS]
 
     def payload(self, payload: Mapping[str, Any]) -> dict[str, Any]:
-        """An error's object with each of its texts so."""
-        return {
-            name: self.text(value) if isinstance(value, str) else value
-            for name, value in payload.items()
-            if name in ("error", "code")
-        }
+        """An error's object, as far as it is read: its message and its code without either."""
+        read = {name: payload.get(name) for name in ("error", "code")}
+        return {name: self.text(value) for name, value in read.items() if isinstance(value, str)}
 
     def _heard_at_once(self) -> list[str]:
         """The reply so far, and what came as more than a word of it."""

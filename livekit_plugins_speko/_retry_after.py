@@ -43,5 +43,5 @@ class RetryAfter:
             if asked_s is not None and asked_s > patience_s:
                 error.retryable = False
             elif asked_s is not None:
-                self._not_before = clock() + asked_s
+                self._not_before = max(self._not_before, clock() + asked_s)
             raise

@@ -126,7 +126,9 @@ class Speko:
                 The length of an answer has no bound. In a session LiveKit's own timeouts
                 (``conn_options``) apply as well.
             http_client: A client of your own, for a proxy, say. It is used and never closed; its
-                headers are sent too, its timeouts and redirects are not used.
+                headers are sent too, its timeouts and redirects are not used. Leave HTTP/2 off:
+                httpx does not tell the service of a call that is cancelled. What a transport or a
+                hook of yours has to clean up then, it has to shield (`anyio.CancelScope`).
             allow_http: Whether a base URL may be plain http to another machine, which sends the
                 key and the call unencrypted. To this machine it always may.
 
@@ -220,7 +222,9 @@ class Speko:
             keywords=keywords,
             stt_language=stt_language,
         )
-        request = self._transport.open("POST", "/v1/transcribe", headers=headers, content=audio)
+        request = self._transport.open(
+            "POST", "/v1/transcribe", headers=headers, content=bytes(audio)
+        )
         async with request as answer:
             if answer.media_type == JSON_TYPE:
                 return parse_transcript(as_object(await answer.json(), "the transcript"))

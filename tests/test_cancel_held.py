@@ -105,7 +105,7 @@ KNOWS_WHO_CANCELLED = pytest.mark.skipif(
     sys.version_info < (3, 11), reason="a task can't tell who cancelled it"
 )
 
-RINGS_IN_S = 0.02
+RINGS_IN_S = 0.05
 # Turns of the loop from the ring to the cancellation; negative: from that to the ring.
 APART = range(-6, 12)
 

@@ -111,14 +111,24 @@ async def test_without_a_number_of_seconds_the_interval_of_livekit_counts(
 async def test_the_other_calls_of_the_adapter_wait_too(gateway: LocalGateway, client: Any) -> None:
     gateway.complete.script(rate_limited("1"), Reply("one"), Reply("two"))
     model = make_llm(client)
-    first = asyncio.create_task(complete(model))
-    await gateway.arrived("complete")
     refused = asyncio.Event()
     model.on("error", lambda _: refused.set())
+    first = asyncio.create_task(complete(model))
     await refused.wait()
     began = time.perf_counter()
     assert sorted([await complete(model), await first]) == ["one", "two"]
     assert all(request.received_at >= began + 0.8 for request in gateway.requests[1:])
+
+
+async def test_of_two_refusals_the_longer_wait_counts(gateway: LocalGateway, client: Any) -> None:
+    gateway.transcribe.script(rate_limited("2"), rate_limited("1"), Transcript("hello"))
+    recognizer = make_stt(client)
+    once = replace(PATIENT, max_retry=0)
+    both = (recognizer.recognize(SPEECH, conn_options=once) for _ in range(2))
+    await asyncio.gather(*both, return_exceptions=True)
+    await recognizer.recognize(SPEECH, conn_options=once)
+    first, _, third = gateway.requests
+    assert third.received_at - first.received_at >= 2.0
 
 
 async def test_a_call_with_less_patience_asks_at_once(gateway: LocalGateway, client: Any) -> None:
