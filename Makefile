@@ -65,7 +65,8 @@ wheel: build ## Install the wheel into an empty environment and import it there
 	build/empty/bin/python -I scripts/check_wheel.py dist/*.whl
 
 test: $(READY) ## Run the tests, and print what they leave uncovered
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --cov --cov-report=term-missing
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder \
+		--cov --cov-report=term-missing
 
 faults: $(READY) ## Try every fault of the service, and print what becomes of the call
 	$(BIN)/python -m pytest -q --numprocesses 3 --dist loadfile --print-faults tests/test_matrix_*.py
