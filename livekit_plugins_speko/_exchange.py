@@ -215,7 +215,10 @@ class Exchange:
             await anyio.lowlevel.checkpoint()
 
     def _without_key(self, fault: BaseException) -> BaseException:
-        """Cut the key out of an error and of those behind it, where an answer may be quoted."""
+        """Cut the frames and the key out of an error and of those behind it.
+
+        Frames hold the request's headers, and a text may quote an answer.
+        """
         seen: list[BaseException] = []
         link: BaseException | None = fault
         while link is not None and link not in seen:
