@@ -31,6 +31,7 @@ from .intent import (
 )
 from .llm import SpekoLLM
 from .log import logger
+from .route import RouteEvent
 from .stt import SpekoSTT
 from .tools import RegisteredToolsLoader, merge_tools
 from .tts import SpekoTTS, SpekoTTSChunkedStream
@@ -42,6 +43,7 @@ __all__ = [
     "OptimizeFor",
     "PipelineConstraints",
     "RegisteredToolsLoader",
+    "RouteEvent",
     "Speko",
     "SpekoAdapterError",
     "SpekoApiError",

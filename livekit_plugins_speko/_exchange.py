@@ -21,6 +21,7 @@ import httpx
 
 from ._closing import closing
 from ._limits import MAX_WAITING_CHUNKS
+from ._timing import Timing
 
 GRACE_S = 0.05
 """Longest wait, in seconds, for a proxy's tunnel to be ready before it is given up half made."""
@@ -81,6 +82,8 @@ class Exchange:
         self._asks_proxy = False
         # A connection that no request has used, which httpcore does not close by itself.
         self._unused: Any = None
+        # Whether the connection was made for this request.
+        self._connected = False
 
     async def send(self) -> httpx.Response:
         """Send the request; return its answer for its status and headers. The body comes from here.
@@ -199,11 +202,13 @@ class Exchange:
         part, _, step = event.partition(".")
         if step in _CONNECTED:
             self._unused, self._on_threshold = info["return_value"], True
+            self._connected = True
         elif step == "send_request_headers.started":
             self._asks_proxy = getattr(info.get("request"), "method", None) == b"CONNECT"
             self._on_threshold = False
             if not self._asks_proxy:
                 self._unused = None
+                self._note_connection()
         elif step == "receive_response_headers.complete" and self._asks_proxy:
             self._on_threshold = True
         elif event == "connection.start_tls.started":
@@ -213,6 +218,10 @@ class Exchange:
         if self._stopped and part != "proxy":  # nobody closes a tunnel that is not ready
             self._scope.cancel()
             await anyio.lowlevel.checkpoint()
+
+    def _note_connection(self) -> None:
+        if (timing := Timing.current()) is not None:
+            timing.note_connection(reused=not self._connected)
 
     def _without_key(self, fault: BaseException) -> BaseException:
         """Cut the frames and the key out of an error and of those behind it.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,12 +14,20 @@ import httpx
 from ._answer import EVENT_STREAM, Answer
 from ._exchange import Exchange
 from ._redaction import Redaction
+from ._responses import parse_route_headers
 from ._settings import is_loopback
+from ._timing import Timing
+from ._tls import context_at_hand, on_loop, shared_context
 from .errors import CLIENT_CLOSED, SpekoApiError
+from .log import logger
 from .version import __version__
 
 KEEPALIVE_EXPIRY_S = 300.0
 """How long an idle connection is kept, in seconds. A caller thinks longer than httpx's 5."""
+
+MAX_IDLE_CONNECTIONS = 10
+"""How many connections a client keeps. One session uses up to four at once; each idle one is looked
+at before every request, so more of them make it slower, not faster."""
 
 USER_AGENT = f"livekit-plugins-speko/{__version__}"
 _ACCEPT = {
@@ -44,25 +54,70 @@ class Transport:
         self._base_url = base_url
         self._timeout = httpx.Timeout(timeout_s)
         self._owns_client = http_client is None
-        if http_client is None:
-            http_client = httpx.AsyncClient(
-                # No caller waits in line for a connection.
-                limits=httpx.Limits(max_connections=None, keepalive_expiry=KEEPALIVE_EXPIRY_S),
-                # httpx would look for this machine itself behind the environment's proxy.
-                trust_env=not is_loopback(base_url),
-            )
+        # None until the TLS context is there.
         self._client = http_client
+        if http_client is None:
+            context = context_at_hand(httpx.URL(base_url).scheme)
+            self._client = None if context is None else self._new_client(context)
+        # Whether `aclose` was called: no client is made after it.
+        self._closed = False
         # Requests under way.
         self._running: set[Exchange] = set()
+        # Opens a connection ahead of the first call. None before `prewarm`.
+        self._prewarming: asyncio.Task[None] | None = None
 
     async def aclose(self) -> None:
         """End the requests under way, and close the connections if they were made here."""
+        self._closed = True
         try:
+            if self._prewarming is not None:
+                self._prewarming.cancel()
+                await asyncio.wait([self._prewarming])
             for exchange in list(self._running):
                 await exchange.aclose()
         finally:
-            if self._owns_client:
+            if self._owns_client and self._client is not None:
                 await self._client.aclose()
+
+    def prewarm(self) -> None:
+        """Open a connection in the background, the first time that this is called on a loop."""
+        if self._prewarming is None and not self._closed and on_loop():
+            self._prewarming = asyncio.create_task(self._prewarm(), name="speko_prewarm")
+
+    async def _prewarm(self) -> None:
+        try:
+            # The answer does not matter, so the key has no business there.
+            async with self.open("HEAD", "/", with_key=False):
+                pass
+        except SpekoApiError:  # it answered, which is all that was wanted
+            pass
+        except Exception as error:  # a call will meet it again, and tell
+            logger.debug("prewarming failed", extra={"error": type(error).__name__})
+
+    def _new_client(self, context: ssl.SSLContext) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            verify=context,
+            # No caller waits in line for a connection.
+            limits=httpx.Limits(
+                max_connections=None,
+                max_keepalive_connections=MAX_IDLE_CONNECTIONS,
+                keepalive_expiry=KEEPALIVE_EXPIRY_S,
+            ),
+            # httpx would look for this machine itself behind the environment's proxy.
+            trust_env=not is_loopback(self._base_url),
+        )
+
+    async def _opened(self) -> httpx.AsyncClient:
+        """The client, as soon as it can be had without holding the event loop up."""
+        if self._client is None:
+            context = await asyncio.to_thread(shared_context)
+            if self._client is None and not self._closed:
+                self._client = self._new_client(context)
+        if self._client is None or self._client.is_closed:
+            raise SpekoApiError(
+                "The client is closed. Close it after the sessions that use it.", 0, CLIENT_CLOSED
+            )
+        return self._client
 
     async def send(
         self,
@@ -72,6 +127,7 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         content: bytes | None = None,
         json_body: Mapping[str, Any] | None = None,
+        with_key: bool = True,
     ) -> Answer:
         """Send a request; return its answer with the body unread.
 
@@ -79,27 +135,27 @@ class Transport:
             SpekoApiError: As `Answer.check`. Or the client is closed (status 0).
             httpx.HTTPError: The network failed.
         """
-        if self._client.is_closed:
-            raise SpekoApiError(
-                "The client is closed. Close it after the sessions that use it.", 0, CLIENT_CLOSED
-            )
+        client = await self._opened()
         all_headers = {**_ACCEPT, **(headers or {})}
         if json_body is not None:
             content = json.dumps(json_body, separators=(",", ":")).encode()
             all_headers["Content-Type"] = "application/json"
-        request = self._client.build_request(
+        request = client.build_request(
             method,
             self._base_url + path,
             headers=all_headers,
             content=content,
             timeout=self._timeout,
         )
-        # Straight into the request: what collects tracebacks may collect their variables too.
-        request.headers["Authorization"] = f"Bearer {self._api_key}"
+        if with_key:
+            # Straight into the request: what collects tracebacks may collect their variables too.
+            request.headers["Authorization"] = f"Bearer {self._api_key}"
         redaction = Redaction(self._api_key, json_body)
-        exchange = Exchange(self._client, request, redact=redaction.key, running=self._running)
+        exchange = Exchange(client, request, redact=redaction.key, running=self._running)
         try:
             answer = Answer(exchange, await exchange.send(), redaction)
+            if (timing := Timing.current()) is not None:
+                timing.note_headers(parse_route_headers(answer.headers))
             await answer.check()
         except BaseException:
             await exchange.aclose()

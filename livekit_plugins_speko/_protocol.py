@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any, Protocol
 
+from .client import Speko
 from .intent import OptimizeFor
 
 
@@ -98,3 +99,9 @@ def require_client(speko: Any, owner: str) -> SpekoClient:
             )
     client: SpekoClient = speko
     return client
+
+
+def prewarm(speko: SpekoClient) -> None:
+    """Let a client open a connection ahead, if it can do so: `Speko` can."""
+    if isinstance(speko, Speko):
+        speko.prewarm()

@@ -14,7 +14,8 @@ class Reply:
 
     def __init__(self, reply_id: str) -> None:
         """Begin a reply whose chunks all have the id `reply_id`."""
-        self._id = reply_id
+        # The id of all its chunks.
+        self.id = reply_id
         # Text handed on so far.
         self._text = ""
         # Inline tool calls by id, in the order of their first sight. Some models give no ids: what
@@ -44,15 +45,14 @@ class Reply:
             return self._end(event)
         return []
 
-    def finish(self) -> Any:
-        """Say that the events are over; return the ``done`` event.
+    def finish(self) -> None:
+        """Say that the events are over.
 
         Raises:
             SpekoApiError: There was none, code ``STREAM_ENDED``.
         """
         if self.done is None:
             raise SpekoApiError("Speko's reply ended without its end.", 200, STREAM_ENDED)
-        return self.done
 
     def _end(self, event: Any) -> list[llm.ChatChunk]:
         # The older service sends all of its text here; the current one, what no delta brought.
@@ -67,8 +67,8 @@ class Reply:
         self.done = event
         if self._calls:
             delta = llm.ChoiceDelta(role="assistant", tool_calls=list(self._calls.values()))
-            chunks.append(llm.ChatChunk(id=self._id, delta=delta))
-        chunks.append(llm.ChatChunk(id=self._id, usage=_usage(event.usage)))
+            chunks.append(llm.ChatChunk(id=self.id, delta=delta))
+        chunks.append(llm.ChatChunk(id=self.id, usage=_usage(event.usage)))
         return chunks
 
     def _text_chunks(self, text: str) -> list[llm.ChatChunk]:
@@ -76,7 +76,7 @@ class Reply:
             return []
         self._text += text
         delta = llm.ChoiceDelta(role="assistant", content=text)
-        return [llm.ChatChunk(id=self._id, delta=delta)]
+        return [llm.ChatChunk(id=self.id, delta=delta)]
 
     def _add_call(self, call: Any) -> None:
         key = call.id or (call.name, call.args)

@@ -145,13 +145,3 @@ class ChatTool:
     execution_mode: str | None = None
     source: Mapping[str, Any] | None = None
     pre_tool_speech: str | None = None
-
-
-def route_fields(answer: Any) -> dict[str, Any]:
-    """Who answered, as fields of a log record."""
-    return {
-        "speko.provider": answer.provider,
-        "speko.model": answer.model,
-        "speko.failover_count": answer.failover_count,
-        "speko.scores_run_id": answer.scores_run_id,
-    }

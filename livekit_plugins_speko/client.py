@@ -177,6 +177,15 @@ class Speko:
         """End the calls under way, and close the connections made here. Safe to call twice."""
         await self._transport.aclose()
 
+    def prewarm(self) -> None:
+        """Open a connection in the background, so that the first call needs not wait for it.
+
+        `SpekoSTT`, `SpekoLLM` and `SpekoTTS` call it when LiveKit prewarms them, which it does as
+        a session starts. It makes one ``HEAD`` request without the key, whatever becomes of it, and
+        only the first time. Outside of an event loop it does nothing.
+        """
+        self._transport.prewarm()
+
     async def transcribe(
         self,
         audio: bytes,

@@ -16,11 +16,13 @@ from ._closing import closing
 from ._deadline import Deadline
 from ._faults import LiveKitErrors
 from ._identity import SpekoIdentity
-from ._protocol import SpekoClient, require_client
+from ._protocol import SpekoClient, prewarm, require_client
 from ._reply import Reply
+from ._reporting import Reported
 from ._requests import build_constraints, build_intent, build_tool
 from ._retry_after import RetryAfter
-from ._types import ChatTool, route_fields
+from ._timing import Timing
+from ._types import ChatTool
 from .chat import chat_context_to_speko, function_tools_to_speko
 from .errors import SpekoAdapterError
 from .intent import (
@@ -31,11 +33,11 @@ from .intent import (
     validate_constraints,
     validate_intent,
 )
-from .log import logger
 from .tools import RegisteredToolsLoader, merge_tools, to_chat_tool
 
 # Events that hand nothing on and yet show that the service gets somewhere.
 _SIGNS_OF_WORK = ("tool_call", "server_tool_call")
+_NAMES_A_ROUTE = ("meta", "done")
 _EXTRA_KWARGS = ("temperature", "max_tokens", "max_tool_hops")
 
 
@@ -180,6 +182,9 @@ class SpekoLLM(SpekoIdentity, llm.LLM[Any]):
             self, chat_ctx=chat_ctx, tools=tools or [], conn_options=conn_options, call=call
         )
 
+    async def _prewarm_impl(self) -> None:
+        prewarm(self._speko)
+
     async def aclose(self) -> None:
         """Cancel what it still does by itself. Replies that are being read go on."""
         await super().aclose()
@@ -233,13 +238,17 @@ class SpekoLLMStream(llm.LLMStream):
                     "INVALID_CONTEXT",
                 )
             tools = await self._speko_llm._tools_of(self._tools)
-            with Deadline(self._conn_options.timeout) as deadline:
-                await self._stream(reply, deadline, messages, tools)
+            with (
+                Reported(self._speko_llm, "complete", reply.id) as timing,
+                Deadline(self._conn_options.timeout) as deadline,
+            ):
+                await self._stream(reply, deadline, timing, messages, tools)
 
     async def _stream(
         self,
         reply: Reply,
         deadline: Deadline,
+        timing: Timing,
         messages: list[dict[str, Any]],
         tools: list[dict[str, Any]] | None,
     ) -> None:
@@ -257,14 +266,17 @@ class SpekoLLMStream(llm.LLMStream):
         )
         async with closing(answer) as events:
             async for event in events:
+                if event.type in _NAMES_A_ROUTE:
+                    timing.route = event
                 chunks = reply.push(event)
                 if chunks or event.type in _SIGNS_OF_WORK:
                     deadline.restart()
                 for chunk in chunks:
+                    timing.note_output()
                     self._event_ch.send_nowait(chunk)
                 if reply.done is not None:
                     break
-        logger.debug("reply completed", extra=route_fields(reply.finish()))
+        reply.finish()
 
 
 def _own_tools(tools: Sequence[ChatTool | Mapping[str, Any]] | None) -> tuple[ChatTool, ...]:

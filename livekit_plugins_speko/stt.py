@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from livekit.agents import APIConnectOptions, LanguageCode, stt, utils
+from livekit.agents.telemetry import tracer
 from livekit.agents.types import NOT_GIVEN, NotGivenOr
 
 from ._checks import check_session_id, check_text, check_words
 from ._deadline import Deadline
 from ._faults import LiveKitErrors
 from ._identity import SpekoIdentity
-from ._protocol import SpekoClient, require_client
+from ._protocol import SpekoClient, prewarm, require_client
+from ._reporting import Reported
 from ._requests import MAX_KEYWORDS, build_constraints
 from ._retry_after import RetryAfter
-from ._types import route_fields
+from ._timing import Timing
 from .audio import frames_to_wav
 from .client import Speko
 from .intent import (
@@ -124,14 +126,24 @@ class SpekoSTT(SpekoIdentity, stt.STT[Any]):
             )
         return words[:MAX_KEYWORDS] or None
 
-    def _progress_to(self, deadline: Deadline) -> dict[str, Any]:
+    def prewarm(self) -> None:
+        """Open the client's connection before the first call needs it, once for each client."""
+        prewarm(self._speko)
+
+    def _progress_to(self, deadline: Deadline, timing: Timing) -> dict[str, Any]:
         """Let interim transcripts count as output, with the client that tells of them.
 
         A long utterance may take the service longer than a caller would wait for silence.
         """
         if not isinstance(self._speko, Speko):
             return {}
-        return {"on_interim": lambda text: deadline.restart() if text else None}
+
+        def on_interim(text: str) -> None:
+            if text:
+                deadline.restart()
+                timing.note_output()
+
+        return {"on_interim": on_interim}
 
     async def _recognize_impl(
         self,
@@ -141,13 +153,15 @@ class SpekoSTT(SpekoIdentity, stt.STT[Any]):
         conn_options: APIConnectOptions,
     ) -> stt.SpeechEvent:
         asked = language if utils.is_given(language) and language else None
+        request_id = utils.shortuuid("speko_stt_")
         async with self._retry_after.heeded(conn_options.timeout):
             with LiveKitErrors():
-                result = await self._transcribe(frames_to_wav(buffer), asked, conn_options.timeout)
-        logger.debug("speech recognised", extra=route_fields(result))
+                wav = frames_to_wav(buffer)
+                with tracer.start_as_current_span("stt_request"):
+                    result = await self._transcribe(wav, asked, conn_options.timeout, request_id)
         return stt.SpeechEvent(
             type=stt.SpeechEventType.FINAL_TRANSCRIPT,
-            request_id=utils.shortuuid("speko_stt_"),
+            request_id=request_id,
             alternatives=[
                 stt.SpeechData(
                     language=LanguageCode(asked or self._options.intent.language),
@@ -157,10 +171,12 @@ class SpekoSTT(SpekoIdentity, stt.STT[Any]):
             ],
         )
 
-    async def _transcribe(self, wav: bytes, asked: str | None, timeout_s: float) -> Any:
+    async def _transcribe(
+        self, wav: bytes, asked: str | None, timeout_s: float, request_id: str
+    ) -> Any:
         options = self._options
-        with Deadline(timeout_s) as deadline:
-            return await self._speko.transcribe(
+        with Reported(self, "transcribe", request_id) as timing, Deadline(timeout_s) as deadline:
+            result = await self._speko.transcribe(
                 wav,
                 language=options.intent.language,
                 region=options.intent.region,
@@ -170,5 +186,8 @@ class SpekoSTT(SpekoIdentity, stt.STT[Any]):
                 session_id=options.session_id,
                 keywords=self._keywords(),
                 stt_language=asked or options.stt_language,
-                **self._progress_to(deadline),
+                **self._progress_to(deadline, timing),
             )
+            timing.route = result
+            timing.note_output()
+            return result

@@ -18,10 +18,11 @@ from ._decoding import decode
 from ._faults import LiveKitErrors
 from ._identity import SpekoIdentity
 from ._pcm import SAMPLE_RATES_HZ, AudioFormat
-from ._protocol import SpekoClient, require_client
+from ._protocol import SpekoClient, prewarm, require_client
+from ._reporting import Reported
 from ._requests import build_constraints
 from ._retry_after import RetryAfter
-from ._types import route_fields
+from ._timing import Timing
 from .audio import DEFAULT_SAMPLE_RATE, SAMPLE_BYTES
 from .intent import (
     ConstraintsLike,
@@ -31,7 +32,6 @@ from .intent import (
     validate_constraints,
     validate_intent,
 )
-from .log import logger
 
 FRAME_SIZE_MS = 20
 """Longest frame that is emitted, in milliseconds. Short frames make a short wait for the first."""
@@ -147,6 +147,10 @@ class SpekoTTS(SpekoIdentity, tts.TTS[Any]):
             "create_speko_components(), which does so."
         )
 
+    def prewarm(self) -> None:
+        """Open the client's connection before the first call needs it, once for each client."""
+        prewarm(self._speko)
+
     async def aclose(self) -> None:
         """Stop everything that is being spoken."""
         for stream in list(self._streams):
@@ -178,8 +182,9 @@ class SpekoTTSChunkedStream(tts.ChunkedStream):
             spoken_s = self._last_emitter.pushed_duration()
             self._spoken_samples += round(spoken_s * self._options.sample_rate)
         self._last_emitter = output_emitter
+        request_id = utils.shortuuid("speko_tts_")
         output_emitter.initialize(
-            request_id=utils.shortuuid("speko_tts_"),
+            request_id=request_id,
             sample_rate=self._options.sample_rate,
             num_channels=1,
             mime_type="audio/pcm",
@@ -189,10 +194,16 @@ class SpekoTTSChunkedStream(tts.ChunkedStream):
             return
         timeout_s = self._conn_options.timeout
         async with self._retry_after.heeded(timeout_s):
-            with LiveKitErrors(), Deadline(timeout_s) as deadline:
-                await self._speak(output_emitter, deadline)
+            with (
+                LiveKitErrors(),
+                Reported(self._tts, "synthesize", request_id) as timing,
+                Deadline(timeout_s) as deadline,
+            ):
+                await self._speak(output_emitter, deadline, timing)
 
-    async def _speak(self, output_emitter: AudioEmitter, deadline: Deadline) -> None:
+    async def _speak(
+        self, output_emitter: AudioEmitter, deadline: Deadline, timing: Timing
+    ) -> None:
         options = self._options
         stream = await self._speko.synthesize_stream(
             self._input_text,
@@ -206,6 +217,10 @@ class SpekoTTSChunkedStream(tts.ChunkedStream):
             constraints=build_constraints(options.constraints),
             session_id=options.session_id,
         )
+        timing.route = stream
+        if timing.connected_s is not None and timing.connection_reused is not None:
+            self._acquire_time = timing.connected_s
+            self._connection_reused = timing.connection_reused
         async with stream:
             audio = AudioFormat(
                 content_type=stream.content_type,
@@ -214,11 +229,14 @@ class SpekoTTSChunkedStream(tts.ChunkedStream):
                 convert=options.convert_audio,
             )
             async with closing(stream) as chunks, closing(decode(chunks, audio)) as decoded:
-                await self._emit(decoded, output_emitter, deadline)
-        logger.debug("speech synthesized", extra=route_fields(stream))
+                await self._emit(decoded, output_emitter, deadline, timing)
 
     async def _emit(
-        self, decoded: AsyncIterator[bytes], output_emitter: AudioEmitter, deadline: Deadline
+        self,
+        decoded: AsyncIterator[bytes],
+        output_emitter: AudioEmitter,
+        deadline: Deadline,
+        timing: Timing,
     ) -> None:
         """Emit what no earlier attempt has spoken."""
         spoken_bytes = self._spoken_samples * SAMPLE_BYTES
@@ -229,6 +247,7 @@ class SpekoTTSChunkedStream(tts.ChunkedStream):
             new = pcm[max(0, spoken_bytes - came_bytes) :]
             came_bytes += len(pcm)
             if new:
+                timing.note_output()
                 output_emitter.push(new)
         if came_bytes <= spoken_bytes:
             # All of it was heard before; LiveKit takes an attempt without a frame for a failure.

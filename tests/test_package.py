@@ -29,15 +29,27 @@ OFFERED = {
     *("frames_to_wav", "parse_wav", "pcm_sample_rate_from_content_type"),
     *("chat_context_to_speko", "decode_synthesis_result", "__version__"),
 }
-COMPANIONS = {"WavAudio", "validate_constraints"}
+COMPANIONS = {"WavAudio", "validate_constraints", "RouteEvent"}
 """What the functions offered give back, or do for a user's own adapter."""
 
 # Each module imports only from those before it.
 LAYERS = (
     *("errors", "log", "version", "intent", "_limits", "audio", "_types", "_requests"),
-    *("_responses", "_closing", "_deadline", "_drain", "_checks", "_settings", "_redaction"),
-    *("_exchange", "_answer", "_http", "_agents", "_synthesis", "client", "_protocol", "_faults"),
-    *("_retry_after", "_identity", "chat", "tools", "_pcm", "_decoding", "_reply"),
+    *("_responses", "route", "_closing", "_deadline", "_drain", "_checks", "_settings"),
+    *(
+        "_redaction",
+        "_timing",
+        "_tls",
+        "_exchange",
+        "_answer",
+        "_http",
+        "_agents",
+        "_synthesis",
+        "client",
+        "_protocol",
+        "_faults",
+    ),
+    *("_retry_after", "_reporting", "_identity", "chat", "tools", "_pcm", "_decoding", "_reply"),
     *("stt", "llm", "tts", "components", "__init__"),
 )
 CLIENT = (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import weakref
 from collections.abc import AsyncIterator
 from typing import Any
@@ -192,24 +191,6 @@ async def test_metrics_tell_of_the_utterance(gateway: LocalGateway, client: Any)
     assert told.request_id == events[0].request_id
     assert told.metadata is not None
     assert (told.metadata.model_provider, told.metadata.model_name) == ("speko", "speko-router")
-
-
-async def test_the_route_is_logged_and_what_is_said_is_not(
-    gateway: LocalGateway, speko: Speko, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.DEBUG, logger="livekit.plugins.speko")
-    gateway.synthesize.script(speech())
-    await speak(make_tts(speko), "A secret.")
-    (record,) = (each for each in caplog.records if each.name == "livekit.plugins.speko")
-    assert (record.levelno, record.getMessage()) == (logging.DEBUG, "speech synthesized")
-    route = {key: value for key, value in vars(record).items() if key.startswith("speko.")}
-    assert route == {
-        "speko.provider": "acme",
-        "speko.model": "acme-2",
-        "speko.failover_count": 1,
-        "speko.scores_run_id": "run-7",
-    }
-    assert "A secret." not in str(vars(record))
 
 
 async def test_bytes_that_are_no_audio_are_no_output(gateway: LocalGateway, speko: Speko) -> None:

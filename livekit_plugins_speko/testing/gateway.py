@@ -43,6 +43,8 @@ class LocalGateway:
         tools: What `GET /v1/agents/{id}/tools` answers, before the registered tools.
         api_key: The only key that is let in.
         requests: Every request that came in whole, refused ones too, in order of arrival.
+        prewarmed: How many `HEAD` requests came, which clients make to open a connection. They are
+            answered with 204 and stand nowhere else.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class LocalGateway:
         self.synthesize = Route("synthesize")
         self.tools = Route("tools")
         self.requests: list[GatewayRequest] = []
+        self.prewarmed = 0
         self._routes = {
             route.name: route
             for route in (self.transcribe, self.complete, self.synthesize, self.tools)
@@ -220,6 +223,10 @@ class LocalGateway:
 
     async def _handle(self, http: web.BaseRequest) -> web.StreamResponse:
         """Logs a request and answers it; the end of the answer is noted however it comes."""
+        if http.method == "HEAD":
+            self.prewarmed += 1
+            self._changes.notify()
+            return web.Response(status=204)
         request = await read_request(http)
         self.requests.append(request)
         self._changes.notify()

@@ -1,0 +1,55 @@
+"""One TLS context for every client of this process, built where no call waits for it.
+
+Reading the certificate authorities takes some 40 ms, and a context may be shared.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+import threading
+
+import httpx
+
+# Finished contexts, by the files that the environment names for them.
+_contexts: dict[tuple[str | None, str | None], ssl.SSLContext] = {}
+_building = threading.Lock()
+
+
+def shared_context() -> ssl.SSLContext:
+    """The context that trusts whom httpx trusts by default. Holds its thread up the first time.
+
+    That is certifi's list, or what the environment's ``SSL_CERT_FILE`` or ``SSL_CERT_DIR`` names.
+    """
+    source = _source()
+    with _building:
+        if source not in _contexts:
+            _contexts[source] = httpx.create_ssl_context()
+        return _contexts[source]
+
+
+def context_at_hand(scheme: str) -> ssl.SSLContext | None:
+    """A context that is to be had without holding an event loop up, or None.
+
+    Args:
+        scheme: ``http`` needs none, and gets one that trusts nobody.
+    """
+    if scheme == "http":
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if not on_loop():
+        return shared_context()
+    return _contexts.get(_source())
+
+
+def on_loop() -> bool:
+    """Whether an event loop runs in this thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _source() -> tuple[str | None, str | None]:
+    return os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
