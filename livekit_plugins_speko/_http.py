@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import ssl
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import httpx
@@ -21,6 +22,12 @@ from ._tls import context_at_hand, on_loop, shared_context
 from .errors import CLIENT_CLOSED, SpekoApiError
 from .log import logger
 from .version import __version__
+
+# httpx imports these with its first client and its first request, which would hold the event loop
+# up for 50 ms. One that a later version no longer has is one that it does not need.
+for _module in ("httpcore", "anyio.abc", "anyio.streams.tls", "anyio._backends._asyncio"):
+    with suppress(ImportError):
+        importlib.import_module(_module)
 
 KEEPALIVE_EXPIRY_S = 300.0
 """How long an idle connection is kept, in seconds. A caller thinks longer than httpx's 5."""

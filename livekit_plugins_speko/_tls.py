@@ -6,6 +6,7 @@ Reading the certificate authorities takes some 40 ms, and a context may be share
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import ssl
 import threading
@@ -36,7 +37,7 @@ def context_at_hand(scheme: str) -> ssl.SSLContext | None:
         scheme: ``http`` needs none, and gets one that trusts nobody.
     """
     if scheme == "http":
-        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        return _trusting_nobody()
     if not on_loop():
         return shared_context()
     return _contexts.get(_source())
@@ -49,6 +50,11 @@ def on_loop() -> bool:
     except RuntimeError:
         return False
     return True
+
+
+@functools.cache
+def _trusting_nobody() -> ssl.SSLContext:
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _source() -> tuple[str | None, str | None]:

@@ -11,7 +11,7 @@ import spekoai
 from livekit.agents import stt, tts, vad
 
 from livekit_plugins_speko import Speko, create_speko_components
-from livekit_plugins_speko.testing import LocalGateway
+from livekit_plugins_speko.testing import LocalGateway, Reply
 from livekit_plugins_speko.testing.waiting import within
 from tests.cancel_servers import black_hole
 from tests.client_calls import synthesize
@@ -19,6 +19,7 @@ from tests.llm_calls import make_llm
 from tests.raw_server import RawServer, answer
 from tests.session_calls import calling
 from tests.stt_calls import make_stt
+from tests.subprocesses import run_python
 from tests.tts_calls import make_tts, speak, speech
 
 MAKERS = pytest.mark.parametrize("make", [make_stt, make_llm, make_tts], ids=["stt", "llm", "tts"])
@@ -140,3 +141,26 @@ async def test_another_client_is_left_as_it_is(gateway: LocalGateway, make: Any)
     async with spekoai.AsyncSpeko(base_url=gateway.base_url, api_key=gateway.api_key) as client:
         make(client).prewarm()
     assert gateway.prewarmed == 0
+
+
+FIRST_CALL = """
+import asyncio, os, sys
+from livekit_plugins_speko import Speko
+
+async def main():
+    before = set(sys.modules)
+    async with Speko() as speko:
+        said = [{"role": "user", "content": "Hi"}]
+        await speko.complete(messages=said, intent={"language": "en"})
+    print(sorted(set(sys.modules) - before))
+
+asyncio.run(main())
+"""
+
+
+async def test_the_first_call_imports_nothing(gateway: LocalGateway) -> None:
+    """An import in the middle of a call holds every call of the process up."""
+    gateway.complete.script(Reply("Hi."))
+    environment = {"SPEKO_API_KEY": gateway.api_key, "SPEKO_BASE_URL": gateway.base_url}
+    done = await run_python("-c", FIRST_CALL, environment=environment)
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
