@@ -131,8 +131,16 @@ def build_session(
         intent=settings.intent,
         voice=settings.voice,
         constraints=settings.constraints,
-        # A failover may change the audio's rate in the middle of a call.
-        tts_options={"convert_audio": True, "spoken_form": True},
+        # The reply begins 0.35 s sooner, for a request in vain when a caller pauses in a sentence.
+        stt_options={"eager": True},
+        tts_options={
+            # A failover may change the audio's rate in the middle of a call.
+            "convert_audio": True,
+            "spoken_form": True,
+            # The reply's first clause is spoken while the model writes the rest; the voice does not
+            # know yet how the sentence goes on.
+            "first_words": "clause",
+        },
     )
     session = AgentSession[None](
         stt=components.stt,

@@ -22,6 +22,7 @@ from .chat import chat_context_to_speko
 from .client import Speko
 from .components import SpekoComponents, create_speko_components
 from .errors import SpekoAdapterError, SpekoApiError, SpekoAuthError, SpekoRateLimitError
+from .first_words import FirstWordsTokenizer
 from .intent import (
     Intent,
     OptimizeFor,
@@ -33,12 +34,16 @@ from .llm import SpekoLLM
 from .log import logger
 from .route import RouteEvent
 from .stt import SpekoSTT
+from .stt_adapter import EagerStats, SpekoSTTAdapter
 from .tools import RegisteredToolsLoader, merge_tools
 from .tts import SpekoTTS, SpekoTTSChunkedStream
+from .tts_adapter import SpekoTTSAdapter
 from .version import __version__
 
 __all__ = [
     "ChatTool",
+    "EagerStats",
+    "FirstWordsTokenizer",
     "Intent",
     "OptimizeFor",
     "PipelineConstraints",
@@ -52,7 +57,9 @@ __all__ = [
     "SpekoLLM",
     "SpekoRateLimitError",
     "SpekoSTT",
+    "SpekoSTTAdapter",
     "SpekoTTS",
+    "SpekoTTSAdapter",
     "SpekoTTSChunkedStream",
     "WavAudio",
     "__version__",

@@ -5,31 +5,38 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from livekit.agents import stt, tokenize, tts, vad
+from livekit.agents import tokenize, vad
 
 from ._protocol import SpekoClient
+from .first_words import FirstWordsTokenizer
 from .intent import ConstraintsLike, IntentLike, validate_constraints, validate_intent
 from .llm import SpekoLLM, warn_of_ignored
 from .stt import SpekoSTT
+from .stt_adapter import SpekoSTTAdapter
 from .tts import SpekoTTS
+from .tts_adapter import SpekoTTSAdapter
 
 LLM_OPTIONS = ("temperature", "max_tokens", "tools")
-TTS_OPTIONS = ("sample_rate", "speed", "instructions", "spoken_form", "convert_audio")
-STT_OPTIONS = ("keywords", "language")
+TTS_OPTIONS = (
+    *("sample_rate", "speed", "instructions", "spoken_form", "convert_audio"),
+    *("prefetch", "first_words"),
+)
+STT_OPTIONS = ("keywords", "language", "eager", "eager_delay")
+FIRST_WORDS = ("off", "sentence", "clause")
 
 
 class SpekoComponents(NamedTuple):
     """What an `AgentSession` takes.
 
     Attributes:
-        stt: LiveKit's adapter around a `SpekoSTT` and the VAD.
+        stt: A LiveKit `stt.StreamAdapter` around a `SpekoSTT` and the VAD.
         llm: A `SpekoLLM`.
-        tts: LiveKit's adapter around a `SpekoTTS` and the sentence tokenizer.
+        tts: A LiveKit `tts.StreamAdapter` around a `SpekoTTS` and the sentence tokenizer.
     """
 
-    stt: stt.StreamAdapter
+    stt: SpekoSTTAdapter
     llm: SpekoLLM
-    tts: tts.StreamAdapter
+    tts: SpekoTTSAdapter
 
     async def aclose(self) -> None:
         """Close the parts, and what the adapters wrap. The client and the VAD stay open."""
@@ -69,8 +76,12 @@ def create_speko_components(
             ``retain_format=True``, without which a transcript's sentences are glued together.
         llm: ``temperature``, ``max_tokens``, ``tools`` of `SpekoLLM`.
         tts_options: ``sample_rate``, ``speed``, ``instructions``, ``spoken_form``,
-            ``convert_audio`` of `SpekoTTS`.
-        stt_options: ``keywords`` and ``language`` (`SpekoSTT`'s ``stt_language``).
+            ``convert_audio`` of `SpekoTTS`; ``prefetch`` of `SpekoTTSAdapter`, 1 by default; and
+            ``first_words``, which is ``"sentence"`` or ``"clause"`` as of `FirstWordsTokenizer`, or
+            ``"off"``. It is ``"sentence"`` by default, which changes no sound of the speech, and
+            ``"off"`` with a `sentence_tokenizer` of your own.
+        stt_options: ``keywords`` and ``language`` (`SpekoSTT`'s ``stt_language``); ``eager`` and
+            ``eager_delay`` of `SpekoSTTAdapter`, off by default since it makes more requests.
         session_id: Session to book every call to.
         agent_id: Agent whose registered tools take part.
         on_registered_tools_error: Called once when these can't be fetched.
@@ -87,29 +98,52 @@ def create_speko_components(
     stt_kwargs = _options("stt_options", stt_options, STT_OPTIONS)
     if "language" in stt_kwargs:
         stt_kwargs["stt_language"] = stt_kwargs.pop("language")
+    _check_parts(vad, sentence_tokenizer)
+    eager = _taken(stt_kwargs, "eager", "eager_delay")
+    ahead = _taken(tts_kwargs, "prefetch")
+    tokenizer = _tokenizer(sentence_tokenizer, tts_kwargs.pop("first_words", None))
     shared: dict[str, Any] = {
         "speko": speko,
         "intent": validate_intent(intent),
         "constraints": validate_constraints(constraints),
         "session_id": session_id,
     }
-    _check_parts(vad, sentence_tokenizer)
     return SpekoComponents(
-        stt=stt.StreamAdapter(stt=SpekoSTT(**shared, **stt_kwargs), vad=vad),
+        stt=SpekoSTTAdapter(stt=SpekoSTT(**shared, **stt_kwargs), vad=vad, **eager),
         llm=SpekoLLM(
             **shared,
             **llm_kwargs,
             agent_id=agent_id,
             on_registered_tools_error=on_registered_tools_error,
         ),
-        tts=tts.StreamAdapter(
+        tts=SpekoTTSAdapter(
             tts=SpekoTTS(**shared, **tts_kwargs, voice=voice),
-            sentence_tokenizer=(
-                tokenize.basic.SentenceTokenizer(retain_format=True)
-                if sentence_tokenizer is None
-                else sentence_tokenizer
-            ),
+            sentence_tokenizer=tokenizer,
+            **ahead,
         ),
+    )
+
+
+def _taken(options: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Take the options of an adapter out of those of what it wraps."""
+    return {name: options.pop(name) for name in names if name in options}
+
+
+def _tokenizer(
+    own: tokenize.SentenceTokenizer | None, first_words: object
+) -> tokenize.SentenceTokenizer:
+    if first_words is None:
+        first_words = "sentence" if own is None else "off"
+    if first_words not in FIRST_WORDS:
+        raise ValueError(
+            f"create_speko_components: unknown first_words {first_words!r} in tts_options. "
+            f"Expected one of: {', '.join(FIRST_WORDS)}."
+        )
+    tokenizer = tokenize.basic.SentenceTokenizer(retain_format=True) if own is None else own
+    if first_words == "off":
+        return tokenizer
+    return FirstWordsTokenizer(
+        tokenizer=tokenizer, first="clause" if first_words == "clause" else "sentence"
     )
 
 

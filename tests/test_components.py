@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import spekoai
-from livekit.agents import stt, tts, vad
+from livekit.agents import stt, tokenize, tts, vad
 from livekit.plugins import silero
 
 from livekit_plugins_speko import (
@@ -45,6 +45,79 @@ def test_each_part_is_what_a_session_takes(speko: Speko, voice_detector: vad.VAD
 
 
 # Options
+
+
+async def spoken_to(gateway: LocalGateway, components: SpekoComponents, text: str) -> list[str]:
+    """The texts that synthesis was asked for."""
+    gateway.synthesize.always(Speech(tone(0.1)))
+    async with components.tts.stream() as stream:
+        stream.push_text(text)
+        stream.end_input()
+        async for _ in stream:
+            pass
+    return [request.json["text"] for request in gateway.requests_to("synthesize")]
+
+
+TOLD = "Sure. If you come in the evening, the door is on the left of the house."
+
+
+@pytest.mark.parametrize(
+    ("options", "texts"),
+    [
+        ({}, ["Sure.", TOLD[6:]]),
+        ({"tts_options": {"first_words": "sentence"}}, ["Sure.", TOLD[6:]]),
+        ({"tts_options": {"first_words": "clause"}}, ["Sure.", TOLD[6:]]),
+        ({"tts_options": {"first_words": "off"}}, [TOLD]),
+        ({"sentence_tokenizer": tokenize.basic.SentenceTokenizer()}, [TOLD]),
+        (
+            {
+                "sentence_tokenizer": tokenize.basic.SentenceTokenizer(),
+                "tts_options": {"first_words": "sentence"},
+            },
+            ["Sure.", TOLD[6:]],
+        ),
+    ],
+)
+async def test_the_first_words_of_a_reply_are_spoken_as_soon_as_was_asked_for(
+    gateway: LocalGateway,
+    speko: Speko,
+    voice_detector: vad.VAD,
+    options: dict[str, Any],
+    texts: list[str],
+) -> None:
+    assert await spoken_to(gateway, make(speko, voice_detector, **options), TOLD) == texts
+
+
+async def test_a_clause_is_spoken_ahead_where_that_was_asked_for(
+    gateway: LocalGateway, speko: Speko, voice_detector: vad.VAD
+) -> None:
+    components = make(speko, voice_detector, tts_options={"first_words": "clause"})
+    texts = await spoken_to(gateway, components, TOLD[6:])
+    assert texts == ["If you come in the evening,", "the door is on the left of the house."]
+
+
+def test_recognition_ahead_is_off_unless_asked_for(speko: Speko, voice_detector: vad.VAD) -> None:
+    assert make(speko, voice_detector).stt._eager is False
+    eager = make(speko, voice_detector, stt_options={"eager": True, "eager_delay": 0.3}).stt
+    assert (eager._eager, eager._eager_delay) == (True, 0.3)
+
+
+def test_one_sentence_is_asked_for_ahead_unless_said_otherwise(
+    speko: Speko, voice_detector: vad.VAD
+) -> None:
+    assert make(speko, voice_detector).tts._prefetch == 1
+    assert make(speko, voice_detector, tts_options={"prefetch": 0}).tts._prefetch == 0
+
+
+async def test_the_adapters_pass_on_who_answered(
+    gateway: LocalGateway, speko: Speko, voice_detector: vad.VAD
+) -> None:
+    components = make(speko, voice_detector)
+    told: list[Any] = []
+    for part in components:
+        part.on("route", told.append)
+    await take_a_turn(gateway, components)
+    assert [event.call for event in told] == ["transcribe", "complete", "synthesize"]
 
 
 async def test_without_options_the_calls_carry_the_intent_alone(
@@ -156,16 +229,25 @@ async def test_a_failed_fetch_of_registered_tools_is_told(
         (
             {"tts_options": {"voice": "joe"}},
             'create_speko_components: unknown option "voice" in tts_options. '
-            "Expected: sample_rate, speed, instructions, spoken_form, convert_audio.",
+            "Expected: sample_rate, speed, instructions, spoken_form, convert_audio, prefetch, "
+            "first_words.",
         ),
         (
             {"stt_options": {"stt_language": "en"}},
             'create_speko_components: unknown option "stt_language" in stt_options. '
-            "Expected: keywords, language.",
+            "Expected: keywords, language, eager, eager_delay.",
         ),
         ({"intent": {}}, "SpekoAdapter: intent.language is required (BCP-47 tag)"),
         ({"constraints": {"allowed": {}}}, '"allowed"'),
         ({"llm": {"max_tokens": 0}}, "SpekoLLM: max_tokens must be a whole number"),
+        (
+            {"tts_options": {"first_words": "word"}},
+            "create_speko_components: unknown first_words 'word' in tts_options. "
+            "Expected one of: off, sentence, clause.",
+        ),
+        ({"tts_options": {"prefetch": -1}}, "SpekoTTSAdapter: prefetch must be a whole number"),
+        ({"stt_options": {"eager": 1}}, "SpekoSTTAdapter: eager must be True or False, got 1."),
+        ({"stt_options": {"eager_delay": 0}}, "SpekoSTTAdapter: eager_delay must be a number"),
         ({"tts_options": {"speed": 0}}, "SpekoTTS: speed must be a number above 0, got 0."),
         ({"stt_options": {"keywords": "Speko"}}, "SpekoSTT: keywords must be a list of words"),
         ({"stt_options": {"language": 7}}, "SpekoSTT: stt_language must be a string"),

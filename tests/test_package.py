@@ -29,7 +29,10 @@ OFFERED = {
     *("frames_to_wav", "parse_wav", "pcm_sample_rate_from_content_type"),
     *("chat_context_to_speko", "decode_synthesis_result", "__version__"),
 }
-COMPANIONS = {"WavAudio", "validate_constraints", "RouteEvent"}
+COMPANIONS = {
+    *("WavAudio", "validate_constraints", "RouteEvent", "EagerStats"),
+    *("SpekoSTTAdapter", "SpekoTTSAdapter", "FirstWordsTokenizer"),
+}
 """What the functions offered give back, or do for a user's own adapter."""
 
 # Each module imports only from those before it.
@@ -50,7 +53,8 @@ LAYERS = (
         "_faults",
     ),
     *("_retry_after", "_reporting", "_identity", "chat", "tools", "_pcm", "_decoding", "_reply"),
-    *("stt", "llm", "tts", "components", "__init__"),
+    *("stt", "llm", "tts", "_eager", "_preflights", "_eager_stream", "stt_adapter"),
+    *("tts_adapter", "_abbreviations", "_first_piece", "first_words", "components", "__init__"),
 )
 CLIENT = (
     "_closing",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from livekit.agents import AgentSession, APIConnectOptions
+from livekit.agents import AgentSession, APIConnectOptions, vad
 from livekit.agents.voice.agent_session import SessionConnectOptions
 
 import livekit_plugins_speko
@@ -18,6 +18,7 @@ from livekit_plugins_speko import Speko, _limits
 from livekit_plugins_speko._redaction import MAX_MESSAGE_CHARS
 from livekit_plugins_speko.components import LLM_OPTIONS, STT_OPTIONS, TTS_OPTIONS
 from livekit_plugins_speko.testing import LocalGateway, Reply, Speech
+from tests.components_calls import make, take_a_turn
 from tests.subprocesses import ROOT, run_python
 from tests.support import tone
 
@@ -33,7 +34,10 @@ def block(containing: str) -> str:
 
 
 def test_every_block_is_run_here() -> None:
-    run = ("rtc_session", "complete_stream", "async def test_", "SessionConnectOptions")
+    run = (
+        *("rtc_session", "complete_stream", "async def test_", "SessionConnectOptions"),
+        "def watch",
+    )
     assert sorted(BLOCKS) == sorted(block(containing) for containing in run)
 
 
@@ -66,7 +70,8 @@ async def test_the_quickstart_takes_a_call(gateway: LocalGateway, tmp_path: Path
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout.splitlines()[-1])
     assert report == {"replies": ["Good morning."], "shut_down": None}
-    assert gateway.requests_to("synthesize")[0].json["text"] == "Hello! How can I help you?"
+    texts = [request.json["text"] for request in gateway.requests_to("synthesize")]
+    assert " ".join(texts[:2]) == "Hello! How can I help you?"
 
 
 async def test_the_client_block_prints_a_reply_and_speaks(gateway: LocalGateway) -> None:
@@ -88,6 +93,22 @@ async def test_the_block_about_tests_passes_as_a_test(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout
     assert "1 passed" in done.stdout
+
+
+async def test_the_block_on_routes_tells_of_each_call(
+    gateway: LocalGateway,
+    speko: Speko,
+    voice_detector: vad.VAD,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    made: dict[str, Any] = {}
+    exec(block("def watch"), made)
+    components = make(speko, voice_detector)
+    made["watch"](components)
+    await take_a_turn(gateway, components)
+    told = capsys.readouterr().out
+    for call in ("transcribe", "complete", "synthesize"):
+        assert f"{call} completed local " in told
 
 
 @pytest.mark.parametrize(
@@ -121,6 +142,20 @@ async def test_the_engine_of_the_examples_page_answers_with_what_was_said(
     reply = await speko.complete(messages=messages, intent={"language": "en"})
     assert reply.text == "Polly?"
     await namespace["serve"]()
+
+
+def test_the_defaults_of_the_adapters_are_those_of_the_code() -> None:
+    def default(adapter: Any, option: str) -> Any:
+        return inspect.signature(adapter).parameters[option].default
+
+    adapters = README[README.index("| `SpekoSTTAdapter` |") :].split("\n\n")[0]
+    assert default(livekit_plugins_speko.SpekoSTTAdapter, "eager") is False
+    delay_s = default(livekit_plugins_speko.SpekoSTTAdapter, "eager_delay")
+    assert f"| `eager_delay` | {delay_s} s |" in adapters
+    prefetch = default(livekit_plugins_speko.SpekoTTSAdapter, "prefetch")
+    assert f"| `prefetch` | {prefetch} |" in adapters
+    first = default(livekit_plugins_speko.FirstWordsTokenizer, "first")
+    assert f"| `first` | `{first}` |" in adapters
 
 
 def test_the_bounds_are_those_of_the_code() -> None:
