@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import AsyncIterator, Set
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import httpx
 from httpx_sse import EventSource
@@ -102,10 +103,10 @@ class Answer:
         if self.media_type != EVENT_STREAM:
             found = self.headers.get("content-type") or "no content type"
             raise malformed(f"expected {EVENT_STREAM}, got {found}")
-        body = _Bounded(self._exchange)
-        # Event streams are UTF-8 whatever the type says.
-        response = httpx.Response(200, headers={"content-type": EVENT_STREAM}, stream=body)
-        async with closing(EventSource(response).aiter_sse()) as events:
+        body = _EventText(self._exchange)
+        # All that it asks of a response is its type and its text.
+        source = EventSource(cast(httpx.Response, body))
+        async with closing(source.aiter_sse()) as events:
             async for event in events:
                 body.pending_bytes = 0
                 if event.event not in known or not event.data:
@@ -127,20 +128,26 @@ class Answer:
         return bytes(body[:limit])
 
 
-class _Bounded(httpx.AsyncByteStream):
-    """The bytes of an event stream, none of whose events may be too large."""
+class _EventText:
+    """The text of an event stream, none of whose events may be too large.
+
+    It stands in for an `httpx.Response`, which passes each read through four generators.
+    """
 
     def __init__(self, chunks: Exchange) -> None:
+        self.headers = {"content-type": EVENT_STREAM}
         self._chunks = chunks
         # Bytes that came since the last event that was complete.
         self.pending_bytes = 0
 
-    def __aiter__(self) -> _Bounded:
-        return self
-
-    async def __anext__(self) -> bytes:
-        chunk = await self._chunks.__anext__()
-        self.pending_bytes += len(chunk)
-        if self.pending_bytes > MAX_EVENT_BYTES:
-            raise malformed(f"an event is larger than {MAX_EVENT_BYTES} bytes")
-        return chunk
+    async def aiter_text(self) -> AsyncIterator[str]:
+        """Yield the text as it arrives: UTF-8, whatever the answer's type says."""
+        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        async for chunk in self._chunks:
+            self.pending_bytes += len(chunk)
+            if self.pending_bytes > MAX_EVENT_BYTES:
+                raise malformed(f"an event is larger than {MAX_EVENT_BYTES} bytes")
+            if text := decoder.decode(chunk):
+                yield text
+        if text := decoder.decode(b"", final=True):
+            yield text

@@ -200,8 +200,8 @@ async def assert_nothing_left(speko: Speko, before: set[asyncio.Task[Any]]) -> N
 
 def assert_only_idle(speko: Speko) -> int:
     """Return how many connections a client keeps, all of them idle."""
-    client = speko._transport._client
-    transports: list[Any] = [client._transport, *client._mounts.values()]
+    client: Any = speko._transport._client
+    transports = [client._transport, *client._mounts.values()]
     pools = [transport._pool for transport in transports]
     connections = [each for pool in pools for each in pool.connections]
     busy = [each for each in connections if not each.is_idle()]

@@ -143,8 +143,8 @@ class Soak:
             await asyncio.sleep(0.01)
 
     async def _sample(self) -> Sample:
-        transport: Any = self._speko._transport._client._transport
-        pool = transport._pool
+        client: Any = self._speko._transport._client
+        pool = client._transport._pool
         await self._settle()
         gc.collect()
         process = psutil.Process()

@@ -278,7 +278,8 @@ async def test_a_connection_outlives_a_caller_who_thinks(
 
 
 def _requests_of_each_connection(speko: Speko) -> list[int]:
-    transport = speko._transport._client._transport
+    client: Any = speko._transport._client
+    transport = client._transport
     assert isinstance(transport, httpx.AsyncHTTPTransport)
     told = [connection.info() for connection in transport._pool.connections]
     return [int(text.rpartition(" ")[2]) for text in told]

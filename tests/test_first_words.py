@@ -11,7 +11,7 @@ from tests.first_words_calls import NotedTokenizer, UncutTokenizer, first_words,
 SENTENCES = [
     *("Sure.| O", "Of course!| I", "Okay?| W", "I can't.| L", "OK.| L", "What?!| N"),
     *("Sure..!| O", "Sure.|\n\nL", "  \n Sure.| O", "Sure!| 😊", "Sure.| -", "...Sure.| O"),
-    "- Sure.| O",
+    *("- Sure.| O", "a) Sure.| O", "Sure :) it is.| O"),
     # What it closes belongs to it.
     *('He said "Sure."| T', "“Sure.”| T", "(Sure.)| T", "[“Sure.”]| T", "🙂 Sure.| O"),
     *("**Sure.**| T", "_Sure._| T", "***Sure***.| T", "`Sure`.| T", "<b>Sure.</b>| T"),
@@ -44,7 +44,9 @@ DOUBTFUL = [
     *("Sure.😊 Then go. Yes.", "Sure.Then go. Yes.", "Sure\nThen go. Yes.", "Am 3. Mai. Dann."),
     *("Band iv. Dann so.", "Ludwig II. Dann.", "z. B. Hunde. Und so.", "Im Abschn. Zwei. So."),
     *("Das ist z.B. Hunde. So.", "„Ja. So.“ Dann.", "Is it U.S.-based? Yes."),
-    *("Un av. Foch. Oui.", "ул. Ленина. Да.", "डॉ. शर्मा। हाँ।", "कल. शर्मा। हाँ।"),
+    *("<say </b>Sure. Then go.", "<b><i>x</i> Sure. I will.</b> Then.", "Take the A15. Then go."),
+    *('("Sure. I will." Yes.) Then go.', "Un av. Foch. Oui."),
+    *("ул. Ленина. Да.", "डॉ. शर्मा। हाँ।", "कल. शर्मा। हाँ।"),
     *("Sure\nthen go. Yes.", "Here are the options:\nOne is this. Yes.", "好的.我来。然后。"),
     *("د. أحمد. نعم.", "ڈ۔ احمد۔ ہاں۔ ہاں", "「好的。我来。」然后。", "「好的！我来。」然后。"),
 ]
@@ -67,6 +69,7 @@ WITHOUT_CLAUSES = [
     *("The numbers that I know are 1,000 and 3, 5 and 7!| T", "Hi: it's — well, me!| T"),
     *("We are open here every day from 10:30 on!| T", "It takes what is in main:foo here!| T"),
     *("It is open every day of the week 9 – 5 now!| T", "从那时起每天早上都是１０：３０吧！|我"),
+    "It is what they told me here– then on Friday!| T",
     *("They are open here from Friday–Saturday!| T", "It was long ago, in March 3—4 or so!| T"),
     *('He said to me then "yes, I will be there"!| T', "They are all here (one, two, three)!| T"),
     '<x y="a long attribute, to be sure, it is"/> Hi, you!| T',

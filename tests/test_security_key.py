@@ -120,9 +120,7 @@ async def test_a_call_that_goes_well_does_not_show_the_key(stage: Stage) -> None
         await answer_all(gateway)
         await fail(evidence, gateway, stage, CLIENT)  # type: ignore[arg-type]
     places = {where for where, _ in evidence.texts}
-    assert {"metrics", "log httpcore.http11", "log httpx", "log asyncio"} <= places
-    # LiveKit traces a recognition in a session alone.
-    assert ("span" in places) == (stage is not hear)
+    assert {"metrics", "span", "log httpcore.http11", "log httpx", "log asyncio"} <= places
     assert "error" not in places and not evidence.places_of(MARK)
 
 

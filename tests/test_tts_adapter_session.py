@@ -4,31 +4,28 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
-from livekit.agents import Agent, CloseReason, vad
+from livekit.agents import CloseReason, vad
 from livekit.agents.types import APIConnectOptions
 
-from livekit_plugins_speko import Speko, create_speko_components
 from livekit_plugins_speko.testing import (
     Answer,
     Gate,
-    LocalGateway,
     Refusal,
     Reply,
     Speech,
     Transcript,
 )
-from tests.session_calls import ONCE, TWICE, Call, make_session
+from tests import session_calls
+from tests.session_calls import ONCE, TWICE, Call
 from tests.session_faults import PCM, Broken
 from tests.session_line import spoken
 from tests.tts_adapter_calls import (
     ONE,
     THREE,
     TWO,
-    Voice,
-    adapt,
     answer_texts,
     request_for,
     voiced,
@@ -43,35 +40,13 @@ REFUSED = Refusal(401, "wrong key", "AUTH_ERROR")
 
 
 @asynccontextmanager
-async def calling(
-    voice_detector: vad.VAD,
-    prefetch: int,
-    *,
-    conn_options: APIConnectOptions = ONCE,
-    max_errors: int = 3,
-) -> AsyncIterator[Call]:
+async def calling(voice_detector: vad.VAD, prefetch: int, **options: Any) -> AsyncIterator[Call]:
     """A call whose model answers every question with `REPLY`, in pieces."""
-    async with LocalGateway() as gateway:
-        gateway.transcribe.always(Transcript(QUESTION))
-        gateway.complete.always(Reply([REPLY[:40], REPLY[40:50], REPLY[50:]]))
-        answer_texts(gateway, {})
-        async with Speko(base_url=gateway.base_url, api_key=gateway.api_key) as speko:
-            components = create_speko_components(
-                speko=speko, vad=voice_detector, intent={"language": "en"}
-            )
-            adapter = adapt(Voice(speko=speko), prefetch)
-            parts = components._replace(tts=adapter)
-            session = make_session(parts, voice_detector, conn_options, max_errors)
-            call = Call(session, gateway)
-            session.input.audio, session.output.audio = call.caller, call.ear
-            await session.start(agent=Agent(instructions="You are a concierge."))
-            try:
-                yield call
-            finally:
-                await session.aclose()
-                await components.aclose()
-                await parts.aclose()
-        await gateway.idle()
+    ahead = {"prefetch": prefetch}
+    async with session_calls.calling(voice_detector, tts_options=ahead, **options) as call:
+        call.gateway.transcribe.always(Transcript(QUESTION))
+        call.gateway.complete.always(Reply([REPLY[:40], REPLY[40:50], REPLY[50:]]))
+        yield call
 
 
 class Told(NamedTuple):

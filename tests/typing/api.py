@@ -13,6 +13,7 @@ from typing_extensions import assert_type
 
 from livekit_plugins_speko import (
     ChatTool,
+    EagerStats,
     Intent,
     OptimizeFor,
     PipelineConstraints,
@@ -24,7 +25,9 @@ from livekit_plugins_speko import (
     SpekoLLM,
     SpekoRateLimitError,
     SpekoSTT,
+    SpekoSTTAdapter,
     SpekoTTS,
+    SpekoTTSAdapter,
     SpekoTTSChunkedStream,
     WavAudio,
     chat_context_to_speko,
@@ -99,10 +102,12 @@ def parts(speko: Speko, vad: vad.VAD) -> AgentSession[None]:
     )
     assert_type(components, SpekoComponents)
     ears, mind, mouth = components
-    assert_type(ears, stt.StreamAdapter)
+    assert_type(ears, SpekoSTTAdapter)
     assert_type(mind, SpekoLLM)
-    assert_type(mouth, tts.StreamAdapter)
-    assert_type(components.stt, stt.StreamAdapter)
+    assert_type(mouth, SpekoTTSAdapter)
+    livekits: tuple[stt.StreamAdapter, tts.StreamAdapter] = (components.stt, components.tts)
+    assert_type(livekits[0].wrapped_stt, stt.STT[Any])
+    assert_type(components.stt.eager_stats, EagerStats)
     return AgentSession(vad=vad, stt=components.stt, llm=components.llm, tts=components.tts)
 
 
