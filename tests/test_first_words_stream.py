@@ -128,7 +128,7 @@ async def test_nothing_comes_of_nothing() -> None:
 
 @pytest.mark.parametrize("text", ["", "Sure.", "Sure. T", "Sure. That is it, then. Yes."])
 async def test_after_its_end_a_stream_takes_no_more(text: str) -> None:
-    stream = first_words().stream()
+    stream = first_words(tokenizer=NotedTokenizer("Sure.")).stream()
     stream.push_text(text)
     assert not stream.closed
     stream.end_input()

@@ -25,7 +25,6 @@ from tests.security_calls import (
     caught,
     collecting,
     fail,
-    hear,
     reply,
 )
 from tests.security_faults import Fault, answers_that_fail, header_echoes, refusals, silences
