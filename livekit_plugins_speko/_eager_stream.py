@@ -41,8 +41,8 @@ class _Request:
         self.speech_end_time = speech_end_time
         # Whether the request was made; a task that is cancelled at once makes none.
         self.begun = False
-        # Whether the answer is on show as a preflight transcript, and not taken back.
-        self.told = False
+        # What was handed on as a preflight transcript. None when nothing was.
+        self.told: stt.SpeechData | None = None
         # Its result is None when the request failed. Set as soon as there is one.
         self.task: asyncio.Task[stt.SpeechEvent | None]
 
@@ -141,7 +141,7 @@ class EagerStream(stt.StreamAdapterWrapper):
         # Behind the end of the utterance the final transcript follows anyway.
         heard = _first(answer) if self._utterance is not None else None
         if heard is not None and heard.text.strip() and self._preflights.take():
-            request.told = True
+            request.told = heard
             # A copy: whoever edits what is handed to him must not edit the final transcript.
             self._send_open(
                 stt.SpeechEventType.PREFLIGHT_TRANSCRIPT, replace(heard), request.speech_end_time
@@ -186,10 +186,9 @@ class EagerStream(stt.StreamAdapterWrapper):
         """The request ahead, if there is one, is of no use."""
         if (request := self._request) is None:
             return
-        if request.told and self._open is not None:
+        if (told := request.told) is not None:
             # First of all: the reply to it must not go on.
-            request.told = False
-            goes_on = replace(self._open, text=self._open.text + GOES_ON)
+            goes_on = replace(told, text=told.text + GOES_ON)
             self._send_open(stt.SpeechEventType.INTERIM_TRANSCRIPT, goes_on)
         await utils.aio.cancel_and_wait(request.task)
         self._request = None

@@ -113,6 +113,10 @@ class LoudnessStream(vad.VADStream):
                 self._send(vad.VADEventType.END_OF_SPEECH)
                 self._heard = None
 
+    def begin_again(self) -> None:
+        """Tell of the beginning of an utterance, whatever came before."""
+        self._send(vad.VADEventType.START_OF_SPEECH)
+
     def _send(self, type_: vad.VADEventType) -> None:
         silence_s = self._silence_s if type_ is vad.VADEventType.END_OF_SPEECH else 0.0
         merged = utils.merge_frames(self._heard or [])

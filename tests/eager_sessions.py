@@ -9,7 +9,7 @@ from typing import Any
 from livekit.agents import Agent, UserInputTranscribedEvent, vad
 from livekit.agents.types import APIConnectOptions
 
-from livekit_plugins_speko import Speko, SpekoComponents, create_speko_components
+from livekit_plugins_speko import Speko, create_speko_components
 from livekit_plugins_speko.stt_adapter import SpekoSTTAdapter
 from livekit_plugins_speko.testing import Answer, GatewayRequest, LocalGateway, Reply
 from tests.session_calls import ONCE, Call, make_session
@@ -122,7 +122,6 @@ async def eager_calling(
     voice_detector: vad.VAD,
     *,
     agent: Agent | None = None,
-    eager: bool = True,
     conn_options: APIConnectOptions = ONCE,
     max_errors: int = 3,
     **options: Any,
@@ -135,15 +134,16 @@ async def eager_calling(
         gateway.synthesize.use(say)
         gateway.complete.use(answer)
         async with Speko(base_url=gateway.base_url, api_key=gateway.api_key) as speko:
-            made = create_speko_components(
-                speko=speko, vad=voice_detector, intent={"language": "en"}
+            components = create_speko_components(
+                speko=speko,
+                vad=voice_detector,
+                intent={"language": "en"},
+                stt_options={"eager": True},
             )
-            adapter = SpekoSTTAdapter(stt=made.stt.wrapped_stt, vad=voice_detector, eager=eager)
-            components = SpekoComponents(stt=adapter, llm=made.llm, tts=made.tts)
             session = make_session(components, voice_detector, conn_options, max_errors)
             if options:
                 session.update_options(**options)
-            call = EagerCall(session, gateway, adapter)
+            call = EagerCall(session, gateway, components.stt)
             session.input.audio, session.output.audio = call.caller, call.ear
             await session.start(agent=agent or Agent(instructions="You are a concierge."))
             try:

@@ -7,7 +7,7 @@ import logging
 from typing import Any
 
 import pytest
-from livekit.agents import APIError, LanguageCode, stt, vad
+from livekit.agents import LanguageCode, stt, vad
 from livekit.agents.tokenize._basic_word import split_words as words
 from livekit.agents.types import APIConnectOptions
 from livekit.agents.voice.agent_activity import _transcripts_equivalent
@@ -15,8 +15,8 @@ from livekit.agents.voice.agent_activity import _transcripts_equivalent
 from livekit_plugins_speko import Speko, parse_wav
 from livekit_plugins_speko._eager_stream import GOES_ON
 from livekit_plugins_speko.stt_adapter import EagerStats, SpekoSTTAdapter
-from livekit_plugins_speko.testing import Gate, LocalGateway, Refusal, Transcript
-from tests.cancel_answers import Held, Reset
+from livekit_plugins_speko.testing import Gate, LocalGateway, Transcript
+from tests.cancel_answers import Held
 from tests.eager_calls import (
     END,
     FINAL,
@@ -35,7 +35,7 @@ from tests.eager_calls import (
     speech,
 )
 from tests.stt_calls import SPEECH, make_stt
-from tests.support import FIXTURES, QUICK_RETRY, errors_of, read_wav
+from tests.support import FIXTURES, read_wav
 
 IMPATIENT = APIConnectOptions(max_retry=0, timeout=0.3)
 RECORDED = read_wav((FIXTURES / "goodbye.wav").read_bytes())[3][:22_400]
@@ -134,6 +134,21 @@ async def test_a_request_is_dropped_when_the_caller_goes_on_before_its_answer(
     assert facts(adapter) == (2, 1, 1)
 
 
+async def test_a_text_is_taken_back_once(gateway: LocalGateway, speko: Speko) -> None:
+    held = Held("text/event-stream", headers=False)
+    gateway.transcribe.script(Transcript("I want."), held, Transcript("I want tea, please."))
+    async with hearing(make_adapter(speko)) as heard:
+        heard.hear(SOME_WORDS, PAUSE)
+        await heard.until(PREFLIGHT)
+        heard.hear(SOME_WORDS, PAUSE)
+        await held.settled()
+        heard.hear(SOME_WORDS, PAUSE, REST)
+        await heard.until(FINAL)
+    taken_back = (INTERIM, f"I want.{GOES_ON}")
+    final = (FINAL, "I want tea, please.")
+    assert heard.told == [START, (PREFLIGHT, "I want."), taken_back, END, final]
+
+
 async def test_the_end_waits_for_a_request_that_is_under_way(
     gateway: LocalGateway, speko: Speko
 ) -> None:
@@ -152,88 +167,6 @@ async def test_the_end_waits_for_a_request_that_is_under_way(
     assert facts(adapter) == (1, 1, 0)
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        Refusal(500, "broken"),
-        Refusal(401, "no such key"),
-        Reset("text/event-stream"),
-        Held("text/event-stream"),
-    ],
-    ids=["500", "401", "reset", "timeout"],
-)
-async def test_a_request_ahead_that_fails_costs_nothing_but_time(
-    gateway: LocalGateway, speko: Speko, answer: Any
-) -> None:
-    gateway.transcribe.script(answer, Transcript("Hello."))
-    adapter = make_adapter(speko)
-    errors = errors_of(adapter)
-    async with hearing(adapter, IMPATIENT) as heard:
-        heard.hear(SOME_WORDS, PAUSE, REST)
-        await heard.over()
-    assert heard.told == [START, END, (FINAL, "Hello.")]
-    assert (errors, heard.failure, facts(adapter)) == ([], None, (1, 0, 1))
-
-
-async def test_a_failure_ahead_is_not_tried_again_before_the_end(
-    gateway: LocalGateway, speko: Speko, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.DEBUG, "livekit.plugins.speko")
-    gateway.transcribe.script(Refusal(500, "no"))
-    adapter = make_adapter(speko)
-    failed = asyncio.Event()
-    adapter.wrapped_stt.on("error", lambda _: failed.set())
-    async with hearing(adapter, QUICK_RETRY) as heard:
-        heard.hear(SOME_WORDS, PAUSE)
-        await asyncio.wait_for(failed.wait(), WITHIN_S)
-        heard.hear(SOME_WORDS)
-        await heard.over()
-    assert heard.told == [START]
-    assert len(gateway.requests) == 1
-    (record,) = [each for each in caplog.records if "eager" in each.getMessage()]
-    assert vars(record).items() >= {"used": False, "reason": "failed"}.items()
-
-
-async def test_the_recognition_at_the_end_is_tried_again(
-    gateway: LocalGateway, speko: Speko
-) -> None:
-    gateway.transcribe.script(Refusal(500, "no"), Refusal(500, "no"), Transcript("Hello."))
-    adapter = make_adapter(speko)
-    async with hearing(adapter, QUICK_RETRY) as heard:
-        heard.hear(SOME_WORDS, PAUSE, REST)
-        await heard.over()
-    assert heard.told == [START, END, (FINAL, "Hello.")]
-    assert heard.failure is None
-
-
-@pytest.mark.parametrize("eager", [False, True])
-async def test_a_recognition_at_the_end_that_fails_ends_the_stream_as_livekits_own(
-    gateway: LocalGateway, speko: Speko, eager: bool
-) -> None:
-    gateway.transcribe.always(Refusal(500, "broken"))
-    adapter = make_adapter(speko, eager=eager)
-    errors = errors_of(adapter)
-    async with hearing(adapter) as heard:
-        heard.hear(SOME_WORDS, PAUSE, REST)
-        await heard.ended()
-    assert heard.told == [START, END]
-    assert isinstance(heard.failure, APIError)
-    assert [(event.error, event.recoverable) for event in errors] == [(heard.failure, False)]
-
-
-async def test_a_text_that_no_final_one_follows_is_cleared(
-    gateway: LocalGateway, speko: Speko
-) -> None:
-    gateway.transcribe.script(Transcript("I want."), Refusal(500, "no"), Refusal(500, "no"))
-    async with hearing(make_adapter(speko)) as heard:
-        heard.hear(SOME_WORDS, PAUSE)
-        await heard.until(PREFLIGHT)
-        heard.hear(SOME_WORDS, PAUSE, REST)
-        await heard.ended()
-    taken_back = (INTERIM, f"I want.{GOES_ON}")
-    assert heard.told == [START, (PREFLIGHT, "I want."), taken_back, END, (INTERIM, "")]
-
-
 @pytest.mark.parametrize("text", ["", " "])
 async def test_silence_makes_no_preflight_transcript(
     gateway: LocalGateway, speko: Speko, text: str
@@ -249,6 +182,19 @@ async def test_silence_makes_no_preflight_transcript(
         await heard.until(PREFLIGHT)
         await heard.over()
     assert heard.told[:2] == [START, (PREFLIGHT, "Hello.")]
+
+
+async def test_a_text_is_cleared_when_nothing_is_understood_in_the_end(
+    gateway: LocalGateway, speko: Speko
+) -> None:
+    gateway.transcribe.script(Transcript("Hm."), Transcript(""))
+    async with hearing(make_adapter(speko)) as heard:
+        heard.hear(SOME_WORDS, PAUSE)
+        await heard.until(PREFLIGHT)
+        heard.hear(SOME_WORDS, PAUSE, REST)
+        await heard.until(INTERIM, times=2)
+        taken_back = (INTERIM, f"Hm.{GOES_ON}")
+        assert heard.told == [START, (PREFLIGHT, "Hm."), taken_back, END, (INTERIM, "")]
 
 
 async def test_silence_is_not_asked_for_twice(gateway: LocalGateway, speko: Speko) -> None:
@@ -300,6 +246,18 @@ async def test_a_caller_who_pauses_all_the_time_costs_two_requests_and_the_last(
     assert facts(adapter) == (2, 0, 2)
 
 
+async def test_outside_of_a_session_each_utterance_is_handed_on_early(
+    gateway: LocalGateway, speko: Speko
+) -> None:
+    gateway.transcribe.script(*map(Transcript, ("One.", "Two.", "Three.")))
+    async with hearing(make_adapter(speko)) as heard:
+        for times in (1, 2, 3):
+            heard.hear(SOME_WORDS, PAUSE)
+            await heard.until(PREFLIGHT, times)
+            heard.hear(REST)
+            await heard.until(FINAL, times)
+
+
 async def test_when_the_vad_kept_less_the_end_is_recognised_as_it_is(
     gateway: LocalGateway, speko: Speko
 ) -> None:
@@ -312,94 +270,6 @@ async def test_when_the_vad_kept_less_the_end_is_recognised_as_it_is(
         await heard.over()
     assert heard.told[-3:] == [END, (INTERIM, f"Much.{GOES_ON}"), (FINAL, "Less.")]
     assert parse_wav(gateway.requests[1].audio).pcm == SOME_WORDS[:10_240]
-
-
-async def test_a_flush_ends_the_utterance_and_the_next_one_is_heard(
-    gateway: LocalGateway, speko: Speko
-) -> None:
-    gateway.transcribe.script(Transcript("Gone."), Transcript("Hello."))
-    adapter = make_adapter(speko)
-    async with hearing(adapter) as heard:
-        heard.hear(SOME_WORDS, PAUSE)
-        await heard.until(PREFLIGHT)
-        heard.stream.flush()
-        heard.hear(PAUSE)
-        await heard.until(INTERIM, times=2)
-        heard.hear(SOME_WORDS, PAUSE, REST)
-        await heard.until(FINAL)
-    dropped = [START, (PREFLIGHT, "Gone."), (INTERIM, f"Gone.{GOES_ON}"), (INTERIM, "")]
-    assert heard.told[:5] == [*dropped, START]
-    assert heard.told[-2:] == [END, (FINAL, "Hello.")]
-    assert facts(adapter) == (2, 1, 1)
-
-
-async def test_speech_right_behind_a_flush_is_an_utterance_of_its_own(
-    gateway: LocalGateway, speko: Speko
-) -> None:
-    gateway.transcribe.script(Transcript("Gone."), Transcript("Hello."))
-    adapter = make_adapter(speko)
-    async with hearing(adapter) as heard:
-        heard.hear(SOME_WORDS, PAUSE)
-        await heard.until(PREFLIGHT)
-        heard.stream.flush()
-        heard.hear(SOME_WORDS, PAUSE, REST)
-        await heard.until(FINAL)
-    assert heard.told[-1] == (FINAL, "Hello.")
-    assert parse_wav(gateway.requests[1].audio).pcm.startswith(SOME_WORDS)
-    assert facts(adapter) == (2, 1, 1)
-
-
-async def test_the_end_of_the_input_drops_what_has_not_ended(
-    gateway: LocalGateway, speko: Speko
-) -> None:
-    gateway.transcribe.script(Transcript("Hel"))
-    adapter = make_adapter(speko)
-    async with hearing(adapter) as heard:
-        heard.hear(SOME_WORDS, PAUSE)
-        await heard.until(PREFLIGHT)
-        await heard.over()
-    assert heard.told == [START, (PREFLIGHT, "Hel"), (INTERIM, f"Hel{GOES_ON}"), (INTERIM, "")]
-    assert (heard.failure, facts(adapter)) == (None, (1, 0, 1))
-
-
-@pytest.mark.parametrize("rest", [silence(0), REST], ids=["in_the_pause", "behind_the_end"])
-async def test_a_stream_that_is_closed_lets_go_of_its_request(
-    gateway: LocalGateway, speko: Speko, rest: bytes
-) -> None:
-    held = Held("text/event-stream", headers=False)
-    gateway.transcribe.script(held)
-    found = LoudnessVAD()
-    adapter = make_adapter(speko, found)
-    async with hearing(adapter) as heard:
-        heard.hear(SOME_WORDS, PAUSE, rest)
-        await held.settled()
-        if rest:
-            await heard.until(END)
-    assert facts(adapter) == (1, 0, 1)
-    assert [each.closed for each in found.streams] == [True]
-    await gateway.idle()
-
-
-async def test_the_next_utterance_waits_for_the_final_transcript(
-    gateway: LocalGateway, speko: Speko
-) -> None:
-    gate = Gate()
-    gateway.transcribe.script(
-        Refusal(500, "no"), Transcript("One.", interim=[gate]), Transcript("Two.")
-    )
-    adapter = make_adapter(speko)
-    async with hearing(adapter) as heard:
-        heard.hear(SOME_WORDS, PAUSE, REST)
-        await gate.reached()
-        # Its pause is over before anybody could have made use of it.
-        heard.hear(SOME_WORDS, PAUSE, SOME_WORDS, PAUSE, REST)
-        assert heard.told == [START, END]
-        gate.open()
-        await heard.over()
-    assert heard.told == [START, END, (FINAL, "One."), START, END, (FINAL, "Two.")]
-    # A request that was given up before it began is none.
-    assert facts(adapter) == (2, 1, 1)
-    assert parse_wav(gateway.requests[2].audio).pcm.startswith(SOME_WORDS + PAUSE + SOME_WORDS)
 
 
 async def test_sileros_pause_is_recognised_as_its_end_would_be(
@@ -419,6 +289,24 @@ async def test_sileros_pause_is_recognised_as_its_end_would_be(
     assert RECORDED[1_000:-1_000] in ahead
     assert whole.startswith(ahead)
     assert len(whole) - len(ahead) > 2 * 16_000 * 0.25
+
+
+class Dated(stt.STT[Any]):
+    """Knows when speech ended, as some do."""
+
+    def __init__(self) -> None:
+        super().__init__(capabilities=stt.STTCapabilities(streaming=False, interim_results=False))
+
+    async def _recognize_impl(self, buffer: Any, **options: Any) -> stt.SpeechEvent:
+        heard = stt.SpeechData(language=LanguageCode("en"), text="Hello.")
+        return stt.SpeechEvent(FINAL, alternatives=[heard], speech_end_time=7.0)
+
+
+async def test_the_end_of_speech_is_when_the_stt_says_it_was() -> None:
+    adapter = SpekoSTTAdapter(stt=Dated(), vad=LoudnessVAD(), eager=True)
+    async with hearing(adapter) as heard:
+        heard.hear(SOME_WORDS, PAUSE, REST)
+        assert (await heard.until(FINAL)).speech_end_time == 7.0
 
 
 def test_without_eager_it_is_livekits_own_adapter(speko: Speko) -> None:
