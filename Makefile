@@ -74,9 +74,8 @@ faults: $(READY) ## Try every fault of the service, and print what becomes of th
 demo: $(READY) ## Hold a whole spoken conversation on this machine, without a key
 	$(BIN)/python examples/demo.py
 
-bench: $(READY) ## Measure the WAV of an utterance, and a barge-in (a minute)
-	$(BIN)/python benchmarks/wav.py
-	$(BIN)/python benchmarks/barge_in.py
+bench: $(READY) ## Measure what the plugin adds and what it takes away, beside others (five minutes)
+	$(BIN)/python -m benchmarks
 
 format: $(READY) ## Format the code and mend what ruff can mend
 	$(BIN)/ruff check --fix .
@@ -87,7 +86,7 @@ lock: $(BOOTSTRAPPED) ## Renew the locked dependencies in requirements/
 	$(COMPILE) $(UPGRADE) --extra demo --group dev -o requirements/dev.txt pyproject.toml >/dev/null
 
 clean: ## Remove everything that these commands made
-	rm -rf $(VENV) .cache .hypothesis build dist demo-output
+	rm -rf $(VENV) .cache .hypothesis bench-output build dist demo-output
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(CREATED):

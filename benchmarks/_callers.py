@@ -1,0 +1,178 @@
+"""The same three requests made by bare httpx, bare aiohttp, this plugin and OpenAI's."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from typing import Any
+
+import aiohttp
+import httpx
+from livekit import rtc
+from livekit.agents import llm
+from livekit.plugins import openai
+
+from benchmarks._common import API_KEY, INTENT
+from livekit_plugins_speko import Speko, SpekoLLM, SpekoSTT, SpekoTTS, frames_to_wav
+
+# Two seconds of what a caller said, and what is said back.
+UTTERANCE = rtc.AudioFrame(bytes(64_000), 16_000, 1, 32_000)
+SENTENCE = "It is sunny in Paris."
+MESSAGE = "What is the weather in Paris today?"
+HEADERS = {"Authorization": f"Bearer {API_KEY}", "Accept-Encoding": "identity"}
+STT_HEADERS = {**HEADERS, "Content-Type": "audio/wav", "X-Speko-Intent": '{"language":"en-US"}'}
+LLM_BODY = {"messages": [{"role": "user", "content": MESSAGE}], "intent": INTENT}
+TTS_BODY = {"text": SENTENCE, "intent": INTENT}
+
+
+class Caller(ABC):
+    """One way to make the requests. Each reads its answer to the end.
+
+    They return when the first output came, as time.perf_counter gives it.
+    """
+
+    name: str
+
+    @abstractmethod
+    async def stt(self) -> float:
+        """Recognise `UTTERANCE`."""
+
+    @abstractmethod
+    async def llm(self) -> float:
+        """Answer `MESSAGE`."""
+
+    @abstractmethod
+    async def tts(self) -> float:
+        """Speak `SENTENCE`."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Close what was opened."""
+
+
+class BareHttpx(Caller):
+    """httpx used well, reading bytes and no more."""
+
+    name = "bare httpx"
+
+    def __init__(self, url: str) -> None:
+        self._client = httpx.AsyncClient(
+            base_url=url,
+            verify=False,  # plain HTTP here: spares it an SSL context
+            trust_env=False,
+            limits=httpx.Limits(keepalive_expiry=300),
+        )
+        self._wav = frames_to_wav(UTTERANCE)
+
+    async def stt(self) -> float:
+        return await self._send("/v1/transcribe", headers=STT_HEADERS, content=self._wav)
+
+    async def llm(self) -> float:
+        return await self._send("/v1/complete", headers=HEADERS, json=LLM_BODY)
+
+    async def tts(self) -> float:
+        return await self._send("/v1/synthesize", headers=HEADERS, json=TTS_BODY)
+
+    async def _send(self, path: str, **request: Any) -> float:
+        first = 0.0
+        async with self._client.stream("POST", path, **request) as response:
+            async for _ in response.aiter_raw():
+                first = first or time.perf_counter()
+        return first
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+
+class BareAiohttp(Caller):
+    """aiohttp, reading bytes and no more."""
+
+    name = "bare aiohttp"
+
+    def __init__(self, url: str) -> None:
+        self._session = aiohttp.ClientSession()
+        self._url = url
+        self._wav = frames_to_wav(UTTERANCE)
+
+    async def stt(self) -> float:
+        return await self._send("/v1/transcribe", headers=STT_HEADERS, data=self._wav)
+
+    async def llm(self) -> float:
+        return await self._send("/v1/complete", headers=HEADERS, json=LLM_BODY)
+
+    async def tts(self) -> float:
+        return await self._send("/v1/synthesize", headers=HEADERS, json=TTS_BODY)
+
+    async def _send(self, path: str, **request: Any) -> float:
+        first = 0.0
+        async with self._session.post(self._url + path, **request) as response:
+            async for _ in response.content.iter_any():
+                first = first or time.perf_counter()
+        return first
+
+    async def aclose(self) -> None:
+        await self._session.close()
+
+
+class Plugin(Caller):
+    """A LiveKit plugin's three parts, called as a session calls them."""
+
+    _stt: Any
+    _llm: Any
+    _tts: Any
+
+    async def stt(self) -> float:
+        await self._stt.recognize(UTTERANCE)
+        return time.perf_counter()
+
+    async def llm(self) -> float:
+        context = llm.ChatContext.empty()
+        context.add_message(role="user", content=MESSAGE)
+        first = 0.0
+        async with self._llm.chat(chat_ctx=context) as chunks:
+            async for chunk in chunks:
+                if not first and chunk.delta is not None and chunk.delta.content:
+                    first = time.perf_counter()
+        return first
+
+    async def tts(self) -> float:
+        first = 0.0
+        async with self._tts.synthesize(SENTENCE) as frames:
+            async for _ in frames:
+                first = first or time.perf_counter()
+        return first
+
+    async def aclose(self) -> None:
+        for part in (self._stt, self._llm, self._tts):
+            await part.aclose()
+
+
+class SpekoPlugin(Plugin):
+    """This plugin, with a client of its own or one that is shared."""
+
+    name = "speko"
+
+    def __init__(self, url: str, speko: Speko | None = None) -> None:
+        self._owned = Speko(base_url=url, api_key=API_KEY) if speko is None else None
+        speko = self._owned or speko
+        assert speko is not None
+        self._stt = SpekoSTT(speko=speko, intent=INTENT)
+        self._llm = SpekoLLM(speko=speko, intent=INTENT)
+        self._tts = SpekoTTS(speko=speko, intent=INTENT)
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        if self._owned is not None:
+            await self._owned.aclose()
+
+
+class OpenAIPlugin(Plugin):
+    """livekit-plugins-openai, with the models whose answers are read as they come."""
+
+    name = "openai plugin"
+
+    def __init__(self, url: str) -> None:
+        options: dict[str, Any] = {"base_url": f"{url}/v1", "api_key": API_KEY}
+        self._stt = openai.STT(model="gpt-4o-mini-transcribe", **options)
+        self._llm = openai.LLM(model="gpt-4o-mini", **options)
+        self._tts = openai.TTS(model="tts-1", response_format="pcm", **options)

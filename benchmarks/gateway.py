@@ -1,0 +1,245 @@
+"""A service in a process of its own: Speko's wire and OpenAI's, with the same set latencies.
+
+    .venv/bin/python -m benchmarks.gateway [--port 0] [--tls]
+
+It prints ``{"port": 34567}`` and serves until its standard input ends. `benchmarks._common.Gateway`
+starts it and speaks to it.
+
+Every byte of an answer is ready before its request comes, or soon after; each write has a
+time of its own, counted from the request's last byte, so that late writes do not add up. It waits
+with `select`, since `epoll` rounds every wait up to a millisecond.
+
+The wires, below ``/`` or below a line, ``/lines/NAME``, which has settings of its own:
+    POST /v1/transcribe  POST /v1/complete  POST /v1/synthesize  (Speko)
+    POST /v1/audio/transcriptions  POST /v1/chat/completions  POST /v1/audio/speech  (OpenAI)
+    HEAD anything: 204; anything else: 404 (for prewarming)
+
+For whoever measures:
+    PUT /lines/NAME     JSON with some of `Upstream`'s fields: makes or changes a line; the base URL
+                        is then http://127.0.0.1:PORT/lines/NAME. NAME "" is what stands below "/".
+    GET /stats          JSON: what `Stats.to_json` has, since the last DELETE. Connections that were
+                        opened before that count in "open" and no more in "connections".
+    DELETE /stats
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import selectors
+import ssl
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks._records import Record, Stats
+from benchmarks._upstream import (
+    OPENAI_AUDIO,
+    SPEKO_AUDIO,
+    Piece,
+    Upstream,
+    audio_pieces,
+    completed,
+    completed_openai,
+    synthesized,
+    transcribed,
+    transcribed_openai,
+    wav_seconds,
+    whole,
+)
+
+CERTIFICATE = Path(__file__).parent.parent / "tests/fixtures/loopback.pem"
+NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
+NOT_FOUND = whole("application/json", b'{"error":"no such path"}', "404 Not Found")
+
+
+class Service:
+    """What all connections share: the lines, the figures."""
+
+    def __init__(self) -> None:
+        # Settings by the name of the line.
+        self.lines = {"": Upstream()}
+        self.stats = Stats()
+        # Connections of clients that are open.
+        self.open: set[Connection] = set()
+
+    def answer(self, method: str, target: str, body: bytes) -> tuple[Record, list[Piece]] | bytes:
+        """A request's timed pieces with its record, or an answer to write at once."""
+        line, path = split_line(target)
+        upstream = self.lines.get(line)
+        if method == "HEAD" or method != "POST" or upstream is None:
+            return NO_CONTENT if method == "HEAD" else NOT_FOUND
+        record = Record(line, path, time.monotonic())
+        pieces = pieces_of(record, upstream, body)
+        if pieces is None:
+            return NOT_FOUND
+        self.stats.records.append(record)
+        return record, pieces
+
+    def control(self, method: str, target: str, body: bytes) -> bytes | None:
+        """The answer to whoever measures; None for the request of a client."""
+        line, path = split_line(target)
+        if method == "PUT" and path in ("", "/"):
+            settings = json.loads(body)
+            if "reply" in settings:
+                settings["reply"] = tuple(settings["reply"])
+            self.lines[line] = replace(self.lines.get(line, Upstream()), **settings)
+            audio_pieces(self.lines[line].piece_ms)
+            return NO_CONTENT
+        if path != "/stats":
+            return None
+        if method == "DELETE":
+            self.stats = Stats()
+            return NO_CONTENT
+        figures = self.stats.to_json(len(self.open))
+        return whole("application/json", json.dumps(figures).encode())
+
+
+def split_line(target: str) -> tuple[str, str]:
+    """The name of the line and the path below it."""
+    path = target.partition("?")[0]
+    if not path.startswith("/lines/"):
+        return "", path
+    line, slash, rest = path[len("/lines/") :].partition("/")
+    return line, slash + rest
+
+
+def pieces_of(record: Record, upstream: Upstream, body: bytes) -> list[Piece] | None:
+    """The pieces of an answer; None for a path of neither wire."""
+    if record.path in ("/v1/transcribe", "/v1/audio/transcriptions"):
+        record.audio_s = wav_seconds(body)
+        record.text = upstream.transcript(record.audio_s)
+        build = transcribed if record.path == "/v1/transcribe" else transcribed_openai
+        return build(upstream, record.text)
+    if record.path in ("/v1/complete", "/v1/chat/completions"):
+        complete = completed if record.path == "/v1/complete" else completed_openai
+        return complete(upstream.first_token_ms, upstream.token_ms, upstream.reply)
+    if record.path in ("/v1/synthesize", "/v1/audio/speech"):
+        speko = record.path == "/v1/synthesize"
+        record.text = json.loads(body)["text" if speko else "input"]
+        head = SPEKO_AUDIO if speko else OPENAI_AUDIO
+        return synthesized(upstream, upstream.spoken_ms(record.text), head)
+    return None
+
+
+class Connection(asyncio.Protocol):
+    """One client's connection, kept alive: one request after the other."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._loop = asyncio.get_running_loop()
+        # Bytes of a request that is not complete.
+        self._received = bytearray()
+        # None before the connection is made.
+        self._transport: asyncio.Transport | None = None
+        # Whether it carried a client's request.
+        self._counted = False
+        # The timer of the next write; None between two answers.
+        self._timer: asyncio.TimerHandle | None = None
+        # The request that is being answered; None between two.
+        self._record: Record | None = None
+        # What is left to write, last first.
+        self._pieces: list[Piece] = []
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._service.open.discard(self)
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._record is not None:
+            self._record.aborted = True
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        end = self._received.find(b"\r\n\r\n")
+        if end < 0:
+            return
+        first, *lines = bytes(self._received[:end]).decode("latin-1").split("\r\n")
+        headers = dict(line.lower().split(":", 1) for line in lines)
+        if "transfer-encoding" in headers:
+            raise NotImplementedError("a chunked request: no client here sends one")
+        size = end + 4 + int(headers.get("content-length", 0))
+        if len(self._received) < size:
+            return
+        body = bytes(self._received[end + 4 : size])
+        del self._received[:size]
+        method, target, _ = first.split(" ")
+        self._answer(method, target, body)
+
+    def _answer(self, method: str, target: str, body: bytes) -> None:
+        assert self._transport is not None
+        answer: tuple[Record, list[Piece]] | bytes | None
+        answer = self._service.control(method, target, body)
+        if answer is None:
+            self._count()
+            answer = self._service.answer(method, target, body)
+        if isinstance(answer, bytes):
+            self._transport.write(answer)
+        else:
+            self._record, self._pieces = answer[0], answer[1][::-1]
+            self._set_timer()
+
+    def _count(self) -> None:
+        if not self._counted:
+            self._counted = True
+            self._service.stats.connections += 1
+            self._service.open.add(self)
+
+    def _set_timer(self) -> None:
+        assert self._record is not None
+        due_s = self._record.arrived_s + self._pieces[-1][0]
+        self._timer = self._loop.call_at(due_s, self._write)
+
+    def _write(self) -> None:
+        record = self._record
+        assert self._transport is not None and record is not None
+        offset_s, data = self._pieces.pop()
+        now_s = time.monotonic()
+        late_ms = 1e3 * (now_s - record.arrived_s - offset_s)
+        self._service.stats.late_ms.append(late_ms)
+        record.late_ms = max(record.late_ms, late_ms)
+        if record.first_byte_s is None:
+            record.first_byte_s = now_s
+        self._transport.write(data)
+        if self._pieces:
+            self._set_timer()
+        else:
+            record.ended_s = now_s
+            self._record = self._timer = None
+
+
+async def serve(port: int, tls: bool) -> None:
+    """Serve until standard input ends, which it does when whoever started this is gone."""
+    context: ssl.SSLContext | None = None
+    if tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(CERTIFICATE)
+    audio_pieces(Upstream().piece_ms)
+    service = Service()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Connection(service), "127.0.0.1", port, ssl=context)
+    print(json.dumps({"port": server.sockets[0].getsockname()[1]}), flush=True)
+    stopped = asyncio.Event()
+    loop.add_reader(sys.stdin.fileno(), stopped.set)
+    await stopped.wait()
+    server.close()
+
+
+def main() -> None:
+    """Read the command line, and serve."""
+    parser = argparse.ArgumentParser(description="A gateway for the benchmarks.")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--tls", action="store_true")
+    options = parser.parse_args()
+    loop = asyncio.SelectorEventLoop(selectors.SelectSelector())
+    asyncio.set_event_loop(loop)
+    loop.run_until_complete(serve(options.port, options.tls))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""What a client adds to the service's own delay, and the CPU time it takes for a request.
+
+Bare httpx, bare aiohttp, this plugin and livekit-plugins-openai take turns with one request at a
+time, then 50 replies stream at once.
+
+    .venv/bin/python -m benchmarks.overhead [--rounds 40] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TypeAlias
+
+from benchmarks._callers import (
+    SENTENCE,
+    BareAiohttp,
+    BareHttpx,
+    Caller,
+    OpenAIPlugin,
+    SpekoPlugin,
+)
+from benchmarks._common import (
+    API_KEY,
+    CpuTime,
+    Gateway,
+    machine,
+    median,
+    p95,
+    parser,
+    print_table,
+    write_json,
+)
+from livekit_plugins_speko import Speko
+
+# Short, so that the rounds are many.
+DELAY_MS = 30
+SETTINGS = {
+    "recognition_ms": DELAY_MS,
+    "first_token_ms": DELAY_MS,
+    "first_audio_ms": DELAY_MS,
+    "token_ms": 3,
+    "speech_ms": {SENTENCE: 1_200},
+    "audio_speed": 16,
+}
+STAGES = {"llm": "first token", "tts": "first audio", "stt": "transcript"}
+WARM_UP_ROUNDS = 3
+SETTLE_S = 0.003
+"""After each answer, for what a client does behind it; it counts as the request's CPU time."""
+
+STREAMS = 50
+BURSTS = 4
+BURST_FIRST_TOKEN_MS = 250
+
+Samples: TypeAlias = dict[str, list[float]]
+
+
+async def main() -> None:
+    """Measure and print."""
+    command = parser(__doc__)
+    command.add_argument("--rounds", type=int, default=40)
+    options = command.parse_args()
+    figures = {}
+    with Gateway() as gateway:
+        url = gateway.line("overhead", **SETTINGS)
+        print(f"{machine()}; {options.rounds} rounds, {DELAY_MS} ms upstream; milliseconds\n")
+        for stage, output in STAGES.items():
+            over, cpu = await one_at_a_time(url, stage, options.rounds)
+            figures[stage] = {"over_ms": over, "cpu_ms": cpu}
+            print_stage(output, over, cpu)
+        print_share(gateway)
+        burst = await bursts(gateway.line("burst", first_token_ms=BURST_FIRST_TOKEN_MS))
+        figures["burst"] = {"over_ms": burst}
+        print_burst(burst)
+        print_share(gateway)
+    write_json(options.json, figures)
+
+
+async def one_at_a_time(url: str, stage: str, rounds: int) -> tuple[Samples, Samples]:
+    """Milliseconds over the upstream's delay, and of CPU, for each client."""
+    callers: list[Caller] = [BareHttpx(url), BareAiohttp(url), SpekoPlugin(url), OpenAIPlugin(url)]
+    over: Samples = {caller.name: [] for caller in callers}
+    cpu: Samples = {caller.name: [] for caller in callers}
+    for index in range(WARM_UP_ROUNDS + rounds):
+        first = index % len(callers)  # nobody always follows the same neighbour
+        for caller in callers[first:] + callers[:first]:
+            over_ms, cpu_ms = await measured(getattr(caller, stage))
+            if index >= WARM_UP_ROUNDS:
+                over[caller.name].append(over_ms)
+                cpu[caller.name].append(cpu_ms)
+    for caller in callers:
+        await caller.aclose()
+    return over, cpu
+
+
+async def measured(call: Callable[[], Awaitable[float]]) -> tuple[float, float]:
+    """One request: milliseconds over the upstream's delay, and of CPU."""
+    cpu = CpuTime()
+    began = time.perf_counter()
+    first = await call()
+    await asyncio.sleep(SETTLE_S)
+    return 1e3 * (first - began) - DELAY_MS, cpu.ms()
+
+
+async def bursts(url: str) -> Samples:
+    """Milliseconds over the upstream's delay until each of many replies that begin at once."""
+    shared = Speko(base_url=url, api_key=API_KEY)
+    openai = OpenAIPlugin(url)
+    crowds: dict[str, list[Caller]] = {
+        "speko, one client for all": [SpekoPlugin(url, shared) for _ in range(STREAMS)],
+        "speko, a client each": [SpekoPlugin(url) for _ in range(STREAMS)],
+        "openai plugin, one for all": [openai] * STREAMS,
+        "openai plugin, one each": [OpenAIPlugin(url) for _ in range(STREAMS)],
+    }
+    over: Samples = {name: [] for name in crowds}
+    for index in range(1 + BURSTS):  # the first opens the connections
+        for name, crowd in crowds.items():
+            began = time.perf_counter()
+            firsts = await asyncio.gather(*(caller.llm() for caller in crowd))
+            if index > 0:
+                over[name] += [1e3 * (at - began) - BURST_FIRST_TOKEN_MS for at in firsts]
+    for crowd in crowds.values():
+        for caller in crowd:
+            await caller.aclose()
+    await shared.aclose()
+    return over
+
+
+def print_stage(output: str, over: Samples, cpu: Samples) -> None:
+    """Print one stage's table, the ratios to OpenAI's plugin first."""
+
+    def rows() -> Iterator[tuple[object, ...]]:
+        base_over, base_cpu = (median(samples[OpenAIPlugin.name]) for samples in (over, cpu))
+        for name in over:
+            over_ms, cpu_ms = median(over[name]), median(cpu[name])
+            ratios = (over_ms / base_over, cpu_ms / base_cpu)
+            yield (name, *ratios, over_ms, p95(over[name]), cpu_ms, p95(cpu[name]))
+
+    head = ("added / openai's", "CPU / openai's", "added", "p95", "CPU", "p95")
+    print_table((output, *head), rows())
+
+
+def print_burst(over: Samples) -> None:
+    """Print the table of the bursts."""
+    base = median(over["openai plugin, one each"])
+    print(f"{STREAMS} replies at once, {BURSTS} times; until the first token, over the upstream's")
+    print_table(
+        ("client", "median / openai's, one each", "median", "p95"),
+        ((name, median(each) / base, median(each), p95(each)) for name, each in over.items()),
+    )
+
+
+def print_share(gateway: Gateway) -> None:
+    """Print the gateway's own share, and begin new figures."""
+    stats = gateway.stats()
+    late = stats["late_ms"]
+    print(
+        f"The gateway's own share: its writes were late by {late['p50']:.2f} ms (p95 "
+        f"{late['p95']:.2f}), and it took {stats['cpu_ms_per_request']:.2f} ms of CPU a request.\n"
+    )
+    gateway.reset()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
