@@ -33,8 +33,8 @@ KEEPALIVE_EXPIRY_S = 300.0
 """How long an idle connection is kept, in seconds. A caller thinks longer than httpx's 5."""
 
 MAX_IDLE_CONNECTIONS = 10
-"""How many connections a client keeps. One session uses up to four at once; each idle one is looked
-at before every request, so more of them make it slower, not faster."""
+"""How many connections a client keeps. A session uses up to four at once; httpcore looks at each
+idle one before and after every request, so a pool of many makes all of them slower."""
 
 USER_AGENT = f"livekit-plugins-speko/{__version__}"
 _ACCEPT = {
@@ -70,6 +70,8 @@ class Transport:
         self._closed = False
         # Requests under way.
         self._running: set[Exchange] = set()
+        # Whether it was said that more of them are under way than connections are kept.
+        self._told_of_crowd = False
         # Opens a connection ahead of the first call. None before `prewarm`.
         self._prewarming: asyncio.Task[None] | None = None
 
@@ -143,6 +145,7 @@ class Transport:
             httpx.HTTPError: The network failed.
         """
         client = await self._opened()
+        self._tell_of_crowd()
         all_headers = {**_ACCEPT, **(headers or {})}
         if json_body is not None:
             content = json.dumps(json_body, separators=(",", ":")).encode()
@@ -168,6 +171,17 @@ class Transport:
             await exchange.aclose()
             raise
         return answer
+
+    def _tell_of_crowd(self) -> None:
+        """Warn once of a client whose connections can't be kept: each call then makes its own."""
+        crowded = self._owns_client and len(self._running) > MAX_IDLE_CONNECTIONS
+        if crowded and not self._told_of_crowd:
+            self._told_of_crowd = True
+            logger.warning(
+                "more calls at once than this client keeps connections for, so most of them wait "
+                "for a new one: make a Speko for each session",
+                extra={"calls": len(self._running), "connections_kept": MAX_IDLE_CONNECTIONS},
+            )
 
     @asynccontextmanager
     async def open(self, method: str, path: str, **options: Any) -> AsyncIterator[Answer]:

@@ -100,11 +100,13 @@ class SynthesizeOptions(TypedDict, total=False):
 
 
 class Speko:
-    """A client of the Speko API, for any number of sessions at once.
+    """A client of the Speko API. Make one for each session.
 
-    It owns its connections, unless they came with an ``http_client``. Tasks may share it; they
-    must share one event loop. Failures of the service raise `SpekoApiError`; failures of the
-    network raise httpx's own errors.
+    It owns its connections, unless they came with an ``http_client``, and keeps ten of them for
+    five minutes. Tasks may share it; they must share one event loop. Sessions may, too: beyond ten
+    calls at once most of them have to make a new connection then.
+
+    Failures of the service raise `SpekoApiError`; failures of the network raise httpx's own errors.
     """
 
     def __init__(

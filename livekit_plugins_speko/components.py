@@ -78,8 +78,8 @@ def create_speko_components(
         tts_options: ``sample_rate``, ``speed``, ``instructions``, ``spoken_form``,
             ``convert_audio`` of `SpekoTTS`; ``prefetch`` of `SpekoTTSAdapter`, 1 by default; and
             ``first_words``, which is ``"sentence"`` or ``"clause"`` as of `FirstWordsTokenizer`, or
-            ``"off"``. It is ``"sentence"`` by default, which changes no sound of the speech, and
-            ``"off"`` with a `sentence_tokenizer` of your own.
+            ``"off"``. It is ``"sentence"`` by default, since speech pauses there anyway, and
+            ``"off"`` with a `sentence_tokenizer` of your own or without a `prefetch`.
         stt_options: ``keywords`` and ``language`` (`SpekoSTT`'s ``stt_language``); ``eager`` and
             ``eager_delay`` of `SpekoSTTAdapter`, off by default since it makes more requests.
         session_id: Session to book every call to.
@@ -101,7 +101,12 @@ def create_speko_components(
     _check_parts(vad, sentence_tokenizer)
     eager = _taken(stt_kwargs, "eager", "eager_delay")
     ahead = _taken(tts_kwargs, "prefetch")
-    tokenizer = _tokenizer(sentence_tokenizer, tts_kwargs.pop("first_words", None))
+    first_words = tts_kwargs.pop("first_words", None)
+    if first_words is None:
+        # Behind a short first sentence there would be a hole without the one asked for ahead.
+        plain = sentence_tokenizer is not None or ahead.get("prefetch") == 0
+        first_words = "off" if plain else "sentence"
+    tokenizer = _tokenizer(sentence_tokenizer, first_words)
     shared: dict[str, Any] = {
         "speko": speko,
         "intent": validate_intent(intent),
@@ -132,8 +137,6 @@ def _taken(options: dict[str, Any], *names: str) -> dict[str, Any]:
 def _tokenizer(
     own: tokenize.SentenceTokenizer | None, first_words: object
 ) -> tokenize.SentenceTokenizer:
-    if first_words is None:
-        first_words = "sentence" if own is None else "off"
     if first_words not in FIRST_WORDS:
         raise ValueError(
             f"create_speko_components: unknown first_words {first_words!r} in tts_options. "

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
 
 from livekit_plugins_speko import (
@@ -15,6 +17,7 @@ from livekit_plugins_speko import (
     SpekoApiError,
     __version__,
 )
+from livekit_plugins_speko._http import MAX_IDLE_CONNECTIONS
 from livekit_plugins_speko.testing import (
     EndOfStream,
     ErrorEvent,
@@ -29,6 +32,7 @@ from livekit_plugins_speko.testing import (
 from tests.client_calls import CALLS, Call, complete, stream, synthesize, transcribe
 from tests.gateway_requests import HELLO, make_wav
 from tests.support import ACME
+from tests.tts_calls import PCM
 
 INTENT = {"language": "en-US", "region": "global", "optimizeFor": "latency"}
 SPOKEN: dict[str, Any] = {"language": "en-US", "region": "global", "optimize_for": "latency"}
@@ -430,3 +434,37 @@ async def test_what_is_no_audio_or_no_text_is_refused(speko: Speko) -> None:
         await speko.transcribe(nothing, language="en")
     with pytest.raises(ValueError, match="^Speko: text must be a string, got NoneType"):
         await speko.synthesize(nothing, language="en")
+
+
+async def crowd(gateway: LocalGateway, speko: Speko, calls: int) -> None:
+    """So many calls that are under way at the same time."""
+    gate = Gate()
+    gateway.synthesize.script(*(Speech([gate, PCM]) for _ in range(calls)))
+    tasks = [asyncio.create_task(synthesize(speko)) for _ in range(calls)]
+    await gateway.arrived("synthesize", count=len(gateway.requests) + calls)
+    gate.open()
+    await asyncio.gather(*tasks)
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [each.getMessage() for each in caplog.records if each.levelno == logging.WARNING]
+
+
+async def test_more_calls_at_once_than_connections_are_kept_are_warned_of_once(
+    gateway: LocalGateway, speko: Speko, caplog: pytest.LogCaptureFixture
+) -> None:
+    await crowd(gateway, speko, MAX_IDLE_CONNECTIONS)
+    assert warnings(caplog) == []
+    await crowd(gateway, speko, MAX_IDLE_CONNECTIONS + 2)
+    await crowd(gateway, speko, MAX_IDLE_CONNECTIONS + 2)
+    (text,) = warnings(caplog)
+    assert "make a Speko for each session" in text
+
+
+async def test_how_many_connections_a_client_handed_in_keeps_is_its_owner_s_affair(
+    gateway: LocalGateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with httpx.AsyncClient() as http_client:
+        speko = Speko(base_url=gateway.base_url, api_key=gateway.api_key, http_client=http_client)
+        await crowd(gateway, speko, MAX_IDLE_CONNECTIONS + 2)
+    assert warnings(caplog) == []

@@ -68,6 +68,8 @@ TOLD = "Sure. If you come in the evening, the door is on the left of the house."
         ({"tts_options": {"first_words": "sentence"}}, ["Sure.", TOLD[6:]]),
         ({"tts_options": {"first_words": "clause"}}, ["Sure.", TOLD[6:]]),
         ({"tts_options": {"first_words": "off"}}, [TOLD]),
+        ({"tts_options": {"prefetch": 0}}, [TOLD]),
+        ({"tts_options": {"prefetch": 0, "first_words": "sentence"}}, ["Sure.", TOLD[6:]]),
         ({"sentence_tokenizer": tokenize.basic.SentenceTokenizer()}, [TOLD]),
         (
             {

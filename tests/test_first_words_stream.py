@@ -44,6 +44,17 @@ async def test_a_first_piece_that_the_tokenizer_wrapped_would_cut_stays_whole() 
     piece = "What on earth were you thinking?!"
     assert len(BASIC.tokenize(piece)) == 2
     assert await released(first_words(), f"{piece} T") == [piece]
+    cutting = NotedTokenizer("Sure", "ly")
+    assert (await released(first_words(tokenizer=cutting), "Surely. T"))[0] == "Surely."
+
+
+async def test_whoever_waits_from_the_beginning_hears_the_first_piece_first() -> None:
+    stream = first_words(tokenizer=NotedTokenizer("Sure.")).stream()
+    reader = asyncio.create_task(tokens_of(stream))
+    await asyncio.sleep(0)
+    stream.push_text("Sure. T")
+    stream.end_input()
+    assert await asyncio.wait_for(reader, 5) == ["Sure.", " T"]
 
 
 async def test_a_first_piece_of_which_nothing_is_to_be_said_is_left_out() -> None:
@@ -122,8 +133,10 @@ async def test_after_the_flush_of_a_first_piece_in_doubt_none_is_looked_for() ->
 
 
 async def test_nothing_comes_of_nothing() -> None:
-    assert await spoken(first_words(), []) == []
-    assert await spoken(first_words(), ["", ""]) == []
+    noted = NotedTokenizer()
+    assert await spoken(first_words(tokenizer=noted), []) == []
+    assert await spoken(first_words(tokenizer=noted), ["", ""]) == []
+    assert noted.calls == ["<end>", "<end>"]
 
 
 @pytest.mark.parametrize("text", ["", "Sure.", "Sure. T", "Sure. That is it, then. Yes."])

@@ -15,6 +15,7 @@ from livekit.agents.voice.agent_session import SessionConnectOptions
 
 import livekit_plugins_speko
 from livekit_plugins_speko import Speko, _limits
+from livekit_plugins_speko._http import KEEPALIVE_EXPIRY_S, MAX_IDLE_CONNECTIONS
 from livekit_plugins_speko._redaction import MAX_MESSAGE_CHARS
 from livekit_plugins_speko.components import LLM_OPTIONS, STT_OPTIONS, TTS_OPTIONS
 from livekit_plugins_speko.testing import LocalGateway, Reply, Speech
@@ -156,6 +157,8 @@ def test_the_defaults_of_the_adapters_are_those_of_the_code() -> None:
     assert f"| `prefetch` | {prefetch} |" in adapters
     first = default(livekit_plugins_speko.FirstWordsTokenizer, "first")
     assert f"| `first` | `{first}` |" in adapters
+    assert MAX_IDLE_CONNECTIONS == 10 and "keeps ten connections: beyond ten" in README
+    assert KEEPALIVE_EXPIRY_S == 300 and "connections are kept for five minutes" in README
 
 
 def test_the_bounds_are_those_of_the_code() -> None:
