@@ -27,6 +27,9 @@ EVENT_STREAM = "text/event-stream"
 JSON_TYPE = "application/json"
 """Media type of one JSON object, the older service's form."""
 
+# UTF-8 with or without a byte order mark. Looked up here: that imports a module.
+_TextDecoder = codecs.getincrementaldecoder("utf-8-sig")
+
 
 class Answer:
     """The answer to one request, whose headers have come. Iterating gives its body's bytes.
@@ -142,7 +145,7 @@ class _EventText:
 
     async def aiter_text(self) -> AsyncIterator[str]:
         """Yield the text as it arrives: UTF-8, whatever the answer's type says."""
-        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        decoder = _TextDecoder(errors="replace")
         async for chunk in self._chunks:
             self.pending_bytes += len(chunk)
             if self.pending_bytes > MAX_EVENT_BYTES:

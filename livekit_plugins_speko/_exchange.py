@@ -21,7 +21,7 @@ import httpx
 
 from ._closing import closing
 from ._limits import MAX_WAITING_CHUNKS
-from ._timing import Timing
+from ._timing import CURRENT_TIMING
 
 GRACE_S = 0.05
 """Longest wait, in seconds, for a proxy's tunnel to be ready before it is given up half made."""
@@ -220,7 +220,7 @@ class Exchange:
             await anyio.lowlevel.checkpoint()
 
     def _note_connection(self) -> None:
-        if (timing := Timing.current()) is not None:
+        if (timing := CURRENT_TIMING.get()) is not None:
             timing.note_connection(reused=not self._connected)
 
     def _without_key(self, fault: BaseException) -> BaseException:

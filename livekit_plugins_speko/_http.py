@@ -17,8 +17,8 @@ from ._exchange import Exchange
 from ._redaction import Redaction
 from ._responses import parse_route_headers
 from ._settings import is_loopback
-from ._timing import Timing
-from ._tls import context_at_hand, on_loop, shared_context
+from ._timing import CURRENT_TIMING
+from ._tls import check_certificates, context_at_hand, on_loop, shared_context
 from .errors import CLIENT_CLOSED, SpekoApiError
 from .log import logger
 from .version import __version__
@@ -64,7 +64,10 @@ class Transport:
         # None until the TLS context is there.
         self._client = http_client
         if http_client is None:
-            context = context_at_hand(httpx.URL(base_url).scheme)
+            scheme = httpx.URL(base_url).scheme
+            if scheme == "https":
+                check_certificates()
+            context = context_at_hand(scheme)
             self._client = None if context is None else self._new_client(context)
         # Whether `aclose` was called: no client is made after it.
         self._closed = False
@@ -150,12 +153,9 @@ class Transport:
         if json_body is not None:
             content = json.dumps(json_body, separators=(",", ":")).encode()
             all_headers["Content-Type"] = "application/json"
+        url = self._base_url + path
         request = client.build_request(
-            method,
-            self._base_url + path,
-            headers=all_headers,
-            content=content,
-            timeout=self._timeout,
+            method, url, headers=all_headers, content=content, timeout=self._timeout
         )
         if with_key:
             # Straight into the request: what collects tracebacks may collect their variables too.
@@ -164,7 +164,7 @@ class Transport:
         exchange = Exchange(client, request, redact=redaction.key, running=self._running)
         try:
             answer = Answer(exchange, await exchange.send(), redaction)
-            if (timing := Timing.current()) is not None:
+            if (timing := CURRENT_TIMING.get()) is not None:
                 timing.note_headers(parse_route_headers(answer.headers))
             await answer.check()
         except BaseException:
@@ -174,7 +174,7 @@ class Transport:
 
     def _tell_of_crowd(self) -> None:
         """Warn once of a client whose connections can't be kept: each call then makes its own."""
-        crowded = self._owns_client and len(self._running) > MAX_IDLE_CONNECTIONS
+        crowded = self._owns_client and len(self._running) >= MAX_IDLE_CONNECTIONS
         if crowded and not self._told_of_crowd:
             self._told_of_crowd = True
             logger.warning(

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
+from contextvars import Token
 from types import TracebackType
 from typing import Any, Literal
 
 from opentelemetry import trace
 
-from ._timing import Timing
+from ._timing import CURRENT_TIMING, Timing
 from ._types import Route
 from .log import logger
 from .route import RouteEvent
 
-UNKNOWN = Route()
+_UNKNOWN = Route()
 
 
 class Reported:
     """A ``with`` block around one request, which reports it in the end, however it ends.
 
-    Used by one task. Inside the block there is a `Timing`, and LiveKit's span is the current one.
+    It gives the request's `Timing`. LiveKit's span must be the current one. Used by one task.
     """
 
     def __init__(
@@ -32,10 +34,14 @@ class Reported:
         self._emitter = emitter
         self._call = call
         self._request_id = request_id
-        self._timing = Timing()
+        # The request's stopwatch, and how to take it back. There from the block's beginning on.
+        self._timing: Timing
+        self._token: Token[Timing | None]
 
     def __enter__(self) -> Timing:
-        return self._timing.__enter__()
+        self._timing = Timing()
+        self._token = CURRENT_TIMING.set(self._timing)
+        return self._timing
 
     def __exit__(
         self,
@@ -43,10 +49,23 @@ class Reported:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        with suppress(ValueError):  # the garbage collector ends what nobody awaits, from elsewhere
+            CURRENT_TIMING.reset(self._token)
+        event = self._event(exc)
+        fields = event.fields()
+        span = trace.get_current_span()
+        if span.is_recording():
+            span.set_attributes(fields)
+        logger.debug("call ended", extra=fields)
+        try:
+            self._emitter.emit("route", event)
+        except TypeError:  # LiveKit logs what a listener raises, but for this, and the call goes on
+            logger.exception("a listener of the event route failed")
+
+    def _event(self, exc: BaseException | None) -> RouteEvent:
         timing = self._timing
-        timing.__exit__(exc_type, exc, traceback)
-        route = UNKNOWN if timing.route is None else timing.route
-        event = RouteEvent(
+        route = _UNKNOWN if timing.route is None else timing.route
+        return RouteEvent(
             call=self._call,
             request_id=self._request_id,
             outcome=_outcome(exc),
@@ -59,12 +78,6 @@ class Reported:
             first_output_s=timing.first_output_s,
             end_s=timing.elapsed_s,
         )
-        fields = event.fields()
-        span = trace.get_current_span()
-        if span.is_recording():
-            span.set_attributes(fields)
-        logger.debug("call ended", extra=fields)
-        self._emitter.emit("route", event)
 
 
 def _outcome(exc: BaseException | None) -> Literal["completed", "failed", "cancelled"]:

@@ -22,12 +22,29 @@ def shared_context() -> ssl.SSLContext:
     """The context that trusts whom httpx trusts by default. Holds its thread up the first time.
 
     That is certifi's list, or what the environment's ``SSL_CERT_FILE`` or ``SSL_CERT_DIR`` names.
+
+    Raises:
+        ValueError: The file is not there, or holds no certificates.
     """
     source = _source()
     with _building:
         if source not in _contexts:
-            _contexts[source] = httpx.create_ssl_context()
+            try:
+                _contexts[source] = httpx.create_ssl_context()
+            except (OSError, ssl.SSLError) as error:
+                raise _unusable(source[0], str(error)) from None
         return _contexts[source]
+
+
+def check_certificates() -> None:
+    """Check what can be checked without holding an event loop up.
+
+    Raises:
+        ValueError: ``SSL_CERT_FILE`` names no file.
+    """
+    file, _ = _source()
+    if file and not os.path.isfile(file):
+        raise _unusable(file, "there is no such file")
 
 
 def context_at_hand(scheme: str) -> ssl.SSLContext | None:
@@ -50,6 +67,13 @@ def on_loop() -> bool:
     except RuntimeError:
         return False
     return True
+
+
+def _unusable(file: str | None, why: str) -> ValueError:
+    return ValueError(
+        f"Speko: the certificates of SSL_CERT_FILE ({file}) can't be used: {why}. Name a file of "
+        "PEM certificates, or leave it unset for certifi's."
+    )
 
 
 @functools.cache

@@ -136,7 +136,8 @@ class Speko:
 
         Raises:
             ValueError: No key, or one that no header can hold; a base URL that isn't http(s), has
-                no host, or is plain http to another machine; a timeout that isn't positive.
+                no host, or is plain http to another machine; a timeout that isn't positive; an
+                environment whose ``SSL_CERT_FILE`` can't be used.
             TypeError: An `http_client` that is no `httpx.AsyncClient`.
         """
         check_number("Speko: timeout", timeout, above=0, required=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 from ._types import Route
@@ -20,7 +20,8 @@ class RouteEvent(Route):
     Attributes:
         call: Which of the three services it was.
         request_id: The id that LiveKit's metrics and events of the call carry.
-        outcome: ``cancelled`` is a caller who barged in.
+        outcome: ``cancelled`` is what nobody waited for any more: a caller barged in, or went on
+            speaking after a reply had been begun ahead.
         provider: Who answered, ``unknown`` when the service didn't say (or nobody answered).
         model: Its model, ``unknown`` likewise.
         failover_count: How many providers failed before it.
@@ -28,7 +29,8 @@ class RouteEvent(Route):
         connection_reused: Whether a connection was open already. None when none was made, or with
             a client other than `Speko`, which can't tell.
         headers_s: Until the status and headers came. None as above.
-        first_output_s: Until the first words or audio were handed on. None when nothing was.
+        first_output_s: Until the first words or audio came, of recognition an interim transcript
+            too. None when nothing came.
         end_s: Until the end.
     """
 
@@ -42,18 +44,7 @@ class RouteEvent(Route):
     type: Literal["route"] = "route"
 
     def fields(self) -> dict[str, str | int | float]:
-        """What is known, as attributes of a span and fields of a log record."""
-        known: dict[str, str | int | float | None] = {
-            "call": self.call,
-            "request_id": self.request_id,
-            "outcome": self.outcome,
-            "provider": self.provider,
-            "model": self.model,
-            "failover_count": self.failover_count,
-            "scores_run_id": self.scores_run_id,
-            "connection_reused": self.connection_reused,
-            "headers_s": self.headers_s,
-            "first_output_s": self.first_output_s,
-            "end_s": self.end_s,
-        }
-        return {f"speko.{name}": value for name, value in known.items() if value is not None}
+        """What is known, as attributes of a span and fields of a log record: ``speko.*``."""
+        known = {name: value for name, value in asdict(self).items() if value is not None}
+        del known["type"]
+        return {f"speko.{name}": value for name, value in known.items()}

@@ -45,7 +45,7 @@ class SpekoSTT(SpekoIdentity, stt.STT[Any]):
     """Recognises one utterance at a time, with the provider that Speko's router picks.
 
     It uploads whole utterances, so a session needs a VAD that cuts them out:
-    `create_speko_components` puts it into LiveKit's `stt.StreamAdapter` with one. It owns nothing;
+    `create_speko_components` puts it into a `SpekoSTTAdapter` with one. It owns nothing;
     the client stays the caller's. Sessions may share it, but for the session keyterms, which
     belong to the session that set them last.
     """

@@ -54,7 +54,7 @@ class SpekoTTS(SpekoIdentity, tts.TTS[Any]):
     """Speaks one text at a time, with the voice that Speko's router picks.
 
     A session hands over text as the model writes it: `create_speko_components` puts this class
-    into LiveKit's `tts.StreamAdapter`, which cuts the text into sentences. It owns the streams it
+    into a `SpekoTTSAdapter`, which cuts the text into sentences. It owns the streams it
     has made; the client stays the caller's. Sessions may share it.
     """
 

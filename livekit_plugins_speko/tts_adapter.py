@@ -189,6 +189,7 @@ class _StreamAhead(tts.StreamAdapterWrapper):
 
         Nobody is left to be told of what has failed by then: cancelling it says so to asyncio.
         """
+        # LiveKit has no way to cancel a stream without waiting for it, but for its task.
         requests = [audio._synthesize_task for audio in self._open]
         async with AsyncExitStack() as stack:
             for audio in self._open:

@@ -455,8 +455,8 @@ async def test_more_calls_at_once_than_connections_are_kept_are_warned_of_once(
 ) -> None:
     await crowd(gateway, speko, MAX_IDLE_CONNECTIONS)
     assert warnings(caplog) == []
-    await crowd(gateway, speko, MAX_IDLE_CONNECTIONS + 2)
-    await crowd(gateway, speko, MAX_IDLE_CONNECTIONS + 2)
+    await crowd(gateway, speko, MAX_IDLE_CONNECTIONS + 1)
+    await crowd(gateway, speko, MAX_IDLE_CONNECTIONS + 1)
     (text,) = warnings(caplog)
     assert "make a Speko for each session" in text
 

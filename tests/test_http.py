@@ -68,6 +68,17 @@ async def test_a_stream_may_be_cut_anywhere(size: int, newline: str) -> None:
         assert (await transcribe(speko)).text == "Grüße\u2028🙂 you"
 
 
+@pytest.mark.parametrize("size", [1, 2, 10_000])
+async def test_a_byte_order_mark_costs_no_event(size: int) -> None:
+    body = "\ufeff".encode() + as_events(f"event: done\ndata: {DONE}\n\n")
+    pieces = [body[at : at + size] for at in range(0, len(body), size)]
+    async with (
+        RawServer(answer(pieces, headers=EVENT_STREAM)) as server,
+        client_of(server) as speko,
+    ):
+        assert (await complete(speko)).text == "Grüße\u2028🙂 you"
+
+
 @pytest.mark.parametrize(
     "content_type",
     ["text/event-stream; charset=utf-8", "Text/Event-Stream", "text/event-stream;charset=UTF-8"],

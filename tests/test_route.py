@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TypeAlias
@@ -15,6 +16,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from livekit_plugins_speko import RouteEvent, Speko
+from livekit_plugins_speko._reporting import Reported
 from livekit_plugins_speko.testing import (
     Gate,
     LocalGateway,
@@ -242,17 +244,60 @@ async def test_a_call_that_was_never_made_is_not_told_of(
     assert events == []
 
 
-async def test_a_subscriber_that_fails_does_not_fail_the_call(
-    gateway: LocalGateway, speko: Speko
+def fail(error: Exception) -> Callable[[RouteEvent], None]:
+    def listener(event: RouteEvent) -> None:
+        raise error
+
+    return listener
+
+
+# LiveKit's emitter logs the one and raises the other.
+FAILING = pytest.mark.parametrize("error", [RuntimeError("no"), TypeError("no")], ids=repr)
+
+
+@FAILING
+async def test_a_listener_that_fails_does_not_fail_the_call(
+    gateway: LocalGateway, speko: Speko, error: Exception
 ) -> None:
     script(gateway)
     voice = make_tts(speko)
-
-    def fail(event: RouteEvent) -> None:
-        raise RuntimeError("no")
-
-    voice.on("route", fail)
+    voice.on("route", fail(error))
     assert await speak(voice)
+
+
+@FAILING
+async def test_a_listener_that_fails_does_not_hide_the_call_s_own_error(
+    gateway: LocalGateway, speko: Speko, error: Exception
+) -> None:
+    gateway.transcribe.script(Refusal(400, "no audio", "INVALID_AUDIO"))
+    recognizer = make_stt(speko)
+    recognizer.on("route", fail(error))
+    with pytest.raises(APIError, match="no audio"):
+        await recognizer.recognize(SPEECH, conn_options=NO_RETRY)
+
+
+@FAILING
+async def test_a_listener_that_fails_does_not_swallow_a_cancellation(
+    gateway: LocalGateway, speko: Speko, error: Exception
+) -> None:
+    gate = Gate()
+    gateway.transcribe.script(Transcript("hello", interim=[gate]))
+    recognizer = make_stt(speko)
+    recognizer.on("route", fail(error))
+    call = asyncio.create_task(recognizer.recognize(SPEECH, conn_options=NO_RETRY))
+    await gate.reached()
+    call.cancel()
+    await asyncio.wait([call])
+    assert call.cancelled()
+
+
+async def test_a_call_that_is_ended_from_elsewhere_is_told_of() -> None:
+    """As the garbage collector ends a coroutine that nobody awaits any more."""
+    events = routes_of(recognizer := make_stt(Speko(api_key="k", base_url="http://127.0.0.1:1")))
+    block = Reported(recognizer, "transcribe", "id")
+    contextvars.copy_context().run(block.__enter__)
+    block.__exit__(GeneratorExit, GeneratorExit(), None)
+    assert [event.outcome for event in events] == ["cancelled"]
 
 
 async def test_calls_side_by_side_have_times_of_their_own(

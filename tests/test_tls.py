@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -123,3 +124,24 @@ async def test_a_call_may_be_cancelled_while_it_is_built(server: TlsServer) -> N
             with pytest.raises(asyncio.CancelledError):
                 await call
         assert (await synthesize(speko)).audio == b"\0\0"
+
+
+@pytest.mark.usefixtures("nothing_built")
+async def test_certificates_that_are_not_there_are_told_of_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/ca.pem")
+    with pytest.raises(ValueError, match=r"SSL_CERT_FILE \(/nowhere/ca\.pem\) can't be used"):
+        Speko(api_key="k")
+    Speko(api_key="k", base_url="http://127.0.0.1:1")
+
+
+@pytest.mark.usefixtures("nothing_built")
+def test_certificates_that_are_none_are_told_of(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "ca.pem").write_text("no certificates")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    with pytest.raises(ValueError, match="Name a file of PEM certificates"):
+        Speko(api_key="k")
+    assert _tls._contexts == {}
