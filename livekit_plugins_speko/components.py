@@ -81,8 +81,8 @@ def create_speko_components(
             ``"off"``. It is ``"sentence"`` by default, since speech pauses there anyway, and
             ``"off"`` with a `sentence_tokenizer` of your own or without a `prefetch`.
         stt_options: ``keywords`` and ``language`` (`SpekoSTT`'s ``stt_language``); ``eager`` and
-            ``eager_delay`` of `SpekoSTTAdapter`, off by default: it makes more requests, and asks the
-            model before the turn is certain.
+            ``eager_delay`` of `SpekoSTTAdapter`, off by default: it makes more requests, and asks
+            the model before the turn is certain.
         session_id: Session to book every call to.
         agent_id: Agent whose registered tools take part.
         on_registered_tools_error: Called once when these can't be fetched.
