@@ -6,7 +6,7 @@ import re
 import unicodedata
 from enum import Enum
 
-from ._abbreviations import is_title, may_be_abbreviated
+from ._abbreviations import is_short_form, is_title, may_be_abbreviated
 
 LONGEST_PIECE = 400
 """Characters of a reply that are looked at, about 27 s of speech. None ends later."""
@@ -31,13 +31,25 @@ _WIDE_PAUSES = frozenset("，；：、—")
 _JOINING = frozenset(",;:/-_=&#%+@~")
 
 # What belongs to the sentence before it when no space parts them.
-_CLOSERS = re.compile(r"(?:[\"'”’“»«」』）)\]】》*_`]|</[A-Za-z][^<>]*>)*")
+_CLOSERS = re.compile(r"(?:[\"'”’“‘»«」』）)\]】》*_`]|</[A-Za-z][^<>]*>)*")
 _HALF_A_CLOSING_TAG = re.compile(r"<(?:/(?:[A-Za-z][^<>\s]*)?)?")
 _TAG = re.compile(r"<(/?)[A-Za-z][^<>]*?(/?)>")
+# A single quote stands before or behind a word, an apostrophe in it or for most of it ("'t").
+_QUOTE = r"(?<!\w)(?P<opens>['‘‚])(?=\w\w|[A-Z])|(?P<closes>['’‘])(?!\w)"
 # A tag or half of one, what opens and closes alike (a run of it is one), and pairs.
-_MARKUP = re.compile(rf"{_TAG.pattern}|<[A-Za-z/]|\*+|_+|`+|[\"„“”«»「」『』（）()\[\]【】《》]")
+_MARKUP = re.compile(
+    rf"{_TAG.pattern}|<[A-Za-z/]|\*+|_+|`+|[\"„“”«»「」『』（）()\[\]【】《》]|{_QUOTE}"
+)
 _TOGGLES = frozenset('"*_`')
-_CLOSED_BY = {pair[0]: pair[1] for pair in "„“ “” «» 「」 『』 （） () [] 【】 《》".split()}
+_CLOSED_BY = {pair[0]: pair[1] for pair in "„“ “” ‘’ «» 「」 『』 （） () [] 【】 《》".split()}
+_OPENING_QUOTES = frozenset("\"'„“‘‚«»")
+_AROUND_A_WORD = "\"'„“”‘’‚«»([*_`¿¡…."
+
+# A letter by itself: what goes on behind the comma may be more of them.
+_ENDS_SPELLED = re.compile(r"(?<!\w)[A-Za-z]\s*$")
+# What belongs to the name before the comma.
+_NAME_END = re.compile(r"(?:Jr|Sr|Ph\.?D|M\.?D|Esq)\b")
+_HALF_A_NAME_END = re.compile(r"Jr?|Sr?|P(?:h\.?D?)?|M\.?D?|E(?:sq?)?")
 
 
 class Verdict(Enum):
@@ -85,7 +97,7 @@ class FirstPiece:
 
 
 def _judge(head: str, mark: re.Match[str]) -> int | Verdict:
-    if not any(map(str.isalnum, head[: mark.start()])):
+    if not any(map(str.isalnum, _TAG.sub("", head[: mark.start()]))):
         return Verdict.NO
     if mark[0] == "\n":
         # A heading's end, an item's, or only a long line's.
@@ -99,7 +111,8 @@ def _judge(head: str, mark: re.Match[str]) -> int | Verdict:
 
 def _judge_stop(head: str, mark: re.Match[str]) -> int | Verdict:
     """Judge what may end a sentence, together with the quotes and brackets that it closes."""
-    end = _end_of(_CLOSERS, head, mark.end())
+    # There may be none, which matches as well.
+    end = next(_CLOSERS.finditer(head, mark.end())).end()
     if end == len(head) or _HALF_A_CLOSING_TAG.fullmatch(head, end) is not None:
         return Verdict.MORE
     after = head[end]
@@ -114,14 +127,15 @@ def _judge_stop(head: str, mark: re.Match[str]) -> int | Verdict:
 
 def _judge_gap(head: str, mark: re.Match[str], end: int) -> int | Verdict:
     """Judge a stop that a space follows: by the word before it, and by what comes next."""
-    after = _next_character(head, end)
+    after = head[end:].lstrip()[:1]
     if not after:
         return Verdict.MORE
     if mark[0] in (".", "۔"):
-        word = head[: mark.start()].split()[-1].strip("\"'„“”‘’«»([*_`¿¡….")
+        word, begins = _last_word(head[: mark.start()])
         if is_title(word):
             return Verdict.NO
-        if after.isdigit() or may_be_abbreviated(word):
+        is_doubtful = may_be_abbreviated(word) or (is_short_form(word) and not begins)
+        if after.isdigit() or is_doubtful:
             return Verdict.DOUBT
     elif not mark[0].strip(".…"):
         return Verdict.DOUBT
@@ -136,14 +150,16 @@ def _judge_pause(head: str, mark: re.Match[str]) -> int | Verdict:
         return Verdict.NO
     if mark.end() == len(head):
         return Verdict.MORE
-    before, after = head[: mark.start()], head[mark.end()]
+    before, after = head[: mark.start()], head[mark.end() :]
     if mark[0][0] not in _WIDE_PAUSES:
-        if not after.isspace() or (mark[0] == "–" and not before[-1].isspace()):
+        if not after[0].isspace() or (mark[0] == "–" and not before[-1].isspace()):
             return Verdict.NO
-        after = _next_character(head, mark.end())
-        if not after:
+        after = after.lstrip()
+        if not after or _HALF_A_NAME_END.fullmatch(after) is not None:
             return Verdict.MORE
-    if (before.rstrip()[-1].isdigit() and after.isdigit()) or _is_open(head[: mark.end()]):
+        if _NAME_END.match(after) is not None or _ENDS_SPELLED.search(before) is not None:
+            return Verdict.NO
+    if (before.rstrip()[-1].isdigit() and after[0].isdigit()) or _is_open(head[: mark.end()]):
         return Verdict.NO
     return mark.end()
 
@@ -152,15 +168,11 @@ def _unless_open(head: str, end: int) -> int | Verdict:
     return Verdict.DOUBT if _is_open(head[:end]) else end
 
 
-def _end_of(pattern: re.Pattern[str], text: str, at: int) -> int:
-    """Where a pattern that always matches ends."""
-    found = pattern.match(text, at)
-    return at if found is None else found.end()
-
-
-def _next_character(text: str, at: int) -> str:
-    """The first one that is no space, or "" while there is none."""
-    return text[at:].lstrip()[:1]
+def _last_word(text: str) -> tuple[str, bool]:
+    """The last word of a text that has one, and whether the text or a quotation begins with it."""
+    *before, last = _TAG.sub(" ", text).split()
+    begins = last[0] in _OPENING_QUOTES or not any(map(str.isalnum, "".join(before)))
+    return last.strip(_AROUND_A_WORD), begins
 
 
 def _is_wide(character: str) -> bool:
@@ -173,7 +185,8 @@ def _is_open(text: str) -> bool:
     awaited: list[str] = []
     elements = 0
     for found in _MARKUP.finditer(text):
-        sign = found[0][0]
+        # The single quotes are not always a pair: ‘English’, ‚deutsch‘, 'plain'.
+        sign = "‘" if found["opens"] else "’" if found["closes"] else found[0][0]
         if sign == "<":
             if found[0][-1] != ">":
                 return True
@@ -189,5 +202,5 @@ def _is_open(text: str) -> bool:
 
 def spoken_characters(text: str) -> int:
     """How much there is to say, in Latin characters: letters, digits and spaces, without tags."""
-    plain = _TAG.sub("", text)
+    plain = " ".join(_TAG.sub("", text).split())
     return sum(WIDE_CHARACTER if _is_wide(c) else c.isalnum() or c.isspace() for c in plain)

@@ -20,9 +20,9 @@ class FirstWordsTokenizer(SentenceTokenizer):
     the caller hears nothing. This one hands the first piece on by itself once it is certain that
     it is whole, and leaves everything behind it to the tokenizer that it wraps. So it does with all
     of the stream when there is doubt: an abbreviation that may end a sentence or not ("U.S. The"),
-    an ellipsis, an ordinal, a quote or a tag still open, a first line without a full stop, a first
-    sentence beyond 400 characters. A piece is never cut after so many words, and the words come
-    through exactly once.
+    a short name that looks like one ("Hi, Sam. I"), an ellipsis, an ordinal, a quote or a tag still
+    open, a first line without a full stop, a first sentence beyond 400 characters. A piece is never
+    cut after so many words, and the words come through exactly once.
 
     It costs one more request for each reply that opens with a short sentence. Use it with an
     adapter that asks for the next sentence ahead, or the first piece is followed by a silence.
