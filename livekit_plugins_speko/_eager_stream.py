@@ -11,7 +11,7 @@ from livekit.agents import APIConnectOptions, APIError, stt, utils, vad
 from livekit.agents.types import NotGivenOr
 
 from ._eager import EagerStats, Utterance, Verdict, begins_with
-from ._preflights import Preflights
+from ._preflights import preflight_helps
 from .log import logger
 
 GOES_ON = "\N{MIDLINE HORIZONTAL ELLIPSIS}"
@@ -20,8 +20,8 @@ GOES_ON = "\N{MIDLINE HORIZONTAL ELLIPSIS}"
 It does so on an interim transcript whose words differ from the preflight's, case and punctuation
 apart. Nobody knows the next words yet, so a mark has to differ, and it must be no punctuation to
 Unicode, as the ordinary ellipsis is. On the end of the last word it makes no word more (LiveKit
-counts them, ``min_words``), keeps what was understood before the eyes of somebody who reads along,
-and would be true if the turn were committed before the final transcript replaces it.
+counts them, ``min_words``). The plain text follows at once: LiveKit commits the last interim text
+of a session that is closed before the final one comes, and nobody has said the mark.
 """
 
 
@@ -43,6 +43,9 @@ class _Request:
         self.begun = False
         # What was handed on as a preflight transcript. None when nothing was.
         self.told: stt.SpeechData | None = None
+        # Whether its answer is of no use any more. A cancelled task may have one nevertheless: not
+        # every STT lets go of what it has (before Python 3.12 `asyncio.wait_for` doesn't).
+        self.given_up = False
         # Its result is None when the request failed. Set as soon as there is one.
         self.task: asyncio.Task[stt.SpeechEvent | None]
 
@@ -72,7 +75,6 @@ class EagerStream(stt.StreamAdapterWrapper):
         )
         self._delay_s = delay_s
         self._tally = tally
-        self._preflights = Preflights(adapter)
         # Retries would hold the end of speech back; the final recognition has them.
         self._once = replace(conn_options, max_retry=0)
         # What is being said. None between two utterances.
@@ -116,7 +118,6 @@ class EagerStream(stt.StreamAdapterWrapper):
 
     async def _begin(self, event: vad.VADEvent) -> None:
         await self._forget("flushed")
-        self._preflights.utterance_begins()
         self._utterance = Utterance(event.frames, delay_s=self._delay_s)
         self._send(stt.SpeechEventType.START_OF_SPEECH)
 
@@ -138,9 +139,10 @@ class EagerStream(stt.StreamAdapterWrapper):
             answer = await self._recognize(request.audio, self._once)
         except APIError:
             return None  # a fault that lasts is told by the recognition at the end
+        heard = _first(answer)
         # Behind the end of the utterance the final transcript follows anyway.
-        heard = _first(answer) if self._utterance is not None else None
-        if heard is not None and heard.text.strip() and self._preflights.take():
+        late = request.given_up or self._utterance is None
+        if not late and heard and heard.text.strip() and preflight_helps(self._stt):
             request.told = heard
             # A copy: whoever edits what is handed to him must not edit the final transcript.
             self._send_open(
@@ -177,29 +179,30 @@ class EagerStream(stt.StreamAdapterWrapper):
         if not begins_with(event.frames, request.audio):
             await self._give_up("other_audio")
             return None
-        answer = await request.task
-        self._request = None
-        self._settle(request, "failed" if answer is None else "final")
-        return answer
+        # Whoever cancels the wait must not wait for an STT that does not let go.
+        await asyncio.wait([request.task])
+        return self._settle(request, "final")
 
     async def _give_up(self, reason: str) -> None:
         """The request ahead, if there is one, is of no use."""
         if (request := self._request) is None:
             return
+        request.given_up = True
         if (told := request.told) is not None:
             # First of all: the reply to it must not go on.
             goes_on = replace(told, text=told.text + GOES_ON)
             self._send_open(stt.SpeechEventType.INTERIM_TRANSCRIPT, goes_on)
+            self._send_open(stt.SpeechEventType.INTERIM_TRANSCRIPT, told)
         await utils.aio.cancel_and_wait(request.task)
-        self._request = None
-        failed = not request.task.cancelled() and request.task.result() is None
-        self._settle(request, "failed" if failed else reason)
+        self._settle(request, reason)
 
     async def _forget(self, reason: str) -> None:
         """There will be no end of the utterance, if there is one."""
         self._utterance = None
-        await self._give_up(reason)
-        self._clear()
+        try:
+            await self._give_up(reason)
+        finally:
+            self._clear()
 
     def _clear(self) -> None:
         """Take back a text that no final transcript replaces: LiveKit adds it to turns."""
@@ -208,12 +211,25 @@ class EagerStream(stt.StreamAdapterWrapper):
             self._open = None
             self._send(stt.SpeechEventType.INTERIM_TRANSCRIPT, nothing)
 
-    def _settle(self, request: _Request, reason: str) -> None:
+    def _settle(self, request: _Request, reason: str) -> stt.SpeechEvent | None:
+        """Count a request that is over, and return its answer, which `reason` tells the use of.
+
+        None when there is no answer. A bug of the wrapped STT is counted too before it is raised.
+        """
+        self._request = None
+        cancelled = request.task.cancelled()
+        error = None if cancelled else request.task.exception()
+        answer = None if cancelled or error is not None else request.task.result()
+        if answer is None and not (cancelled and request.given_up):
+            reason = "failed"
         if request.begun:
             used = reason == "final"
             self._tally.stats = self._tally.stats.settled(used)
             facts = {"used": used, "reason": reason, "audio_s": request.audio.duration}
             logger.debug("eager recognition settled", extra=facts)
+        if error is not None:
+            raise error
+        return answer
 
     async def _recognize(
         self, audio: rtc.AudioFrame, conn_options: APIConnectOptions

@@ -5,49 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from livekit.agents import stt, utils
+from livekit.agents import stt
 from livekit.agents.voice.agent_activity import AgentActivity
 
-MAX_PREFLIGHTS = 2
-"""Most preflight transcripts of a turn.
 
-LiveKit begins three replies ahead in a turn (``max_retries`` of its preemptive generation). One is
-left for the final transcript, should it differ.
-"""
+def preflight_helps(adapter: stt.STT[Any]) -> bool:
+    """Whether a preflight transcript may be handed on now. Outside of a session it always may.
 
+    It may not in manual mode. LiveKit takes it for the text of a turn that is committed by hand
+    soon after, and the final transcript for the beginning of the next turn.
 
-class Preflights:
-    """Counts the preflight transcripts of a turn. Used by one stream."""
-
-    def __init__(self, adapter: stt.STT[Any]) -> None:
-        self._adapter = adapter
-        # How many the turn has had.
-        self._given = 0
-        # How much was in the sessions' histories when the utterance began. None outside of one.
-        self._items: int | None = None
-
-    def utterance_begins(self) -> None:
-        """Tell whether it begins a turn too: several utterances may be one turn.
-
-        A session's history has grown since the last utterance if the turn was committed in between.
-        Outside of a session every utterance counts as a turn.
-        """
-        activities = list(activities_of(self._adapter))
-        items = sum(len(each.session.history.items) for each in activities) if activities else None
-        if items is None or items != self._items:
-            self._given = 0
-        self._items = items
-
-    def take(self) -> bool:
-        """Whether one more may be handed on, which counts then.
-
-        None may in manual mode. LiveKit takes it for the text of a turn that is committed by hand
-        soon after, and the final transcript for the beginning of the next turn.
-        """
-        if self._given == MAX_PREFLIGHTS or any(map(is_manual, activities_of(self._adapter))):
+    It should not where LiveKit begins no reply to it: to a final transcript with a text that it
+    knows from a preflight it begins none either, until the turn is committed. Of sessions that
+    share the adapter one that has a use for it is enough, for nobody knows whose text it is.
+    """
+    try:
+        listening = list(activities_of(adapter))
+        if any(each._turn_detection == "manual" for each in listening):
             return False
-        self._given += 1
-        return True
+        return not listening or any(
+            listens_to_its_caller(each) and has_replies_left(each) for each in listening
+        )
+    except AttributeError:
+        # Names of LiveKit's own: where a later version has others, the call goes on without.
+        return False
 
 
 def activities_of(adapter: stt.STT[Any]) -> Iterator[AgentActivity]:
@@ -62,7 +43,17 @@ def activities_of(adapter: stt.STT[Any]) -> Iterator[AgentActivity]:
             yield owner
 
 
-def is_manual(activity: AgentActivity) -> bool:
-    """Whether the user's code ends the turns. An agent's setting stands above its session's."""
-    mode = activity.agent.turn_detection
-    return (mode if utils.is_given(mode) else activity.session.turn_detection) == "manual"
+def listens_to_its_caller(activity: AgentActivity) -> bool:
+    """Whether the agent says nothing that has to be interrupted first.
+
+    Without a VAD of its own a session interrupts the agent on a transcript's words, and the
+    preflight's are the first.
+    """
+    speech = activity.current_speech
+    return speech is None or speech.interrupted or activity.vad is None
+
+
+def has_replies_left(activity: AgentActivity) -> bool:
+    """Whether LiveKit begins two replies more in this turn: the last is the final transcript's."""
+    most = activity.preemptive_generation_opts["max_retries"]
+    return activity._preemptive_generation_count + 1 < most

@@ -23,15 +23,26 @@ class SpekoSTTAdapter(stt.StreamAdapter):
     there is one final transcript for each utterance, and it is always of the whole of it.
 
     What it costs: requests in vain for callers who pause inside of an utterance, two at most for
-    each, counted by `eager_stats`. An eager request that fails is not tried again, and is no error
-    of the session: the utterance is recognised at its end as if there had been none. (The wrapped
-    STT emits its ``error`` event for it, with ``recoverable`` False, as it does for any call
-    without retries.)
+    each, counted by `eager_stats`; LiveKit's usage metrics know of those alone that were answered.
+    An eager request that fails is not tried again, and is no error of the session: the utterance is
+    recognised at its end as if there had been none. (The wrapped STT emits its ``error`` event for
+    it, with ``recoverable`` False, as it does for any call without retries.)
+
+    LiveKit runs the model, and the code of an ``llm_node``, for a preflight transcript whose turn
+    is not committed yet. Its own function tools wait for that; tools that run inside of the service
+    (registered for an ``agent_id``) do not, and may run for a sentence that goes on.
+
+    The session emits ``user_input_transcribed`` with ``is_final`` False for a preflight transcript.
+    When the caller goes on, it does so again, with a mark behind the text and at once without it;
+    when nothing is understood in the end, with "".
 
     In a session that leaves the end of a turn to the user's code (``turn_detection="manual"``)
     there are no preflight transcripts, which LiveKit would take for the turn's text; the final one
-    still comes sooner. The adapter knows the session if it is the session's or agent's ``stt``
-    itself. Inside of another adapter it does not: leave `eager` off there in manual mode.
+    still comes sooner. ``commit_user_turn()`` is for that mode: in any other LiveKit commits a
+    preflight transcript of the last 0.5 s, and the final one with the same words makes a second
+    turn (as it does, once, after a switch to manual mode in that moment). The adapter knows the
+    session if it is the session's or agent's ``stt`` itself. Inside of another adapter it does not:
+    leave `eager` off there in manual mode.
 
     The wrapped STT and the VAD stay the caller's. Sessions may share the adapter.
     """

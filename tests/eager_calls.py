@@ -10,6 +10,7 @@ from typing import Any
 from livekit import rtc
 from livekit.agents import APIConnectOptions, APIError, stt, utils, vad
 
+from livekit_plugins_speko._eager_stream import GOES_ON
 from livekit_plugins_speko.stt_adapter import SpekoSTTAdapter
 from livekit_plugins_speko.testing.waiting import Changes, within
 from tests.stt_calls import make_stt
@@ -198,6 +199,11 @@ def make_adapter(
 ) -> SpekoSTTAdapter:
     voice = LoudnessVAD() if found is None else found
     return SpekoSTTAdapter(stt=make_stt(speko), vad=voice, eager=eager, **options)
+
+
+def taken_back(text: str) -> list[tuple[stt.SpeechEventType, str]]:
+    """What is told when a preflight transcript turns out not to be all: the mark does not stay."""
+    return [(INTERIM, text + GOES_ON), (INTERIM, text)]
 
 
 def facts(adapter: SpekoSTTAdapter) -> tuple[int, int, int]:

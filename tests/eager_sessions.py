@@ -8,6 +8,7 @@ from typing import Any
 
 from livekit.agents import Agent, UserInputTranscribedEvent, vad
 from livekit.agents.types import APIConnectOptions
+from livekit.agents.voice.turn import EndpointingOptions
 
 from livekit_plugins_speko import Speko, create_speko_components
 from livekit_plugins_speko.stt_adapter import SpekoSTTAdapter
@@ -32,6 +33,11 @@ PAUSE = quiet(0.45)
 """Surely long enough for a request ahead: Silero hears silence late. Too short for an end."""
 REST = quiet(0.6)
 """What makes a `PAUSE` an end."""
+
+AT_ONCE: EndpointingOptions = {"min_delay": 0.0, "max_delay": 0.0}
+"""Endpointing that commits a turn as soon as the caller has ended."""
+NOT_SOON: EndpointingOptions = {"min_delay": 60.0, "max_delay": 60.0}
+"""Endpointing that commits no turn as long as a test lasts."""
 
 
 class EagerCaller(Caller):
@@ -72,6 +78,13 @@ class EagerCall(Call):
         await self.until(
             lambda: len(self.history) >= told and self._listens(), f"turn {self._seen} ({name})"
         )
+
+    async def commit(self) -> None:
+        """Commit the turn of a caller who has ended, whatever the endpointing, and wait for it."""
+        await self.until(lambda: self.session.user_state == "listening", "the end of speech")
+        self.session.update_options(endpointing_opts=AT_ONCE)
+        self.session.commit_user_turn()
+        await self.turn_over()
 
     async def interims(self, times: int) -> list[str]:
         await self.until(lambda: len(self.interim) >= times, f"interim transcript {times}")
@@ -122,13 +135,15 @@ async def eager_calling(
     voice_detector: vad.VAD,
     *,
     agent: Agent | None = None,
+    shared: SpekoSTTAdapter | None = None,
     conn_options: APIConnectOptions = ONCE,
     max_errors: int = 3,
     **options: Any,
 ) -> AsyncIterator[EagerCall]:
     """A call through the eager adapter. When it is over nothing is left on the network.
 
-    The options are those of `AgentSession.update_options`.
+    Its STT is the `shared` one, if there is one. The options are those of
+    `AgentSession.update_options`.
     """
     async with LocalGateway() as gateway:
         gateway.synthesize.use(say)
@@ -140,10 +155,11 @@ async def eager_calling(
                 intent={"language": "en"},
                 stt_options={"eager": True},
             )
-            session = make_session(components, voice_detector, conn_options, max_errors)
+            used = components if shared is None else components._replace(stt=shared)
+            session = make_session(used, voice_detector, conn_options, max_errors)
             if options:
                 session.update_options(**options)
-            call = EagerCall(session, gateway, components.stt)
+            call = EagerCall(session, gateway, used.stt)
             session.input.audio, session.output.audio = call.caller, call.ear
             await session.start(agent=agent or Agent(instructions="You are a concierge."))
             try:

@@ -13,7 +13,6 @@ from livekit.agents.types import APIConnectOptions
 from livekit.agents.voice.agent_activity import _transcripts_equivalent
 
 from livekit_plugins_speko import Speko, parse_wav
-from livekit_plugins_speko._eager_stream import GOES_ON
 from livekit_plugins_speko.stt_adapter import EagerStats, SpekoSTTAdapter
 from livekit_plugins_speko.testing import Gate, LocalGateway, Transcript
 from tests.cancel_answers import Held
@@ -33,6 +32,7 @@ from tests.eager_calls import (
     make_adapter,
     silence,
     speech,
+    taken_back,
 )
 from tests.stt_calls import SPEECH, make_stt
 from tests.support import FIXTURES, read_wav
@@ -96,7 +96,7 @@ async def test_when_the_caller_goes_on_the_text_is_taken_back_and_the_whole_reco
         heard.hear(SOME_WORDS, PAUSE)
         await heard.until(PREFLIGHT)
         heard.hear(SOME_WORDS)
-        taken_back = (await heard.until(INTERIM)).alternatives[0].text
+        mark = (await heard.until(INTERIM)).alternatives[0].text
         assert len(gateway.requests) == 1
         heard.hear(PAUSE)
         await heard.until(PREFLIGHT, times=2)
@@ -105,19 +105,20 @@ async def test_when_the_caller_goes_on_the_text_is_taken_back_and_the_whole_reco
     assert heard.told == [
         START,
         (PREFLIGHT, "I want."),
-        (INTERIM, taken_back),
+        *taken_back("I want."),
         (PREFLIGHT, "I want tea."),
         END,
         (FINAL, "I want tea."),
     ]
     assert facts(adapter) == (2, 1, 1)
-    assert not _transcripts_equivalent("I want.", taken_back)
-    assert len(words(taken_back)) == len(words("I want."))
+    assert not _transcripts_equivalent("I want.", mark)
+    assert len(words(mark)) == len(words("I want."))
 
 
 async def test_a_request_is_dropped_when_the_caller_goes_on_before_its_answer(
-    gateway: LocalGateway, speko: Speko
+    gateway: LocalGateway, speko: Speko, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.DEBUG, "livekit.plugins.speko")
     held = Held("text/event-stream", headers=False)
     gateway.transcribe.script(held, Transcript("All of it."))
     adapter = make_adapter(speko)
@@ -132,6 +133,8 @@ async def test_a_request_is_dropped_when_the_caller_goes_on_before_its_answer(
         await heard.over()
     assert heard.told == [START, (PREFLIGHT, "All of it."), END, (FINAL, "All of it.")]
     assert facts(adapter) == (2, 1, 1)
+    reasons = [vars(each).get("reason") for each in caplog.records if "eager" in each.getMessage()]
+    assert reasons == ["speech_followed", "final"]
 
 
 async def test_a_text_is_taken_back_once(gateway: LocalGateway, speko: Speko) -> None:
@@ -144,9 +147,13 @@ async def test_a_text_is_taken_back_once(gateway: LocalGateway, speko: Speko) ->
         await held.settled()
         heard.hear(SOME_WORDS, PAUSE, REST)
         await heard.until(FINAL)
-    taken_back = (INTERIM, f"I want.{GOES_ON}")
-    final = (FINAL, "I want tea, please.")
-    assert heard.told == [START, (PREFLIGHT, "I want."), taken_back, END, final]
+    assert heard.told == [
+        START,
+        (PREFLIGHT, "I want."),
+        *taken_back("I want."),
+        END,
+        (FINAL, "I want tea, please."),
+    ]
 
 
 async def test_the_end_waits_for_a_request_that_is_under_way(
@@ -192,9 +199,8 @@ async def test_a_text_is_cleared_when_nothing_is_understood_in_the_end(
         heard.hear(SOME_WORDS, PAUSE)
         await heard.until(PREFLIGHT)
         heard.hear(SOME_WORDS, PAUSE, REST)
-        await heard.until(INTERIM, times=2)
-        taken_back = (INTERIM, f"Hm.{GOES_ON}")
-        assert heard.told == [START, (PREFLIGHT, "Hm."), taken_back, END, (INTERIM, "")]
+        await heard.until(INTERIM, times=3)
+    assert heard.told == [START, (PREFLIGHT, "Hm."), *taken_back("Hm."), END, (INTERIM, "")]
 
 
 async def test_silence_is_not_asked_for_twice(gateway: LocalGateway, speko: Speko) -> None:
@@ -268,7 +274,7 @@ async def test_when_the_vad_kept_less_the_end_is_recognised_as_it_is(
         await heard.until(PREFLIGHT)
         heard.hear(REST)
         await heard.over()
-    assert heard.told[-3:] == [END, (INTERIM, f"Much.{GOES_ON}"), (FINAL, "Less.")]
+    assert heard.told[-4:] == [END, *taken_back("Much."), (FINAL, "Less.")]
     assert parse_wav(gateway.requests[1].audio).pcm == SOME_WORDS[:10_240]
 
 
