@@ -19,7 +19,7 @@ from benchmarks._common import ROOT, machine
 
 IDLE = "idle"
 IN_ORDER = {
-    "overhead": ("--rounds", "25"),
+    "overhead": ("--rounds", "20"),
     "holes": (),
     "sessions": (),
     "event_loop": (),

@@ -32,7 +32,7 @@ from livekit_plugins_speko import Speko, SpekoTTS
 from livekit_plugins_speko.first_words import FirstWordsTokenizer
 from livekit_plugins_speko.tts_adapter import SpekoTTSAdapter
 
-RUNS = 10
+RUNS = 6
 REST = (
     "It looks out on the harbour and has a bath.",
     "Breakfast is served from seven until half past ten.",
