@@ -19,7 +19,7 @@ from benchmarks._common import ROOT, machine
 
 IDLE = "idle"
 IN_ORDER = {
-    "overhead": ("--rounds", "20"),
+    "overhead": ("--rounds", "16"),
     "holes": (),
     "sessions": (),
     "event_loop": (),

@@ -23,7 +23,7 @@ from livekit import rtc
 from livekit_plugins_speko import frames_to_wav
 
 RATE_HZ = 16_000
-UTTERANCES_S = (1, 5, 30)
+UTTERANCES_S = (1, 30)
 FRAMES_MS = (10, 20, None)  # None is one frame for all, as LiveKit's StreamAdapter makes it
 
 Frames: TypeAlias = list[rtc.AudioFrame]
