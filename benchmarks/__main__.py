@@ -19,11 +19,11 @@ from benchmarks._common import ROOT, machine
 
 IDLE = "idle"
 IN_ORDER = {
-    "overhead": ("--rounds", "16"),
+    "overhead": ("--rounds", "20"),
     "holes": (),
     "sessions": (),
     "event_loop": (),
-    "imports": (),
+    "imports": ("--runs", "2"),
     "turns": (),
 }
 PLAIN = ("wav", "barge_in")

@@ -25,7 +25,7 @@ REPLIES = {
     "Sure.": ("Sure", ".", " I", *REPLY[1:11], *SECOND),
 }
 # Less audio than it would be: nobody listens beyond the first of it.
-CHARACTER_MS = 25
+CHARACTER_MS = 15
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ time, then 50 replies stream at once.
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeAlias
@@ -116,6 +117,7 @@ async def bursts(url: str) -> Samples:
     over: Samples = {name: [] for name in crowds}
     for index in range(1 + BURSTS):  # the first opens the connections
         for name, crowd in crowds.items():
+            gc.collect()  # or one of them pays for what all of them have left behind
             began = time.perf_counter()
             firsts = await asyncio.gather(*(caller.llm() for caller in crowd))
             if index > 0:

@@ -49,7 +49,7 @@ TALKERS: dict[str, Callable[[str], Talker]] = {
     "openai plugin": OpenAITalker,
 }
 WHOLE = "speko, AgentSession"
-TURN, SENTENCE_1X, SENTENCE_5X = "a turn, 5x", "a sentence, 1x", "a sentence, 5x"
+TURN, SENTENCE_1X = "a turn, 5x", "a sentence, 1x"
 CALL = "a call's turn, 5x"
 # The turns come first, and their number grows: their memory is measured, and what one leaves free
 # is used by the next.
@@ -59,7 +59,6 @@ STEPS: tuple[Step, ...] = (
     (TURN, 50, 2.5),
     (TURN, 100, 2.5),
     (SENTENCE_1X, 50, 0.5),
-    (SENTENCE_5X, 50, 0.5),
 )
 WHOLE_STEPS = (10,)
 FIRST_AUDIO_MS = 150
