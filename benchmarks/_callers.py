@@ -50,10 +50,31 @@ class Caller(ABC):
         """Close what was opened."""
 
 
-class BareHttpx(Caller):
-    """httpx used well, reading bytes and no more."""
+class Bare(Caller):
+    """An HTTP client that reads bytes and no more."""
+
+    # What it calls a body of bytes.
+    _bytes: str
+
+    async def stt(self) -> float:
+        body = {self._bytes: frames_to_wav(UTTERANCE)}
+        return await self._send("/v1/transcribe", headers=STT_HEADERS, **body)
+
+    async def llm(self) -> float:
+        return await self._send("/v1/complete", headers=HEADERS, json=LLM_BODY)
+
+    async def tts(self) -> float:
+        return await self._send("/v1/synthesize", headers=HEADERS, json=TTS_BODY)
+
+    @abstractmethod
+    async def _send(self, path: str, **request: Any) -> float: ...
+
+
+class BareHttpx(Bare):
+    """httpx used well."""
 
     name = "bare httpx"
+    _bytes = "content"
 
     def __init__(self, url: str) -> None:
         self._client = httpx.AsyncClient(
@@ -62,16 +83,6 @@ class BareHttpx(Caller):
             trust_env=False,
             limits=httpx.Limits(keepalive_expiry=300),
         )
-        self._wav = frames_to_wav(UTTERANCE)
-
-    async def stt(self) -> float:
-        return await self._send("/v1/transcribe", headers=STT_HEADERS, content=self._wav)
-
-    async def llm(self) -> float:
-        return await self._send("/v1/complete", headers=HEADERS, json=LLM_BODY)
-
-    async def tts(self) -> float:
-        return await self._send("/v1/synthesize", headers=HEADERS, json=TTS_BODY)
 
     async def _send(self, path: str, **request: Any) -> float:
         first = 0.0
@@ -84,24 +95,15 @@ class BareHttpx(Caller):
         await self._client.aclose()
 
 
-class BareAiohttp(Caller):
-    """aiohttp, reading bytes and no more."""
+class BareAiohttp(Bare):
+    """aiohttp, as it comes."""
 
     name = "bare aiohttp"
+    _bytes = "data"
 
     def __init__(self, url: str) -> None:
         self._session = aiohttp.ClientSession()
         self._url = url
-        self._wav = frames_to_wav(UTTERANCE)
-
-    async def stt(self) -> float:
-        return await self._send("/v1/transcribe", headers=STT_HEADERS, data=self._wav)
-
-    async def llm(self) -> float:
-        return await self._send("/v1/complete", headers=HEADERS, json=LLM_BODY)
-
-    async def tts(self) -> float:
-        return await self._send("/v1/synthesize", headers=HEADERS, json=TTS_BODY)
 
     async def _send(self, path: str, **request: Any) -> float:
         first = 0.0

@@ -48,7 +48,7 @@ _ACCEPT = {
 
 @functools.lru_cache(maxsize=64)
 def _parsed(url: str) -> httpx.URL:
-    """An address as httpx wants it, which takes as long to parse as the rest of a request."""
+    """An address as httpx wants it. That takes as long as all else in making a request."""
     return httpx.URL(url)
 
 
