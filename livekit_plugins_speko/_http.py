@@ -48,7 +48,7 @@ _ACCEPT = {
 
 @functools.lru_cache(maxsize=64)
 def _parsed(url: str) -> httpx.URL:
-    """An address as httpx wants it. That takes as long as all else in making a request."""
+    """An address as httpx wants it. Parsing takes as long as all else in making a request."""
     return httpx.URL(url)
 
 
