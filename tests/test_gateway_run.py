@@ -178,3 +178,16 @@ async def test_waiting_for_what_does_not_come_says_what_it_was(gateway: LocalGat
         await gateway.arrived("complete", count=2, within_s=0.01)
     with pytest.raises(TimeoutError, match="the gateway coming to this gate did not happen"):
         await Gate().reached(within_s=0.01)
+
+
+async def test_it_listens_on_the_port_that_is_asked_for_again_after_its_close() -> None:
+    async with LocalGateway() as first:
+        address = first.base_url
+        port = int(address.rpartition(":")[2])
+        with pytest.raises(OSError):
+            await LocalGateway(port=port).start()
+    for _ in range(2):
+        async with LocalGateway(port=port, strict=False) as again:
+            assert again.base_url == address
+            async with connect(again) as http_client:
+                assert (await http_client.get("/")).status_code == 404

@@ -53,6 +53,7 @@ class LocalGateway:
         api_key: str = "local-gateway-key",
         json_answers: bool = False,
         strict: bool = True,
+        port: int = 0,
     ) -> None:
         """Makes a gateway that does not listen yet.
 
@@ -62,6 +63,7 @@ class LocalGateway:
                 older and self-hosted services do, in place of an event stream.
             strict: Whether leaving `async with` raises when a request came that nobody expected,
                 an engine failed, or a step of a script was not used.
+            port: The port to listen on; 0 takes a free one.
 
         Raises:
             ValueError: The key is blank or not ASCII: no header could carry it.
@@ -87,7 +89,7 @@ class LocalGateway:
         # True from the moment that aclose() begins: handlers it cancels are not the client's doing.
         self._closing = False
         self._changes = Changes()
-        self._server = LoopbackServer(self._handle, self._changes)
+        self._server = LoopbackServer(self._handle, self._changes, port)
 
     async def __aenter__(self) -> LocalGateway:
         """Starts to listen."""
@@ -128,10 +130,11 @@ class LocalGateway:
         return self._server.in_flight
 
     async def start(self) -> None:
-        """Opens a free port on 127.0.0.1.
+        """Opens its port on 127.0.0.1.
 
         Raises:
             RuntimeError: It listens already, or was closed.
+            OSError: Another program listens on the port.
         """
         if self._server.listening or self._closing:
             raise RuntimeError("LocalGateway: started already; make a new one for each run.")

@@ -45,21 +45,23 @@ class _CountingServer(web.Server):
 
 
 class LoopbackServer:
-    """Serves one handler on a free port of 127.0.0.1.
+    """Serves one handler on a port of 127.0.0.1.
 
     It owns its sockets and the tasks that answer on them; `aclose` ends them all. A handler is
     cancelled when its client goes away.
     """
 
-    def __init__(self, handler: Handler, changes: Changes) -> None:
+    def __init__(self, handler: Handler, changes: Changes, port: int = 0) -> None:
         """Makes a server that does not listen yet.
 
         Args:
             handler: Answers one request.
             changes: Told whenever the number of sockets or of handlers changes.
+            port: The port to open; 0 takes a free one.
         """
         self._handler = handler
         self._changes = changes
+        self._wanted_port = port
         # The tasks that answer a request now.
         self._tasks: set[asyncio.Task[object]] = set()
         # None before start().
@@ -93,7 +95,7 @@ class LoopbackServer:
         """Opens the port."""
         self._server = _CountingServer(self._serve, self._changes)
         loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(self._server, "127.0.0.1", 0)
+        self._listener = await loop.create_server(self._server, "127.0.0.1", self._wanted_port)
 
     async def aclose(self) -> None:
         """Closes the port and every connection, and cancels the handlers. May be called twice."""
