@@ -1,0 +1,24 @@
+"""What a call needs around the agent, as programs on this machine: servers, and the worker."""
+
+from __future__ import annotations
+
+from .process import Process, ProcessFailed
+from .servers import (
+    LiveKit,
+    free_ports,
+    livekit_server,
+    start_gateway,
+    start_livekit,
+    start_worker,
+)
+
+__all__ = [
+    "LiveKit",
+    "Process",
+    "ProcessFailed",
+    "free_ports",
+    "livekit_server",
+    "start_gateway",
+    "start_livekit",
+    "start_worker",
+]

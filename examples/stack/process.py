@@ -1,0 +1,158 @@
+"""A program that runs beside this one, and whose output tells how far it is."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+# How many lines of its output a program's failure is reported with.
+_TOLD_LINES = 20
+
+
+class ProcessFailed(Exception):
+    """A program ended, or did not print what was waited for; the text has its last lines."""
+
+
+class Process:
+    """A program in a process of its own, started by the constructor.
+
+    Standard output and error go to one log, whose lines are kept and can be waited for, from any
+    thread. Who makes it stops it, best with `with`. The program is the leader of a process group,
+    so that a Ctrl+C in the terminal reaches the owner alone, who then stops it in its own order.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start it.
+
+        Args:
+            name: What it is called in messages.
+            command: The program and its arguments.
+            log: File that its output is appended to; the folder is made.
+            environment: Variables to set beside those of this process.
+        """
+        self.name = name
+        # Every line that it has printed.
+        self.lines: list[str] = []
+        # Notified at each line, and at the end of the output.
+        self._printed = threading.Condition()
+        # Whether there will be no more lines.
+        self._ended = False
+        log.parent.mkdir(parents=True, exist_ok=True)
+        self._popen = subprocess.Popen(
+            command,
+            env={**os.environ, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        self._reader = threading.Thread(target=self._read, args=(log,), daemon=True)
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        """Its process id, also after its end."""
+        return self._popen.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return self._popen.poll() is None
+
+    def wait_for(self, pattern: str, within_s: float, after: int = 0) -> re.Match[str]:
+        """Block until it has printed a line.
+
+        Args:
+            pattern: A regular expression that is looked for in each line.
+            within_s: How long to wait, in seconds.
+            after: How many of its first lines don't count.
+
+        Returns:
+            The first match.
+
+        Raises:
+            ProcessFailed: No such line came in time, or its output ended before.
+        """
+        wanted, deadline, seen = re.compile(pattern), time.monotonic() + within_s, after
+        with self._printed:
+            while True:
+                for line in self.lines[seen:]:
+                    if match := wanted.search(line):
+                        return match
+                seen = max(seen, len(self.lines))
+                left_s = deadline - time.monotonic()
+                if self._ended or left_s <= 0:
+                    break
+                self._printed.wait(left_s)
+        what = "ended" if self._ended else f"did not print it within {within_s:.0f} s"
+        raise ProcessFailed(f'{self.name}: waited for "{pattern}", but it {what}:\n{self.tail()}')
+
+    def tail(self) -> str:
+        """The last lines that it printed."""
+        return "\n".join(f"    {line}" for line in self.lines[-_TOLD_LINES:])
+
+    def stop(self, within_s: float = 10.0) -> int:
+        """Ask it to end, and end it when it does not; returns its status.
+
+        Args:
+            within_s: How long it may take, in seconds, before it is killed.
+        """
+        if self.running:
+            self._popen.send_signal(signal.SIGTERM)
+            try:
+                self._popen.wait(within_s)
+            except subprocess.TimeoutExpired:
+                self._popen.kill()
+        return self._wait()
+
+    def kill(self) -> None:
+        """End it at once, as the machine would for want of memory."""
+        self._popen.kill()
+        self._wait()
+
+    def __enter__(self) -> Process:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop it."""
+        self.stop()
+
+    def _wait(self) -> int:
+        status = self._popen.wait()
+        # A child of it that lives on may hold the output open.
+        self._reader.join(1.0)
+        return status
+
+    def _read(self, log: Path) -> None:
+        assert self._popen.stdout is not None
+        with self._popen.stdout as output, log.open("a", encoding="utf-8") as file:
+            for line in output:
+                file.write(line)
+                file.flush()
+                with self._printed:
+                    self.lines.append(line.rstrip())
+                    self._printed.notify_all()
+        with self._printed:
+            self._ended = True
+            self._printed.notify_all()

@@ -1,0 +1,125 @@
+"""The programs of a call: LiveKit's server, the gateway, and the worker with the agent."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from .process import Process
+
+ROOT = Path(__file__).parent.parent.parent
+# Where `make livekit` puts the server.
+LIVEKIT_SERVER = ROOT / ".tools" / "livekit-server"
+# What the server takes with --dev, and nobody else should.
+DEV_KEY, DEV_SECRET = "devkey", "secret"
+READY_S = 60.0
+
+
+@dataclass(frozen=True)
+class LiveKit:
+    """A LiveKit server that runs: where it is, and with which key."""
+
+    url: str
+    api_key: str
+    api_secret: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that workers and LiveKit's API client read."""
+        return {
+            "LIVEKIT_URL": self.url,
+            "LIVEKIT_API_KEY": self.api_key,
+            "LIVEKIT_API_SECRET": self.api_secret,
+        }
+
+
+def livekit_server() -> Path | None:
+    """The server's program: LIVEKIT_SERVER, or what `make livekit` built; None without one."""
+    named = os.environ.get("LIVEKIT_SERVER")
+    path = Path(named) if named else LIVEKIT_SERVER
+    return path if path.is_file() else None
+
+
+def start_livekit(program: Path, log: Path) -> tuple[Process, LiveKit]:
+    """Start LiveKit's server for this machine alone, on free ports, and wait until it listens."""
+    port, udp = free_ports(2)
+    # Without more than --bind and --node-ip, the audio's ports would be those of every interface.
+    # The one for TCP always is, so there is none.
+    loopback = {"ips": {"includes": ["127.0.0.1/32"]}, "enable_loopback_candidate": True}
+    config = {"port": port, "rtc": {"udp_port": udp, "tcp_port": 0, **loopback}}
+    flags = ["--dev", "--bind", "127.0.0.1", "--node-ip", "127.0.0.1"]
+    command = [str(program), *flags, "--config-body", json.dumps(config)]
+    process = Process("LiveKit's server", command, log, {"LIVEKIT_KEYS": ""})
+    _wait_until_ready(process, "starting LiveKit server")
+    return process, LiveKit(f"ws://127.0.0.1:{port}", DEV_KEY, DEV_SECRET)
+
+
+def start_gateway(log: Path, port: int = 0) -> tuple[Process, dict[str, str]]:
+    """Start the local gateway with the demo's engines.
+
+    Args:
+        log: What it prints is appended to this file.
+        port: The port to listen on; 0 takes a free one.
+
+    Returns:
+        The process, and the variables that lead an agent to it.
+    """
+    program = str(ROOT / "examples" / "gateway.py")
+    process = Process("the gateway", [sys.executable, program, "--port", str(port)], log)
+    ready = _wait_until_ready(process, r"SPEKO_BASE_URL=\S+ SPEKO_API_KEY=\S+")
+    return process, dict(pair.split("=", 1) for pair in ready[0].split())
+
+
+def start_worker(
+    log: Path, livekit: LiveKit, speko: Mapping[str, str], agent_name: str = ""
+) -> Process:
+    """Run `python examples/agent.py dev`, and wait until it is registered.
+
+    Args:
+        log: What it prints is appended to this file.
+        livekit: The server that it takes calls from.
+        speko: SPEKO_BASE_URL and SPEKO_API_KEY.
+        agent_name: The name by which it is asked for; empty takes every room's call.
+
+    Returns:
+        The process.
+    """
+    environment = {**livekit.environment, **speko, "SPEKO_AGENT_NAME": agent_name}
+    command = [sys.executable, str(ROOT / "examples" / "agent.py"), "dev"]
+    process = Process("the worker", command, log, environment)
+    _wait_until_ready(process, "registered worker")
+    return process
+
+
+def _wait_until_ready(process: Process, line: str) -> re.Match[str]:
+    """Wait for the line that says so; a program that does not print it is stopped."""
+    try:
+        return process.wait_for(line, READY_S)
+    except BaseException:
+        process.stop()
+        raise
+
+
+def free_ports(count: int) -> list[int]:
+    """Find ports of 127.0.0.1 that nobody listens on, for TCP and UDP."""
+    ports: list[int] = []
+    held: list[socket.socket] = []
+    while len(ports) < count:
+        tcp, udp = socket.socket(), socket.socket(type=socket.SOCK_DGRAM)
+        held += [tcp, udp]
+        tcp.bind(("127.0.0.1", 0))
+        port = tcp.getsockname()[1]
+        try:
+            udp.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        ports.append(port)
+    for taken in held:
+        taken.close()
+    return ports
