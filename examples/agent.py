@@ -31,6 +31,7 @@ from livekit.agents import (
     cli,
     function_tool,
     llm,
+    room_io,
     vad,
 )
 from livekit.plugins import silero
@@ -193,7 +194,13 @@ async def entrypoint(ctx: JobContext) -> None:
 
     ctx.add_shutdown_callback(close)
     log_turns(session)
-    await session.start(agent=Assistant(settings.system_prompt), room=ctx.room)
+    await session.start(
+        agent=Assistant(settings.system_prompt),
+        room=ctx.room,
+        # The call ends with its session, whoever ends that: a caller who is left alone in a room
+        # would listen to silence, and this job would wait for the room to be closed.
+        room_options=room_io.RoomOptions(delete_room_on_close=True),
+    )
 
 
 if __name__ == "__main__":
