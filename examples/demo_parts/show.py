@@ -19,7 +19,7 @@ from livekit_plugins_speko.testing import CallLine, LocalGateway
 from .call import Call, CallFailed
 from .picture import draw_timeline
 from .screen import Screen
-from .turns import Outcome, Turn, judge, judge_barge_in
+from .turns import Outcome, Turn, judge, judge_barge_in, write_latencies
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,8 @@ async def run(options: Options, screen: Screen) -> int:
     screen.table(outcomes)
     line.save(options.out / "call.wav")
     draw_timeline(options.out / "timeline.svg", line.segments, outcomes)
-    screen.files(options.out / "call.wav", options.out / "timeline.svg")
+    write_latencies(options.out / "latencies.json", outcomes)
+    screen.files(*(options.out / name for name in ("call.wav", "timeline.svg", "latencies.json")))
     screen.problems(problems)
     if not problems:
         screen.note(f"all {len(outcomes)} turns done")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -81,6 +84,19 @@ class Outcome:
 
     def _after_speech_ms(self, at_s: float | None) -> float | None:
         return None if at_s is None or self.ended_s is None else (at_s - self.ended_s) * 1000
+
+
+def write_latencies(path: Path, outcomes: Sequence[Outcome]) -> None:
+    """Write the waits of each turn as JSON: milliseconds by their names, null for what never was.
+
+    Args:
+        path: The file to write; missing folders are made.
+        outcomes: The turns.
+    """
+    names = ("end_of_speech_ms", "transcript_ms", "first_token_ms", "first_audio_ms")
+    waits = {each.turn.name: {name: getattr(each, name) for name in names} for each in outcomes}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(waits, indent=2) + "\n", encoding="utf-8")
 
 
 def judge(outcome: Outcome, words: str | None) -> list[str]:
