@@ -1,0 +1,100 @@
+"""Builds LiveKit's open source server into .tools/: `make livekit`.
+
+Its source comes from the Go module proxy that your Go is set to, at the release pinned below, and
+Go checks it against its checksum database. Nothing is written outside the checkout.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+MODULE = "github.com/livekit/livekit-server/cmd/server"
+# Later releases (1.13.6 to 1.13.11 so far) replace some of their modules, and `go install` refuses
+# those.
+RELEASE = "v1.13.5"
+# What that release asks for.
+GO = "1.26"
+PROGRAM = ROOT / ".tools" / "livekit-server"
+CACHE = ROOT / ".cache" / "go"
+
+ANOTHER_WAY = f"""\
+Another way to the server: take {RELEASE} or a newer one from
+https://github.com/livekit/livekit/releases, or `brew install livekit`, or copy it out of the
+container image livekit/livekit-server, and name its file: LIVEKIT_SERVER=/path/to/livekit-server"""
+
+
+def main() -> int:
+    """Find the server or build it; returns the status to exit with."""
+    named = os.environ.get("LIVEKIT_SERVER")
+    if named:
+        return use(Path(named))
+    if version(PROGRAM) == RELEASE:
+        print(f"LiveKit's server {RELEASE} is built: {PROGRAM.relative_to(ROOT)}")
+        return 0
+    go = shutil.which("go")
+    if go is None:
+        return fail(f"There is no Go to build LiveKit's server with: install Go {GO} or newer.")
+    return build(go)
+
+
+def use(program: Path) -> int:
+    """Say what LIVEKIT_SERVER names."""
+    found = version(program)
+    if found is None:
+        return fail(f"LIVEKIT_SERVER is {program}, which does not run as LiveKit's server.")
+    print(f"LiveKit's server {found} is the one that LIVEKIT_SERVER names: {program}")
+    return 0
+
+
+def version(program: Path) -> str | None:
+    """The release of a server's program, `v1.13.5`; None when it is not there, or is not one."""
+    try:
+        done = subprocess.run(
+            [str(program), "--version"], capture_output=True, text=True, timeout=30, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    name, _, number = done.stdout.strip().rpartition(" version ")
+    return f"v{number}" if name == "livekit-server" else None
+
+
+def build(go: str) -> int:
+    """Build the server with Go, and put it in its place when it is whole."""
+    print(f"Building LiveKit's server {RELEASE} with Go: two minutes, once ...", flush=True)
+    began_s = time.monotonic()
+    environment = {
+        **os.environ,
+        "GOPATH": str(CACHE),
+        "GOMODCACHE": str(CACHE / "modules"),
+        "GOCACHE": str(CACHE / "build"),
+        "GOBIN": str(CACHE / "bin"),
+        # So that `make clean` can remove the modules.
+        "GOFLAGS": f"{os.environ.get('GOFLAGS', '')} -modcacherw".strip(),
+    }
+    # Without the tables for a debugger it is half as large.
+    command = [go, "install", "-trimpath", "-ldflags=-s -w", f"{MODULE}@{RELEASE}"]
+    done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, check=False)
+    if done.returncode:
+        return fail(f"Go could not build it: its words are above. Go {GO} or newer is needed.")
+    PROGRAM.parent.mkdir(exist_ok=True)
+    shutil.move(CACHE / "bin" / "server", PROGRAM)
+    # A gigabyte that only another build would need.
+    shutil.rmtree(CACHE)
+    print(f"Built {PROGRAM.relative_to(ROOT)} in {time.monotonic() - began_s:.0f} s.")
+    return 0
+
+
+def fail(why: str) -> int:
+    """Say why there is no server, and how else to get one."""
+    print(f"{why}\n{ANOTHER_WAY}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
