@@ -34,6 +34,7 @@ class Process:
         command: Sequence[str],
         log: Path,
         environment: Mapping[str, str] | None = None,
+        folder: Path | None = None,
     ) -> None:
         """Start it.
 
@@ -42,6 +43,7 @@ class Process:
             command: The program and its arguments.
             log: File that its output is appended to; the folder is made.
             environment: Variables to set beside those of this process.
+            folder: Where it runs; None is the folder of this process.
         """
         self.name = name
         # Every line that it has printed.
@@ -53,6 +55,7 @@ class Process:
         log.parent.mkdir(parents=True, exist_ok=True)
         self._popen = subprocess.Popen(
             command,
+            cwd=folder,
             env={**os.environ, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import socket
@@ -16,6 +15,13 @@ from .process import Process
 ROOT = Path(__file__).parent.parent.parent
 # Where `make livekit` puts the server.
 LIVEKIT_SERVER = ROOT / ".tools" / "livekit-server"
+# As the README has them, in the project's root.
+WORKER = ("examples/agent.py", "dev")
+GATEWAY = ("examples/gateway.py",)
+SERVER_FLAGS = (
+    *("--dev", "--bind", "127.0.0.1", "--node-ip", "127.0.0.1"),
+    *("--config", "examples/stack/livekit.yaml"),
+)
 # What the server takes with --dev, and nobody else should.
 DEV_KEY, DEV_SECRET = "devkey", "secret"
 READY_S = 60.0
@@ -49,13 +55,8 @@ def livekit_server() -> Path | None:
 def start_livekit(program: Path, log: Path) -> tuple[Process, LiveKit]:
     """Start LiveKit's server for this machine alone, on free ports, and wait until it listens."""
     port, udp = free_ports(2)
-    # Without more than --bind and --node-ip, the audio's ports would be those of every interface.
-    # The one for TCP always is, so there is none.
-    loopback = {"ips": {"includes": ["127.0.0.1/32"]}, "enable_loopback_candidate": True}
-    config = {"port": port, "rtc": {"udp_port": udp, "tcp_port": 0, **loopback}}
-    flags = ["--dev", "--bind", "127.0.0.1", "--node-ip", "127.0.0.1"]
-    command = [str(program), *flags, "--config-body", json.dumps(config)]
-    process = Process("LiveKit's server", command, log, {"LIVEKIT_KEYS": ""})
+    command = [str(program), *SERVER_FLAGS, "--port", str(port), "--udp-port", str(udp)]
+    process = Process("LiveKit's server", command, log, {"LIVEKIT_KEYS": ""}, ROOT)
     _wait_until_ready(process, "starting LiveKit server")
     return process, LiveKit(f"ws://127.0.0.1:{port}", DEV_KEY, DEV_SECRET)
 
@@ -70,8 +71,8 @@ def start_gateway(log: Path, port: int = 0) -> tuple[Process, dict[str, str]]:
     Returns:
         The process, and the variables that lead an agent to it.
     """
-    program = str(ROOT / "examples" / "gateway.py")
-    process = Process("the gateway", [sys.executable, program, "--port", str(port)], log)
+    command = [sys.executable, *GATEWAY, "--port", str(port)]
+    process = Process("the gateway", command, log, folder=ROOT)
     ready = _wait_until_ready(process, r"SPEKO_BASE_URL=\S+ SPEKO_API_KEY=\S+")
     return process, dict(pair.split("=", 1) for pair in ready[0].split())
 
@@ -91,8 +92,7 @@ def start_worker(
         The process.
     """
     environment = {**livekit.environment, **speko, "SPEKO_AGENT_NAME": agent_name}
-    command = [sys.executable, str(ROOT / "examples" / "agent.py"), "dev"]
-    process = Process("the worker", command, log, environment)
+    process = Process("the worker", [sys.executable, *WORKER], log, environment, ROOT)
     _wait_until_ready(process, "registered worker")
     return process
 
