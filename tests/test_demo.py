@@ -92,8 +92,17 @@ def test_the_demo_prints_the_latencies_of_each_turn(run: Run) -> None:
 
 
 def test_the_demo_names_the_files_that_it_wrote(run: Run) -> None:
-    assert f"wrote {run.folder / 'call.wav'}" in run.output
-    assert f"wrote {run.folder / 'timeline.svg'}" in run.output
+    for name in ("call.wav", "timeline.svg", "latencies.json"):
+        assert f"wrote {run.folder / name}" in run.output
+
+
+def test_the_latencies_are_written_too(run: Run) -> None:
+    waits = json.loads((run.folder / "latencies.json").read_text())
+    assert list(waits) == [turn.name for turn in TURNS]
+    names = ("end_of_speech_ms", "transcript_ms", "first_token_ms", "first_audio_ms")
+    for each in waits.values():
+        assert list(each) == list(names)
+        assert 0 < each["transcript_ms"] < each["first_audio_ms"] < 10_000
 
 
 def test_the_recording_has_the_caller_left_and_the_agent_right(run: Run) -> None:

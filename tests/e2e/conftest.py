@@ -1,0 +1,119 @@
+"""The servers of the end-to-end tests, started once, and the table of what was checked."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
+from pathlib import Path
+
+# The recogniser's weights are on this disk.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import pytest
+
+from examples.engines import Recogniser
+from examples.stack import (
+    LiveKit,
+    Process,
+    livekit_server,
+    start_gateway,
+    start_livekit,
+    start_worker,
+)
+from tests.e2e.checks import Check, Checks
+
+OUTPUT = Path(__file__).parent.parent.parent / "e2e-output"
+CHECKS = Checks()
+
+StartWorker = Callable[..., AbstractAsyncContextManager[Process]]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let LiveKit's development secret be as short as it is."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.filterwarnings("ignore:The HMAC key is"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what was checked."""
+    if CHECKS.rows:
+        terminalreporter.section("checks on a real LiveKit server")
+        for line in CHECKS.lines():
+            terminalreporter.write_line(line)
+        terminalreporter.write_line(f"\n  What the programs printed is in {OUTPUT.name}/.")
+
+
+@pytest.fixture(scope="session")
+def output() -> Path:
+    """An empty folder for what the programs print, and for pictures."""
+    shutil.rmtree(OUTPUT, ignore_errors=True)
+    OUTPUT.mkdir()
+    return OUTPUT
+
+
+@pytest.fixture(scope="session")
+def checks() -> Checks:
+    """All checks of the run."""
+    return CHECKS
+
+
+@pytest.fixture
+def check(request: pytest.FixtureRequest) -> Callable[[str], AbstractContextManager[Check]]:
+    """Times one check of a test, which is in the table at the end."""
+    test = re.sub(r"^test_", "", request.node.name).replace("_", " ")
+    return lambda name: CHECKS.run(test, name)
+
+
+@pytest.fixture(scope="session")
+def livekit(output: Path) -> Iterator[LiveKit]:
+    """LiveKit's server, on this machine alone."""
+    program = livekit_server()
+    if program is None:
+        pytest.exit("There is no LiveKit server: run make livekit.", returncode=1)
+    process, livekit = start_livekit(program, output / "livekit.log")
+    with process:
+        yield livekit
+    assert process.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def speko(output: Path) -> Iterator[dict[str, str]]:
+    """The variables that lead an agent to the local gateway with the demo's engines."""
+    process, variables = start_gateway(output / "gateway.log")
+    with process:
+        yield variables
+    assert process.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def recogniser() -> Iterator[Recogniser]:
+    """Understands what the agent says."""
+    recogniser = Recogniser()
+    yield recogniser
+    recogniser.close()
+
+
+@pytest.fixture
+def start(
+    request: pytest.FixtureRequest, output: Path, livekit: LiveKit, speko: dict[str, str]
+) -> StartWorker:
+    """Starts a worker, and stops it; the log of its whole life must not hold the key."""
+
+    @asynccontextmanager
+    async def worker(
+        name: str = "worker", agent_name: str = "", speko: dict[str, str] = speko
+    ) -> AsyncIterator[Process]:
+        log = output / f"{request.node.name}-{name}.log"
+        process = await asyncio.to_thread(start_worker, log, livekit, speko, agent_name)
+        try:
+            yield process
+        finally:
+            await asyncio.to_thread(process.stop)
+        assert not any(speko["SPEKO_API_KEY"] in line for line in process.lines)
+
+    return worker

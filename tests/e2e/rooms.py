@@ -1,0 +1,53 @@
+"""What the server and the worker know of a room."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import uuid
+
+import psutil  # type: ignore[import-untyped]
+from livekit import api
+
+from examples.stack import LiveKit, Process
+
+# A job of which a worker says more than this in its log did not go well.
+TROUBLE = re.compile(r"\bERROR\b|\bCRITICAL\b|Traceback")
+
+
+def fresh_room() -> str:
+    """A room's name that no other test has."""
+    return f"room-{uuid.uuid4().hex[:8]}"
+
+
+async def open_rooms(livekit: LiveKit) -> set[str]:
+    """The names of the rooms that the server has."""
+    url = livekit.url.replace("ws", "http", 1)
+    async with api.LiveKitAPI(url, livekit.api_key, livekit.api_secret) as client:
+        listed = await client.room.list_rooms(api.ListRoomsRequest())
+    return {room.name for room in listed.rooms}
+
+
+async def job_process(worker: Process, room: str) -> psutil.Process:
+    """The process in which a worker serves a room."""
+    found = await asyncio.to_thread(worker.wait_for, rf'"pid": (\d+).*"room": "{room}"', 20.0)
+    return psutil.Process(int(found[1]))
+
+
+def children(worker: Process) -> set[int]:
+    """The ids of all processes below a worker's."""
+    return {child.pid for child in psutil.Process(worker.pid).children(recursive=True)}
+
+
+async def ended(process: psutil.Process, within_s: float = 20.0) -> bool:
+    """Wait for the end of a process that is not our own child."""
+    try:
+        await asyncio.to_thread(process.wait, within_s)
+    except psutil.TimeoutExpired:
+        return False
+    return True
+
+
+def trouble(worker: Process) -> list[str]:
+    """The lines of a worker's log that tell of an error."""
+    return [line for line in worker.lines if TROUBLE.search(line)]

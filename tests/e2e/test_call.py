@@ -1,0 +1,91 @@
+"""One whole call: the worker, the room, the caller's words, the agent's voice, and the end."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import psutil  # type: ignore[import-untyped]
+
+from examples.engines import Recogniser
+from examples.stack import LiveKit, Process
+from tests.e2e.caller import Caller
+from tests.e2e.checks import Checks
+from tests.e2e.conftest import StartWorker
+from tests.e2e.conversation import Conversation, StartCheck
+from tests.e2e.rooms import children, ended, fresh_room, job_process, open_rooms, trouble
+
+
+async def test_a_caller_talks_with_the_agent(
+    check: StartCheck,
+    checks: Checks,
+    start: StartWorker,
+    livekit: LiveKit,
+    recogniser: Recogniser,
+) -> None:
+    room = fresh_room()
+    async with AsyncExitStack() as stack:
+        with check("the worker registers with the server"):
+            worker = await stack.enter_async_context(start())
+        caller = await stack.enter_async_context(Caller(livekit, room))
+        talk = Conversation(caller, recogniser, check)
+        await talk.is_answered()
+        await talk.is_greeted()
+        checks.latencies.append(
+            await talk.turn("question", "i am the demo assistant made of a few rules")
+        )
+        checks.latencies.append(await talk.turn("time", "in tokyo"))
+        the_tool_was_called(talk, worker)
+        await the_story_is_broken_off(talk)
+        checks.latencies.append(await talk.turn("goodbye", "you are welcome goodbye"))
+        await the_job_ends(talk, worker, livekit, room)
+        await the_worker_stops(talk, worker)
+
+
+def the_tool_was_called(talk: Conversation, worker: Process) -> None:
+    with talk.check("time: the tool is called, and its result is told") as seen:
+        assert any("executing tool" in line and "get_local_time" in line for line in worker.lines)
+        now = datetime.now(ZoneInfo("Asia/Tokyo"))
+        times = [f"{now - timedelta(minutes=ago):%H:%M}" for ago in (0, 1)]
+        seen.seen = talk.caller.said_by(talk.caller.agent)[-1].text
+        assert any(time in seen.seen for time in times)
+
+
+async def the_story_is_broken_off(talk: Conversation) -> None:
+    caller = talk.caller
+    asked = await caller.say("story")
+    await talk.is_transcribed("story", asked)
+    began_s = await caller.agent_speaks(asked.ended_s)
+    spoken = await talk.barge_in("barge_in", after_s=3.0)
+    await talk.is_transcribed("barge_in", spoken)
+    with talk.check("barge_in: the story ends where it was broken off") as seen:
+        (story,) = caller.said_by(caller.agent, began_s - 0.5)[:1]
+        assert story.text.startswith("Gladly. Once upon a time"), story.text
+        assert "nine days" not in story.text
+        seen.seen = story.text
+    answered_s = await caller.agent_speaks(spoken.ended_s)
+    await talk.is_heard("barge_in", "we are open from nine to five monday to friday", answered_s)
+
+
+async def the_job_ends(talk: Conversation, worker: Process, livekit: LiveKit, room: str) -> None:
+    job = await job_process(worker, room)
+    # What the worker keeps to start jobs with.
+    idle = children(worker) - {job.pid}
+    with talk.check("the caller leaves, and the job ends clean"):
+        await talk.caller.leave()
+        assert await ended(job)
+        assert any("speko-agent" in line and "usage" in line for line in worker.lines)
+        assert trouble(worker) == []
+    with talk.check("nothing of it is left running: no process, no room"):
+        assert children(worker) <= idle
+        assert room not in await open_rooms(livekit)
+
+
+async def the_worker_stops(talk: Conversation, worker: Process) -> None:
+    below = [psutil.Process(pid) for pid in children(worker)]
+    with talk.check("the worker stops when told to, and leaves no process"):
+        assert await asyncio.to_thread(worker.stop) == 0
+        assert not psutil.wait_procs(below, timeout=5)[1]
+        assert trouble(worker) == []
