@@ -10,34 +10,36 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from livekit import api
 from livekit.agents import AgentSession, APIConnectOptions, vad
 from livekit.agents.voice.agent_session import SessionConnectOptions
 
 import livekit_plugins_speko
+from examples.stack.servers import (
+    DEV_KEY,
+    DEV_SECRET,
+    GATEWAY,
+    LIVEKIT_SERVER,
+    SERVER_FLAGS,
+    WORKER,
+)
 from livekit_plugins_speko import Speko, _limits
 from livekit_plugins_speko._http import KEEPALIVE_EXPIRY_S, MAX_IDLE_CONNECTIONS
 from livekit_plugins_speko._redaction import MAX_MESSAGE_CHARS
 from livekit_plugins_speko.components import LLM_OPTIONS, STT_OPTIONS, TTS_OPTIONS
 from livekit_plugins_speko.testing import LocalGateway, Reply, Speech
 from tests.components_calls import make, take_a_turn
+from tests.readme import BLOCKS, README, block
 from tests.subprocesses import ROOT, run_python
 from tests.support import tone
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 PARAMETERS = inspect.signature(livekit_plugins_speko.create_speko_components).parameters
-BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-
-
-def block(containing: str) -> str:
-    """The one code block that holds this text."""
-    (found,) = [str(code) for code in BLOCKS if containing in code]
-    return found
 
 
 def test_every_block_is_run_here() -> None:
     run = (
         *("rtc_session", "complete_stream", "async def test_", "SessionConnectOptions"),
-        "def watch",
+        *("def watch", "def caller_token"),
     )
     assert sorted(BLOCKS) == sorted(block(containing) for containing in run)
 
@@ -49,6 +51,27 @@ def test_the_block_on_timeouts_makes_options_that_a_session_takes() -> None:
         assert getattr(made["options"], each).timeout == 4.0
     assert isinstance(made["options"], SessionConnectOptions)
     assert "conn_options" in inspect.signature(AgentSession).parameters
+
+
+def test_the_token_of_a_caller_asks_for_the_agent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIVEKIT_API_KEY", "key")
+    monkeypatch.setenv("LIVEKIT_API_SECRET", "s" * 32)
+    made: dict[str, Any] = {}
+    exec(block("def caller_token"), made)
+    claims = api.TokenVerifier().verify(made["caller_token"]("room"))
+    assert claims.video is not None and claims.video.room == "room" and claims.video.room_join
+    assert claims.room_config is not None
+    assert [agent.agent_name for agent in claims.room_config.agents] == ["front-desk"]
+
+
+def test_the_commands_on_a_server_of_ones_own_are_those_that_the_tests_run() -> None:
+    server = f".tools/{LIVEKIT_SERVER.name} {' '.join(SERVER_FLAGS)}"
+    for command in (server, f"python {' '.join(GATEWAY)}", f"python {' '.join(WORKER)}"):
+        assert command in README
+    assert f"LIVEKIT_API_KEY={DEV_KEY} LIVEKIT_API_SECRET={DEV_SECRET}" in README
+    settings = (ROOT / "examples/stack/livekit.yaml").read_text(encoding="utf-8")
+    (port,) = re.findall(r"^port: (\d+)$", settings, re.MULTILINE)
+    assert f"LIVEKIT_URL=ws://127.0.0.1:{port} " in README
 
 
 def test_livekit_s_defaults_are_those_that_are_told() -> None:
