@@ -1,0 +1,1 @@
+"""A page to call the agent from, and the programs behind it."""

@@ -1,0 +1,113 @@
+"""A conversation in the browser, with one command: `make browser`, or
+
+    python -m examples.browser [--port 8080] [--logs browser-output] [--no-worker]
+
+What the environment does not name is started here, on this machine alone:
+
+- without LIVEKIT_URL, LiveKit's server, as `make livekit` built it;
+- without SPEKO_API_KEY, the local gateway with the demo's engines;
+- the worker, `python examples/agent.py dev`, unless --no-worker says that one runs elsewhere.
+
+It prints where the page is, and serves it until Ctrl+C or SIGTERM, which stop everything in order.
+When one of the programs ends by itself, it says which and why, and ends with status 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import secrets
+import socket
+import sys
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from aiohttp import web
+
+from examples.browser.calls import CannotStart, Settings
+from examples.browser.programs import SIGNALS, Programs, say
+from examples.browser.server import add_arguments, address, build_app, check_page, listen
+from examples.stack import LiveKit, ProcessFailed
+
+# How often it is looked whether all programs still run, in seconds.
+LOOK_EVERY_S = 0.5
+
+
+def is_set(variable: str) -> bool:
+    """Whether the environment names something."""
+    return bool(os.environ.get(variable, "").strip())
+
+
+def start(programs: Programs, with_worker: bool) -> Settings:
+    """Start what the environment does not name; returns where calls are held, and by whom."""
+    agent_name = os.environ.get("SPEKO_AGENT_NAME", "")
+    if is_set("LIVEKIT_URL"):
+        settings = Settings.from_environment(os.environ)
+        if with_worker and not agent_name:
+            # A worker without a name would take the calls of all others on that server, too.
+            agent_name = f"speko-browser-{secrets.token_hex(4)}"
+    else:
+        settings = programs.livekit()
+    settings = replace(settings, agent_name=agent_name)
+    if with_worker:
+        programs.worker(settings, {} if is_set("SPEKO_API_KEY") else programs.gateway())
+    elif not is_set("LIVEKIT_URL"):
+        variables = LiveKit(settings.url, settings.api_key, settings.api_secret).environment
+        say("A worker needs " + " ".join(f"{name}={value}" for name, value in variables.items()))
+    return settings
+
+
+async def serve(app: web.Application, listening: socket.socket, programs: Programs) -> None:
+    """Serve the page until a signal comes, or one of the programs ends."""
+    stop = asyncio.Event()
+    for number in SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    runner = web.AppRunner(app, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        await web.SockSite(runner, listening).start()
+        say(f"\nOpen {address(listening)}    (Ctrl+C stops everything)")
+        while not stop.is_set():
+            programs.look()
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(stop.wait(), LOOK_EVERY_S)
+    finally:
+        await runner.cleanup()
+
+
+def read_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m examples.browser", description="Talk with the agent in the browser."
+    )
+    add_arguments(parser)
+    add = parser.add_argument
+    add("--logs", type=Path, default=Path("browser-output"), help="folder for the programs' logs")
+    add("--no-worker", action="store_true", help="start no worker: one runs elsewhere")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Start everything, serve, and stop everything; returns the status to exit with."""
+    arguments = read_arguments()
+    try:
+        check_page()
+        with listen(arguments.port) as listening, Programs(arguments.logs) as programs:
+            settings = start(programs, with_worker=not arguments.no_worker)
+            asyncio.run(serve(build_app(settings, arguments.origin), listening, programs))
+            say("Stopping ...")
+    except CannotStart as error:
+        print(error, file=sys.stderr)
+        return 1
+    except ProcessFailed as error:
+        print(f"{error}\nAll that was printed is in {arguments.logs}/.", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        say("Stopped.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

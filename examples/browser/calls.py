@@ -1,0 +1,94 @@
+"""What a caller needs to join a room of its own in which the agent answers."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from livekit import api
+
+VARIABLES = ("LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
+SCHEMES = ("ws", "wss", "http", "https")
+# Long enough for slow clocks; a caller who has joined is no longer bound by it.
+TOKEN_TTL = timedelta(minutes=5)
+
+
+class CannotStart(Exception):
+    """Something is missing that the programs need; the text says what, and what to do."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The LiveKit server on which calls are held, and who answers them."""
+
+    # Where the page joins, as ws:// or wss://.
+    url: str
+    api_key: str
+    api_secret: str = field(repr=False)
+    # The agent that is asked for; empty leaves it to LiveKit's automatic dispatch.
+    agent_name: str = ""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Settings:
+        """Read the variables.
+
+        Raises:
+            CannotStart: One is missing, or is no address.
+        """
+        found = {name: environment.get(name, "").strip() for name in VARIABLES}
+        if missing := [name for name in VARIABLES if not found[name]]:
+            raise CannotStart(f"Set {', '.join(missing)}: they say where calls are held.")
+        url = found["LIVEKIT_URL"]
+        if urlsplit(url).scheme not in SCHEMES or not urlsplit(url).hostname:
+            raise CannotStart(f'LIVEKIT_URL must be like wss://host, got "{url}".')
+        # http:// becomes ws://, and https:// becomes wss://.
+        url = f"ws{url[4:]}" if url.startswith("http") else url
+        name = environment.get("SPEKO_AGENT_NAME", "")
+        return cls(url, found["LIVEKIT_API_KEY"], found["LIVEKIT_API_SECRET"], name)
+
+
+def new_call(settings: Settings) -> dict[str, str]:
+    """Make up a room: what the page needs to join it."""
+    room = f"call-{secrets.token_hex(8)}"
+    return {
+        "url": settings.url,
+        "token": caller_token(settings, room),
+        "room": room,
+        # So that the page can name the command of a worker that does not come.
+        "agent": settings.agent_name,
+    }
+
+
+def caller_token(settings: Settings, room: str) -> str:
+    """Mint the token of a caller who may talk and listen in one room; it brings the agent along."""
+    grants = api.VideoGrants(
+        room_join=True,
+        room=room,
+        can_publish=True,
+        can_publish_sources=["microphone"],
+        can_publish_data=False,
+        can_subscribe=True,
+    )
+    token = api.AccessToken(settings.api_key, settings.api_secret)
+    token = token.with_identity("caller").with_grants(grants).with_ttl(TOKEN_TTL)
+    if settings.agent_name:
+        agents = [api.RoomAgentDispatch(agent_name=settings.agent_name)]
+        token = token.with_room_config(api.RoomConfiguration(agents=agents))
+    return token.to_jwt()
+
+
+def connect_sources(url: str) -> str:
+    """Which addresses a page in calls on a LiveKit server connects to, as a policy spells them."""
+    parts = urlsplit(url)
+    schemes = ("ws", "http") if parts.scheme == "ws" else ("wss", "https")
+    host, name = parts.netloc.rpartition("@")[2], parts.hostname or ""
+    if ":" in name:
+        # A policy can't spell an address of IPv6.
+        return " ".join(f"{scheme}:" for scheme in schemes)
+    if name.endswith((".livekit.cloud", ".livekit.run")):
+        # LiveKit's cloud sends callers on to the region that is nearest.
+        host = f"*.{'.'.join(name.split('.')[-2:])}"
+    return " ".join(f"{scheme}://{host}" for scheme in schemes)
