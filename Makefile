@@ -16,6 +16,9 @@ READY := $(VENV)/.ready
 UV := $(BIN)/uv
 COMPILE := $(UV) pip compile --quiet --python $(BIN)/python --universal --python-version 3.10 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+# The browser example's livekit-client, and the server that it talks to where none is named.
+PAGE := examples/browser/node_modules/.package-lock.json
+LIVEKIT := $(if $(LIVEKIT_URL),,livekit)
 # Emptied (make lock UPGRADE=), every pin that still fits is kept.
 UPGRADE ?= --upgrade
 
@@ -23,6 +26,7 @@ export XDG_CACHE_HOME := $(CACHE)
 export UV_CACHE_DIR := $(CACHE)/uv
 export PIP_CACHE_DIR := $(CACHE)/pip
 export MPLCONFIGDIR := $(CACHE)/matplotlib
+export npm_config_cache := $(CACHE)/npm
 export HYPOTHESIS_STORAGE_DIRECTORY := $(CACHE)/hypothesis
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # The interpreter is the one in PYTHON; uv looks for no other and downloads none.
@@ -34,7 +38,8 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup check lint types build wheel test faults demo bench format lock clean
+.PHONY: help setup check lint types build wheel test faults demo bench livekit chromium e2e browser
+.PHONY: format lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## /\1|/' \
@@ -77,6 +82,18 @@ demo: $(READY) ## Hold a whole spoken conversation on this machine, without a ke
 bench: $(READY) ## Measure what the plugin adds and what it takes away, beside others (five minutes)
 	$(BIN)/python -m benchmarks
 
+livekit: ## Build LiveKit's server into .tools (with Go, once, two minutes)
+	@$(PYTHON) scripts/build_livekit.py
+
+chromium: ## Find the browser of the tests; in CI, install it
+	@$(PYTHON) scripts/find_chromium.py
+
+e2e: $(READY) livekit chromium $(PAGE) ## Hold calls with the agent on a real LiveKit server, and in a browser
+	$(BIN)/python -m pytest -v --tb=short tests/e2e
+
+browser: $(READY) $(LIVEKIT) $(PAGE) ## Talk to the agent in your browser (LIVEKIT_URL: on a server of yours)
+	$(BIN)/python -m examples.browser
+
 format: $(READY) ## Format the code and mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -86,7 +103,8 @@ lock: $(BOOTSTRAPPED) ## Renew the locked dependencies in requirements/
 	$(COMPILE) $(UPGRADE) --extra demo --group dev -o requirements/dev.txt pyproject.toml >/dev/null
 
 clean: ## Remove everything that these commands made
-	rm -rf $(VENV) .cache .hypothesis bench-output build dist demo-output
+	rm -rf $(VENV) .cache .tools .hypothesis bench-output browser-output build dist demo-output \
+		e2e-output examples/browser/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(CREATED):
@@ -113,4 +131,12 @@ $(READY): requirements/dev.txt pyproject.toml livekit_plugins_speko/version.py $
 	@echo "Installing the locked dependencies into $(VENV) (1 GB on disk) ..."
 	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(PAGE): examples/browser/package.json examples/browser/package-lock.json
+	@command -v npm >/dev/null || { \
+		echo "There is no npm to fetch the page's livekit-client with: install Node.js 18 or newer." >&2; \
+		exit 1; \
+	}
+	cd examples/browser && npm ci
 	@touch $@
