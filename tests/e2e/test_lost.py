@@ -94,9 +94,7 @@ async def test_a_call_that_can_not_go_on_is_hung_up(
         await caller.agent_done()
         job = await job_process(worker, room)
         await asyncio.to_thread(gateway.kill)
-        with check(
-            "the gateway stays away: the call is hung up, not left in silence"
-        ) as seen:
+        with check("the gateway stays away: the call is hung up, not left in silence") as seen:
             began_s = time.monotonic()
             while caller.disconnected_s is None:
                 assert time.monotonic() - began_s < AT_MOST_S, str(caller)
