@@ -88,10 +88,10 @@ livekit: ## Build LiveKit's server into .tools (with Go, once, two minutes)
 chromium: ## Find the browser of the tests; in CI, install it
 	@$(PYTHON) scripts/find_chromium.py
 
-e2e: $(READY) livekit chromium $(PAGE) ## Hold calls with the agent on a real LiveKit server, and in a browser
-	$(BIN)/python -m pytest -v --tb=short tests/e2e
+e2e: livekit chromium $(PAGE) $(READY) ## Hold calls with the agent on a real LiveKit server, and in a browser
+	$(BIN)/python -m pytest -v --tb=short -o faulthandler_exit_on_timeout=false tests/e2e
 
-browser: $(READY) $(LIVEKIT) $(PAGE) ## Talk to the agent in your browser (LIVEKIT_URL: on a server of yours)
+browser: $(LIVEKIT) $(PAGE) $(READY) ## Talk to the agent in your browser (LIVEKIT_URL: on a server of yours)
 	$(BIN)/python -m examples.browser
 
 format: $(READY) ## Format the code and mend what ruff can mend

@@ -5,6 +5,7 @@
     python examples/agent.py start        the same in production
 
 It needs SPEKO_API_KEY; `dev` and `start` need LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET.
+With LIVEKIT_AGENT_NAME set it takes only the calls that ask for it by that name.
 A job's metadata may hold settings for its session, as JSON:
 
     {"intent": {"language": "es-MX", "optimizeFor": "latency"}, "voice": "sophia",
@@ -175,7 +176,7 @@ def prewarm(process: JobProcess) -> None:
 server.setup_fnc = prewarm
 
 
-@server.rtc_session(agent_name=os.environ.get("SPEKO_AGENT_NAME", ""))
+@server.rtc_session()
 async def entrypoint(ctx: JobContext) -> None:
     """Take one call."""
     try:

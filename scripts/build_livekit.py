@@ -1,7 +1,8 @@
 """Builds LiveKit's open source server into .tools/: `make livekit`.
 
 Its source comes from the Go module proxy that your Go is set to, at the release pinned below, and
-Go checks it against its checksum database. Nothing is written outside the checkout.
+Go checks it against its checksum database. Nothing is written outside the checkout, but Go's own
+counters of its use.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def main() -> int:
     """Find the server or build it; returns the status to exit with."""
     named = os.environ.get("LIVEKIT_SERVER")
     if named:
-        return use(Path(named))
+        return use(named)
     if version(PROGRAM) == RELEASE:
         print(f"LiveKit's server {RELEASE} is built: {PROGRAM.relative_to(ROOT)}")
         return 0
@@ -43,11 +44,12 @@ def main() -> int:
     return build(go)
 
 
-def use(program: Path) -> int:
-    """Say what LIVEKIT_SERVER names."""
-    found = version(program)
+def use(named: str) -> int:
+    """Say what LIVEKIT_SERVER names: a path, or a program's name on the PATH."""
+    program = shutil.which(named)
+    found = version(Path(program).resolve()) if program else None
     if found is None:
-        return fail(f"LIVEKIT_SERVER is {program}, which does not run as LiveKit's server.")
+        return fail(f"LIVEKIT_SERVER is {named}, which does not run as LiveKit's server.")
     print(f"LiveKit's server {found} is the one that LIVEKIT_SERVER names: {program}")
     return 0
 
@@ -69,13 +71,14 @@ def build(go: str) -> int:
     print(f"Building LiveKit's server {RELEASE} with Go: two minutes, once ...", flush=True)
     began_s = time.monotonic()
     environment = {
-        **os.environ,
+        **{k: v for k, v in os.environ.items() if k not in ("GOOS", "GOARCH")},
+        "GO111MODULE": "on",
         "GOPATH": str(CACHE),
         "GOMODCACHE": str(CACHE / "modules"),
         "GOCACHE": str(CACHE / "build"),
         "GOBIN": str(CACHE / "bin"),
         # So that `make clean` can remove the modules.
-        "GOFLAGS": f"{os.environ.get('GOFLAGS', '')} -modcacherw".strip(),
+        "GOFLAGS": "-modcacherw",
     }
     # Without the tables for a debugger it is half as large.
     command = [go, "install", "-trimpath", "-ldflags=-s -w", f"{MODULE}@{RELEASE}"]

@@ -11,6 +11,14 @@ import shutil
 import subprocess
 import sys
 
+INSTALL = (
+    ("apt-get", "update", "-q"),
+    ("apt-get", "install", "-q", "-y", "--no-install-recommends", "chromium"),
+)
+MISSING = (
+    "There is no Chromium for the browser's test: `apt install chromium` on Debian, or name the "
+    "program of a Chromium or Chrome: CHROMIUM=/path/to/chrome"
+)
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -22,20 +30,21 @@ def find() -> str | None:
 
 def main() -> int:
     """Find it, or install it; returns the status to exit with."""
-    may_install = bool(os.environ.get("CI")) and shutil.which("apt-get") and os.geteuid() == 0
-    if find() is None and may_install:
-        subprocess.run(["apt-get", "update", "-q"], check=True)
-        install = ["apt-get", "install", "-q", "-y", "--no-install-recommends", "chromium"]
-        subprocess.run(install, check=True)
+    named = os.environ.get("CHROMIUM")
+    if find() is None and not named and may_install():
+        for command in INSTALL:
+            subprocess.run(command, stdin=subprocess.DEVNULL, check=False)
     if (found := find()) is not None:
         print(f"The browser of the tests is {found}")
         return 0
-    print(
-        "There is no Chromium for the browser's test: `apt install chromium` on Debian, or name "
-        "the program of a Chromium or Chrome: CHROMIUM=/path/to/chrome",
-        file=sys.stderr,
-    )
+    print(f"CHROMIUM is {named}, which is no program." if named else MISSING, file=sys.stderr)
     return 1
+
+
+def may_install() -> bool:
+    """Whether this is a CI's machine, as root, with Debian's packages."""
+    root = hasattr(os, "geteuid") and os.geteuid() == 0
+    return bool(os.environ.get("CI")) and root and shutil.which("apt-get") is not None
 
 
 if __name__ == "__main__":

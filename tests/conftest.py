@@ -30,7 +30,8 @@ for name in ("NO_PROXY", "no_proxy"):
 
 # So that a failed assertion in one of them shows its values, as it does in a test.
 pytest.register_assert_rewrite(
-    "tests.components_calls", "tests.decoding_calls", "tests.matrix", "tests.tts_calls"
+    *("tests.components_calls", "tests.decoding_calls", "tests.tts_calls"),
+    *("tests.e2e", "tests.matrix"),
 )
 
 # The matrix of faults, which `make faults` prints.

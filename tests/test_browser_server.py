@@ -272,7 +272,7 @@ def test_the_lock_pins_the_client_and_names_no_registry() -> None:
 
 
 def test_settings_come_from_the_environment() -> None:
-    named = {**ENVIRONMENT, "SPEKO_AGENT_NAME": "front-desk"}
+    named = {**ENVIRONMENT, "LIVEKIT_AGENT_NAME": "front-desk"}
     assert Settings.from_environment(ENVIRONMENT) == SETTINGS
     assert Settings.from_environment(named) == replace(SETTINGS, agent_name="front-desk")
 

@@ -67,6 +67,16 @@ def test_the_server_is_built_at_the_pinned_release_into_the_checkout(checkout: C
     assert not checkout.folder.joinpath(".cache/go").exists()
 
 
+def test_what_is_set_for_the_user_s_own_go_does_not_count(checkout: Checkout) -> None:
+    checkout.program("go", GO.replace('"go $@"', '"$GOFLAGS $GO111MODULE $GOOS."'))
+    away = str(checkout.folder / "away")
+    done = checkout.run(
+        GOFLAGS="-mod=vendor", GO111MODULE="off", GOOS="plan9", GOPATH=away, GOBIN=away
+    )
+    assert "-modcacherw on ." in done.stdout and done.returncode == 0
+    assert not checkout.folder.joinpath("away").exists()
+
+
 def test_it_is_built_once(checkout: Checkout) -> None:
     checkout.program("go", GO)
     assert checkout.run().returncode == 0
@@ -101,6 +111,8 @@ def test_a_server_that_is_named_is_used(checkout: Checkout) -> None:
     named = checkout.program("my-livekit", SERVER)
     done = checkout.run(LIVEKIT_SERVER=str(named))
     assert done.returncode == 0 and f"LIVEKIT_SERVER names: {named}" in done.stdout
+    by_name = checkout.run(LIVEKIT_SERVER="my-livekit")
+    assert by_name.returncode == 0 and f"LIVEKIT_SERVER names: {named}" in by_name.stdout
 
 
 @pytest.mark.parametrize("text", ["#!/bin/sh\necho hello\n", "#!/bin/sh\nexit 1\n", "no program"])

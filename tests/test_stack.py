@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 import threading
 from pathlib import Path
 
 import httpx
+import psutil  # type: ignore[import-untyped]
 import pytest
 
-from examples.stack import Process, ProcessFailed, free_ports, livekit_server, start_gateway
+from examples.stack import (
+    Process,
+    ProcessFailed,
+    free_ports,
+    livekit_server,
+    start_gateway,
+    surroundings,
+)
 
 COUNTS = "import sys, time\nfor n in range(3): print('line', n, flush=True)\ntime.sleep(60)"
 # It says so, and ends, when it is told to.
@@ -24,9 +33,10 @@ print("ready", flush=True)
 time.sleep(60)
 """
 DEAF = """
-import signal, time
+import signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-print("ready", flush=True)
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+print("ready", child.pid, flush=True)
 time.sleep(60)
 """
 
@@ -63,8 +73,28 @@ def test_a_program_that_ends_is_not_waited_for(tmp_path: Path) -> None:
 
 def test_it_sees_what_is_set_for_it(tmp_path: Path) -> None:
     code = "import os; print(os.environ['GREETING'])"
-    with python(code, tmp_path / "log", {"GREETING": "hello"}) as program:
+    with python(code, tmp_path / "log", {**os.environ, "GREETING": "hello"}) as program:
         program.wait_for("^hello$", 30)
+
+
+def test_colours_are_taken_out(tmp_path: Path) -> None:
+    coloured = r"print('\x1b[31mERROR\x1b[0m of \x1b[1;36mit\x1b[m')"
+    with python(coloured, tmp_path / "log") as program:
+        program.wait_for("^ERROR of it$", 30)
+    assert (tmp_path / "log").read_text() == "ERROR of it\n"
+
+
+def test_what_would_lead_a_program_elsewhere_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    astray = (
+        *("LIVEKIT_URL", "LIVEKIT_CONFIG", "SPEKO_API_KEY", "REDIS_HOST", "NODE_IP", "UDP_PORT"),
+        *("HTTPS_PROXY", "http_proxy"),
+    )
+    for name in astray:
+        monkeypatch.setenv(name, "astray")
+    monkeypatch.setenv("KEPT", "yes")
+    left = surroundings()
+    assert not left.keys() & set(astray)
+    assert left["KEPT"] == "yes" and left["PATH"]
 
 
 def test_stopping_asks_first(tmp_path: Path) -> None:
@@ -75,11 +105,12 @@ def test_stopping_asks_first(tmp_path: Path) -> None:
     assert program.stop() == 3, "may be stopped twice"
 
 
-def test_a_program_that_does_not_heed_is_killed(tmp_path: Path) -> None:
+def test_a_program_that_does_not_heed_is_killed_with_its_children(tmp_path: Path) -> None:
     program = python(DEAF, tmp_path / "log")
-    program.wait_for("ready", 30)
+    child = psutil.Process(int(program.wait_for(r"ready (\d+)", 30)[1]))
     assert program.stop(within_s=0.1) == -9
     assert not program.running
+    assert not psutil.wait_procs([child], timeout=10)[1]
 
 
 def test_killing_does_not_ask(tmp_path: Path) -> None:
@@ -113,7 +144,12 @@ def test_the_server_is_the_one_that_the_environment_names(
     program = tmp_path / "livekit-server"
     monkeypatch.setenv("LIVEKIT_SERVER", str(program))
     assert livekit_server() is None
-    program.touch()
+    program.touch(mode=0o644)
+    assert livekit_server() is None, "it can't be run"
+    program.chmod(0o755)
+    assert livekit_server() == program
+    monkeypatch.setenv("LIVEKIT_SERVER", "livekit-server")
+    monkeypatch.setenv("PATH", str(tmp_path))
     assert livekit_server() == program
 
 

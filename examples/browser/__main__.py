@@ -30,6 +30,7 @@ from examples.browser.calls import CannotStart, Settings
 from examples.browser.programs import SIGNALS, Programs, say
 from examples.browser.server import add_arguments, address, build_app, check_page, listen
 from examples.stack import LiveKit, ProcessFailed
+from examples.stack.servers import PROXIES
 
 # How often it is looked whether all programs still run, in seconds.
 LOOK_EVERY_S = 0.5
@@ -40,9 +41,14 @@ def is_set(variable: str) -> bool:
     return bool(os.environ.get(variable, "").strip())
 
 
+def named(*prefixes: str) -> dict[str, str]:
+    """The environment's variables whose names begin with one of these, in any case."""
+    return {k: v for k, v in os.environ.items() if k.upper().startswith(prefixes)}
+
+
 def start(programs: Programs, with_worker: bool) -> Settings:
     """Start what the environment does not name; returns where calls are held, and by whom."""
-    agent_name = os.environ.get("SPEKO_AGENT_NAME", "")
+    agent_name = os.environ.get("LIVEKIT_AGENT_NAME", "")
     if is_set("LIVEKIT_URL"):
         settings = Settings.from_environment(os.environ)
         if with_worker and not agent_name:
@@ -52,7 +58,10 @@ def start(programs: Programs, with_worker: bool) -> Settings:
         settings = programs.livekit()
     settings = replace(settings, agent_name=agent_name)
     if with_worker:
-        programs.worker(settings, {} if is_set("SPEKO_API_KEY") else programs.gateway())
+        speko = named("SPEKO_") if is_set("SPEKO_API_KEY") else programs.gateway()
+        # A proxy is the way to a server elsewhere, and none to the one started here.
+        elsewhere = named("LIVEKIT_", *PROXIES) if is_set("LIVEKIT_URL") else {}
+        programs.worker(settings, {**elsewhere, **speko})
     elif not is_set("LIVEKIT_URL"):
         variables = LiveKit(settings.url, settings.api_key, settings.api_secret).environment
         say("A worker needs " + " ".join(f"{name}={value}" for name, value in variables.items()))

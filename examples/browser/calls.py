@@ -46,7 +46,7 @@ class Settings:
             raise CannotStart(f'LIVEKIT_URL must be like wss://host, got "{url}".')
         # http:// becomes ws://, and https:// becomes wss://.
         url = f"ws{url[4:]}" if url.startswith("http") else url
-        name = environment.get("SPEKO_AGENT_NAME", "")
+        name = environment.get("LIVEKIT_AGENT_NAME", "")
         return cls(url, found["LIVEKIT_API_KEY"], found["LIVEKIT_API_SECRET"], name)
 
 

@@ -82,7 +82,7 @@ export function noAgent(agent, withinSeconds, hasLeft) {
     `${who} came within ${withinSeconds} seconds.`,
     'See that a worker runs, with the LIVEKIT_ variables of this page’s server, and call again: ' +
       'a worker whose machine was busy is passed over.',
-    `${agent && `SPEKO_AGENT_NAME=${agent} `}python examples/agent.py dev`,
+    `${agent && `LIVEKIT_AGENT_NAME=${agent} `}python examples/agent.py dev`,
   );
 }
 

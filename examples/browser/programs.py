@@ -69,16 +69,16 @@ class Programs:
         say(f"The local gateway: {variables['SPEKO_BASE_URL']}")
         return variables
 
-    def worker(self, settings: Settings, speko: dict[str, str]) -> None:
+    def worker(self, settings: Settings, variables: dict[str, str]) -> None:
         """Start the worker; returns when it takes calls.
 
         Args:
             settings: Where it takes them from, and under which name.
-            speko: Variables that lead it to the gateway, where the environment does not.
+            variables: Those that lead it to Speko, and whatever else it is to have.
         """
         say("The worker: starting python examples/agent.py dev ...")
         server = LiveKit(settings.url, settings.api_key, settings.api_secret)
-        self._own(start_worker(self._log("worker"), server, speko, settings.agent_name))
+        self._own(start_worker(self._log("worker"), server, variables, settings.agent_name))
         name = settings.agent_name
         say("The worker: takes calls" + (f' for the agent "{name}"' if name else ""))
 

@@ -2,8 +2,8 @@
 
     python -m examples.browser.server [--port 8080] [--origin https://calls.example.com]
 
-It needs LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET. With SPEKO_AGENT_NAME set it asks for
-the agent of that name, as the worker was started with; without, a worker without a name comes.
+It needs LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET. With LIVEKIT_AGENT_NAME set, as for
+the worker, it asks for the agent of that name; without, a worker without a name comes.
 
 It listens on this machine alone. Whoever reaches it can make a call, which costs you money: before
 you put it on a network, put a login in front (a proxy with https, without which browsers refuse

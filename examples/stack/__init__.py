@@ -10,6 +10,7 @@ from .servers import (
     start_gateway,
     start_livekit,
     start_worker,
+    surroundings,
 )
 
 __all__ = [
@@ -21,4 +22,5 @@ __all__ = [
     "start_gateway",
     "start_livekit",
     "start_worker",
+    "surroundings",
 ]

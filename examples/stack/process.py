@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
+# The colours that a program gives its lines.
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 # How many lines of its output a program's failure is reported with.
 _TOLD_LINES = 20
 
@@ -24,8 +26,9 @@ class Process:
     """A program in a process of its own, started by the constructor.
 
     Standard output and error go to one log, whose lines are kept and can be waited for, from any
-    thread. Who makes it stops it, best with `with`. The program is the leader of a process group,
-    so that a Ctrl+C in the terminal reaches the owner alone, who then stops it in its own order.
+    thread; colours are taken out. Who makes it stops it, best with `with`. The program is the
+    leader of a process group, so that a Ctrl+C in the terminal reaches the owner alone, who then
+    stops it in its own order.
     """
 
     def __init__(
@@ -42,10 +45,12 @@ class Process:
             name: What it is called in messages.
             command: The program and its arguments.
             log: File that its output is appended to; the folder is made.
-            environment: Variables to set beside those of this process.
+            environment: All its variables; None gives it those of this process.
             folder: Where it runs; None is the folder of this process.
         """
         self.name = name
+        # Whether kill() has ended it.
+        self.killed = False
         # Every line that it has printed.
         self.lines: list[str] = []
         # Notified at each line, and at the end of the output.
@@ -56,7 +61,7 @@ class Process:
         self._popen = subprocess.Popen(
             command,
             cwd=folder,
-            env={**os.environ, **(environment or {})},
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -110,21 +115,22 @@ class Process:
         return "\n".join(f"    {line}" for line in self.lines[-_TOLD_LINES:])
 
     def stop(self, within_s: float = 10.0) -> int:
-        """Ask it to end, and end it when it does not; returns its status.
+        """Ask it to end; returns its status.
 
         Args:
-            within_s: How long it may take, in seconds, before it is killed.
+            within_s: How long it may take, in seconds, before it is killed with all its children.
         """
         if self.running:
             self._popen.send_signal(signal.SIGTERM)
             try:
                 self._popen.wait(within_s)
             except subprocess.TimeoutExpired:
-                self._popen.kill()
+                os.killpg(self.pid, signal.SIGKILL)
         return self._wait()
 
     def kill(self) -> None:
-        """End it at once, as the machine would for want of memory."""
+        """End it, not its children, at once, as the machine would for want of memory."""
+        self.killed = True
         self._popen.kill()
         self._wait()
 
@@ -150,7 +156,8 @@ class Process:
     def _read(self, log: Path) -> None:
         assert self._popen.stdout is not None
         with self._popen.stdout as output, log.open("a", encoding="utf-8") as file:
-            for line in output:
+            for coloured in output:
+                line = _COLOURS.sub("", coloured)
                 file.write(line)
                 file.flush()
                 with self._printed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import socket
 import sys
 from collections.abc import Mapping
@@ -25,6 +26,8 @@ SERVER_FLAGS = (
 # What the server takes with --dev, and nobody else should.
 DEV_KEY, DEV_SECRET = "devkey", "secret"
 READY_S = 60.0
+# LiveKit's workers ask a proxy for a server on this machine, too.
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
 @dataclass(frozen=True)
@@ -47,16 +50,24 @@ class LiveKit:
 
 def livekit_server() -> Path | None:
     """The server's program: LIVEKIT_SERVER, or what `make livekit` built; None without one."""
-    named = os.environ.get("LIVEKIT_SERVER")
-    path = Path(named) if named else LIVEKIT_SERVER
-    return path if path.is_file() else None
+    found = shutil.which(os.environ.get("LIVEKIT_SERVER") or LIVEKIT_SERVER)
+    return Path(found).resolve() if found else None
+
+
+def surroundings() -> dict[str, str]:
+    """This process's environment, less what would lead a program of the stack elsewhere."""
+    led_by = ("LIVEKIT_", "SPEKO_", "REDIS_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(led_by)}
+    for name in ("NODE_IP", "UDP_PORT", *PROXIES, *map(str.lower, PROXIES)):
+        kept.pop(name, None)
+    return kept
 
 
 def start_livekit(program: Path, log: Path) -> tuple[Process, LiveKit]:
     """Start LiveKit's server for this machine alone, on free ports, and wait until it listens."""
     port, udp = free_ports(2)
     command = [str(program), *SERVER_FLAGS, "--port", str(port), "--udp-port", str(udp)]
-    process = Process("LiveKit's server", command, log, {"LIVEKIT_KEYS": ""}, ROOT)
+    process = Process("LiveKit's server", command, log, surroundings(), ROOT)
     _wait_until_ready(process, "starting LiveKit server")
     return process, LiveKit(f"ws://127.0.0.1:{port}", DEV_KEY, DEV_SECRET)
 
@@ -72,7 +83,7 @@ def start_gateway(log: Path, port: int = 0) -> tuple[Process, dict[str, str]]:
         The process, and the variables that lead an agent to it.
     """
     command = [sys.executable, *GATEWAY, "--port", str(port)]
-    process = Process("the gateway", command, log, folder=ROOT)
+    process = Process("the gateway", command, log, surroundings(), ROOT)
     ready = _wait_until_ready(process, r"SPEKO_BASE_URL=\S+ SPEKO_API_KEY=\S+")
     return process, dict(pair.split("=", 1) for pair in ready[0].split())
 
@@ -85,13 +96,14 @@ def start_worker(
     Args:
         log: What it prints is appended to this file.
         livekit: The server that it takes calls from.
-        speko: SPEKO_BASE_URL and SPEKO_API_KEY.
+        speko: SPEKO_BASE_URL and SPEKO_API_KEY, and whatever else it is to have.
         agent_name: The name by which it is asked for; empty takes every room's call.
 
     Returns:
         The process.
     """
-    environment = {**livekit.environment, **speko, "SPEKO_AGENT_NAME": agent_name}
+    own = {**speko, **livekit.environment, "LIVEKIT_AGENT_NAME": agent_name}
+    environment = {**surroundings(), **own}
     process = Process("the worker", [sys.executable, *WORKER], log, environment, ROOT)
     _wait_until_ready(process, "registered worker")
     return process

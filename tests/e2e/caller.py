@@ -79,8 +79,8 @@ class Caller:
         self.segments: list[Segment] = []
         # None until the agent's track is there.
         self.ears: Ears | None = None
-        # When the server closed the room; None while it is open.
-        self.disconnected_s: float | None = None
+        # Why this caller is not in the room any more; None while it is.
+        self.disconnected: rtc.DisconnectReason.ValueType | None = None
         # Set whenever something was noted.
         self._noted = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -140,11 +140,10 @@ class Caller:
 
     async def agent_speaks(self, after_s: float = 0.0, within_s: float = 20.0) -> float:
         """Wait for the agent's first sound at or after a time; returns when it came."""
-        heard = lambda: self.ears is not None and self.ears.first_sound(after_s) is not None  # noqa: E731
-        await self.until("the agent's voice", heard, within_s)
-        first_s = self.ears.first_sound(after_s) if self.ears else None
-        assert first_s is not None
-        return first_s
+        await self.until(
+            "the agent's voice", lambda: self._first_sound(after_s) is not None, within_s
+        )
+        return self._first_sound(after_s) or 0.0
 
     async def agent_done(self, after_s: float = 0.0, within_s: float = 45.0) -> float:
         """Wait until the agent spoke and listens again, silent; returns its last sound's time."""
@@ -175,6 +174,9 @@ class Caller:
         ears = f"heard {self.ears}" if self.ears else "no track"
         return "\n".join([f"{self.identity} at {time.monotonic():.2f}", *said, *states, ears])
 
+    def _first_sound(self, after_s: float) -> float | None:
+        return self.ears.first_sound(after_s) if self.ears else None
+
     def _note(self) -> None:
         self._noted.set()
 
@@ -204,8 +206,8 @@ class Caller:
             self.ears = Ears(self._note)
             self._run(self.ears.listen(track))
 
-    def _disconnected(self, reason: object) -> None:
-        self.disconnected_s = time.monotonic()
+    def _disconnected(self, reason: rtc.DisconnectReason.ValueType) -> None:
+        self.disconnected = reason
         self._note()
 
     def _transcription(self, reader: rtc.TextStreamReader, identity: str) -> None:

@@ -6,6 +6,8 @@ import asyncio
 import os
 import re
 import shutil
+import signal
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from pathlib import Path
@@ -25,11 +27,18 @@ from examples.stack import (
     start_worker,
 )
 from tests.e2e.checks import Check, Checks
+from tests.e2e.programs import begin
 
 OUTPUT = Path(__file__).parent.parent.parent / "e2e-output"
 CHECKS = Checks()
 
 StartWorker = Callable[..., AbstractAsyncContextManager[Process]]
+
+
+def pytest_configure() -> None:
+    """Let a run that is told to end, or loses its terminal, stop its programs as Ctrl+C does."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -49,11 +58,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(scope="session")
-def output() -> Path:
+def output() -> Iterator[Path]:
     """An empty folder for what the programs print, and for pictures."""
     shutil.rmtree(OUTPUT, ignore_errors=True)
     OUTPUT.mkdir()
-    return OUTPUT
+    with tempfile.TemporaryDirectory() as scratch, pytest.MonkeyPatch.context() as patch:
+        # A worker that is killed leaves its sockets behind.
+        patch.setenv("TMPDIR", scratch)
+        yield OUTPUT
 
 
 @pytest.fixture(scope="session")
@@ -109,11 +121,12 @@ def start(
         name: str = "worker", agent_name: str = "", speko: dict[str, str] = speko
     ) -> AsyncIterator[Process]:
         log = output / f"{request.node.name}-{name}.log"
-        process = await asyncio.to_thread(start_worker, log, livekit, speko, agent_name)
+        process = await begin(start_worker, log, livekit, speko, agent_name)
         try:
             yield process
         finally:
-            await asyncio.to_thread(process.stop)
+            status = await asyncio.to_thread(process.stop)
+        assert process.killed or status == 0
         assert not any(speko["SPEKO_API_KEY"] in line for line in process.lines)
 
     return worker

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import time
 from collections.abc import Callable
 
@@ -41,11 +42,13 @@ class Ears:
 
     def first_sound(self, after_s: float = 0.0) -> float | None:
         """When the first sound at or after a time came; None when there was none."""
-        return next((at_s for at_s in self._sounds if at_s >= after_s), None)
+        index = bisect.bisect_left(self._sounds, after_s)
+        return self._sounds[index] if index < len(self._sounds) else None
 
     def last_sound(self, before_s: float = float("inf")) -> float:
         """When the last sound before a time came; 0 when there was none."""
-        return next((at_s for at_s in reversed(self._sounds) if at_s < before_s), 0.0)
+        index = bisect.bisect_left(self._sounds, before_s)
+        return self._sounds[index - 1] if index else 0.0
 
     def quiet_for_s(self) -> float:
         """How long it has been quiet, in seconds."""

@@ -74,13 +74,15 @@ class Microphone:
         return await utterance.done
 
     async def aclose(self) -> None:
-        """Turn it off. May be called twice, and before it was opened."""
+        """Turn it off; what is being said is broken off. May be called twice, and at any time."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         if self._source is not None:
             await self._source.aclose()
         self._task = self._source = None
+        while self._utterances:
+            self._utterances.pop().done.cancel()
 
     async def _feed(self, source: rtc.AudioSource) -> None:
         while True:

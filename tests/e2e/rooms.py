@@ -11,8 +11,10 @@ from livekit import api
 
 from examples.stack import LiveKit, Process
 
-# A job of which a worker says more than this in its log did not go well.
-TROUBLE = re.compile(r"\bERROR\b|\bCRITICAL\b|Traceback")
+# What a worker says in its log of a job that did not go well.
+TROUBLE = re.compile(r"\b(ERROR|CRITICAL)\b|Traceback")
+# What LiveKit's SDK says at times when a room is closed under it, which is how calls end.
+USUAL = re.compile(r"publisher data channel '\w+' closed unexpectedly")
 
 
 def fresh_room() -> str:
@@ -39,6 +41,11 @@ def children(worker: Process) -> set[int]:
     return {child.pid for child in psutil.Process(worker.pid).children(recursive=True)}
 
 
+def processes(pids: set[int]) -> list[psutil.Process]:
+    """Processes that run, by their ids."""
+    return [psutil.Process(pid) for pid in pids]
+
+
 async def ended(process: psutil.Process, within_s: float = 20.0) -> bool:
     """Wait for the end of a process that is not our own child."""
     try:
@@ -50,4 +57,4 @@ async def ended(process: psutil.Process, within_s: float = 20.0) -> bool:
 
 def trouble(worker: Process) -> list[str]:
     """The lines of a worker's log that tell of an error."""
-    return [line for line in worker.lines if TROUBLE.search(line)]
+    return [line for line in worker.lines if TROUBLE.search(line) and not USUAL.search(line)]

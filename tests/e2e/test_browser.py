@@ -14,15 +14,13 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 from playwright.async_api import Page, expect
 
-from examples.stack import LiveKit, Process, ProcessFailed, free_ports
+from examples.stack import LiveKit, Process, ProcessFailed, free_ports, surroundings
 from examples.stack.servers import DEV_KEY, DEV_SECRET
 from tests.e2e.chromium import Complaints, browser, write_speech
 from tests.e2e.conversation import StartCheck
 from tests.e2e.rooms import TROUBLE
 from tests.e2e.visit import Visit
 
-# Where these name nothing, the page's command starts it.
-NOTHING = {"LIVEKIT_URL": "", "SPEKO_API_KEY": "", "SPEKO_AGENT_NAME": ""}
 # The first words come long after the greeting, also where the agent is slow to come; between the
 # words there is time for the replies.
 SPEECH = (18.0, "question", 12.0, "time", 12.0, "goodbye", 30.0)
@@ -36,7 +34,7 @@ async def running(module: str, log: Path, **variables: str) -> AsyncIterator[tup
     if module == "examples.browser":
         options += ["--logs", str(log.with_suffix(""))]
     command = [sys.executable, "-m", module, *options]
-    with Process("the page's programs", command, log, {**NOTHING, **variables}) as process:
+    with Process("the page's programs", command, log, {**surroundings(), **variables}) as process:
         found = await asyncio.to_thread(process.wait_for, r"Open (http://\S+)", 120.0)
         yield process, found[1]
 
@@ -132,7 +130,7 @@ async def test_what_hinders_a_call_is_told_with_what_to_do(
 ) -> None:
     speech = write_speech(tmp_path / "speech.wav", (60.0,))
     server = partial(running, "examples.browser.server", output / "browser-server.log")
-    nobody = {**livekit.environment, "SPEKO_AGENT_NAME": "nobody"}
+    nobody = {**livekit.environment, "LIVEKIT_AGENT_NAME": "nobody"}
     stranger = {**livekit.environment, "LIVEKIT_API_SECRET": "not the secret of that server"}
     gone = {**livekit.environment, "LIVEKIT_URL": f"ws://127.0.0.1:{free_ports(1)[0]}"}
     async with browser(tmp_path / "profile", speech) as context:
@@ -141,7 +139,7 @@ async def test_what_hinders_a_call_is_told_with_what_to_do(
             with check("no agent comes") as seen:
                 seen.seen = await problem(page, address, within_s=20.0)
                 assert "No agent came within 15 seconds." in seen.seen
-                assert "SPEKO_AGENT_NAME=nobody python examples/agent.py dev" in seen.seen
+                assert "LIVEKIT_AGENT_NAME=nobody python examples/agent.py dev" in seen.seen
                 await page.screenshot(path=output / "browser-problem.png")
             with check("the page's server has ended") as seen:
                 await page.goto(address)

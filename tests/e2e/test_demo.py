@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-import os
 import sys
 from pathlib import Path
 
+from examples.stack import Process, surroundings
+from examples.stack.servers import ROOT
 from tests.e2e.checks import Checks, Latency
 from tests.e2e.conversation import StartCheck
 
-ROOT = Path(__file__).parent.parent.parent
 TURNS = ("question", "time", "goodbye")
 
 
@@ -19,13 +20,11 @@ async def test_the_demo_holds_the_same_turns_without_a_room(
     check: StartCheck, checks: Checks, output: Path
 ) -> None:
     command = [sys.executable, "examples/demo.py", "--out", str(output), "--turns", ",".join(TURNS)]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("SPEKO_")}
-    with check("the demo takes its turns"):
-        with (output / "demo.log").open("wb") as log:
-            process = await asyncio.create_subprocess_exec(
-                *command, cwd=ROOT, env=environment, stdout=log, stderr=log
-            )
-            assert await asyncio.wait_for(process.wait(), 120) == 0
+    with contextlib.ExitStack() as stack:
+        with check("the demo takes its turns"):
+            log = output / "demo.log"
+            demo = stack.enter_context(Process("the demo", command, log, surroundings(), ROOT))
+            await asyncio.to_thread(demo.wait_for, "all 3 turns done", 120.0)
     waits = json.loads((output / "latencies.json").read_text(encoding="utf-8"))
     for turn in TURNS:
         found = (waits[turn]["transcript_ms"], waits[turn]["first_audio_ms"])

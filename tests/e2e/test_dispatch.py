@@ -13,6 +13,7 @@ from tests.e2e.caller import Caller
 from tests.e2e.conftest import StartWorker
 from tests.e2e.conversation import Conversation, StartCheck
 from tests.e2e.rooms import fresh_room, trouble
+from tests.e2e.words import heard
 from tests.readme import block
 
 # Long enough for a job that must not come: those that are meant to come take a second or two.
@@ -72,4 +73,7 @@ async def test_two_rooms_at_once_do_not_mix(
             assert {segment.identity for segment in bob.segments} == {"bob", bob.agent}
             assert "goodbye" not in "".join(each.text for each in ann.segments).lower()
             assert "who are you" not in "".join(each.text for each in bob.segments).lower()
+        with check("neither caller hears the other's answer in the whole call"):
+            assert "goodbye" not in await asyncio.to_thread(heard, recogniser, first.ears.wav())
+            assert "rules" not in await asyncio.to_thread(heard, recogniser, second.ears.wav())
         assert trouble(worker) == []
