@@ -37,6 +37,8 @@ StartWorker = Callable[..., AbstractAsyncContextManager[Process]]
 
 def pytest_configure() -> None:
     """Let a run that is told to end, or loses its terminal, stop its programs as Ctrl+C does."""
+    # A shell without a terminal leaves the programs that it runs in the background deaf to it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
 
