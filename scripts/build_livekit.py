@@ -84,7 +84,10 @@ def build(go: str) -> int:
     command = [go, "install", "-trimpath", "-ldflags=-s -w", f"{MODULE}@{RELEASE}"]
     done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, check=False)
     if done.returncode:
-        return fail(f"Go could not build it: its words are above. Go {GO} or newer is needed.")
+        return fail(
+            f"Go could not build it: its words are above. It has to be Go {GO} or newer, and to "
+            "reach a module proxy (go env GOPROXY)."
+        )
     PROGRAM.parent.mkdir(exist_ok=True)
     shutil.move(CACHE / "bin" / "server", PROGRAM)
     # A gigabyte that only another build would need.
