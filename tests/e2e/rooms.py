@@ -22,10 +22,14 @@ def fresh_room() -> str:
     return f"room-{uuid.uuid4().hex[:8]}"
 
 
+def server_api(livekit: LiveKit) -> api.LiveKitAPI:
+    """A client of the server's own interface; who enters it closes it."""
+    return api.LiveKitAPI(livekit.url, livekit.api_key, livekit.api_secret)
+
+
 async def open_rooms(livekit: LiveKit) -> set[str]:
     """The names of the rooms that the server has."""
-    url = livekit.url.replace("ws", "http", 1)
-    async with api.LiveKitAPI(url, livekit.api_key, livekit.api_secret) as client:
+    async with server_api(livekit) as client:
         listed = await client.room.list_rooms(api.ListRoomsRequest())
     return {room.name for room in listed.rooms}
 

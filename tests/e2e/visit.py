@@ -14,7 +14,7 @@ from playwright.async_api import Page, expect
 
 from examples.stack import LiveKit
 from tests.e2e.conversation import StartCheck
-from tests.e2e.rooms import open_rooms
+from tests.e2e.rooms import open_rooms, server_api
 from tests.e2e.words import SAID, words
 
 GREETING = "Hello, this is the front desk. How can I help you?"
@@ -141,8 +141,7 @@ class Visit:
 
 async def microphone_muted(livekit: LiveKit, room: str) -> bool:
     """Whether the caller's microphone is muted, as LiveKit's server knows it."""
-    url = livekit.url.replace("ws", "http", 1)
-    async with api.LiveKitAPI(url, livekit.api_key, livekit.api_secret) as client:
+    async with server_api(livekit) as client:
         listed = await client.room.list_participants(api.ListParticipantsRequest(room=room))
     (caller,) = (each for each in listed.participants if each.identity == "caller")
     (microphone,) = caller.tracks
