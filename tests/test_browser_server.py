@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
-import subprocess
-import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -20,26 +16,10 @@ import pytest
 from aiohttp import web
 from livekit import api
 
-from examples.browser.calls import VARIABLES, CannotStart, Settings, connect_sources
-from examples.browser.programs import Programs
-from examples.browser.server import (
-    FILES,
-    FOLDER,
-    LIVEKIT_CLIENT,
-    address,
-    build_app,
-    check_page,
-    listen,
-)
+from examples.browser.calls import Settings
+from examples.browser.server import FILES, FOLDER, LIVEKIT_CLIENT, address, build_app, listen
+from tests.browser_settings import SECRET, SETTINGS
 
-ROOT = Path(__file__).parent.parent
-SECRET = "a secret that is long enough for HMAC with SHA-256"
-SETTINGS = Settings("ws://127.0.0.1:7880", "a-key", SECRET)
-ENVIRONMENT = {
-    "LIVEKIT_URL": SETTINGS.url,
-    "LIVEKIT_API_KEY": SETTINGS.api_key,
-    "LIVEKIT_API_SECRET": SECRET,
-}
 PROXY = "https://calls.example.com"
 
 
@@ -173,7 +153,7 @@ async def test_this_machine_goes_by_all_its_names(host: str) -> None:
 async def test_a_proxy_in_front_is_known_by_its_address(
     origin: str, host: str, status: int
 ) -> None:
-    async with serving(origin=f"{PROXY}/") as client:
+    async with serving(origin=PROXY) as client:
         headers = {"Host": host, "Origin": origin}
         assert (await client.post("/api/call", headers=headers)).status == status
 
@@ -223,24 +203,6 @@ async def test_a_token_is_kept_by_no_cache() -> None:
         assert answer.headers["Cache-Control"] == "no-store"
 
 
-@pytest.mark.parametrize(
-    ("url", "sources"),
-    [
-        ("ws://127.0.0.1:7880", "ws://127.0.0.1:7880 http://127.0.0.1:7880"),
-        ("wss://rtc.example.com/path", "wss://rtc.example.com https://rtc.example.com"),
-        # The cloud sends callers on to one of its regions.
-        ("wss://hotel-1.livekit.cloud", "wss://*.livekit.cloud https://*.livekit.cloud"),
-        (
-            "wss://livekit.cloud.example.com",
-            "wss://livekit.cloud.example.com https://livekit.cloud.example.com",
-        ),
-        ("ws://[::1]:7880", "ws: http:"),
-    ],
-)
-def test_the_page_connects_to_its_livekit_server_alone(url: str, sources: str) -> None:
-    assert connect_sources(url) == sources
-
-
 def test_the_page_has_neither_inline_code_nor_anything_from_elsewhere() -> None:
     html = (FOLDER / "index.html").read_text(encoding="utf-8")
     assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=", html)
@@ -266,71 +228,3 @@ def test_the_lock_pins_the_client_and_names_no_registry() -> None:
     assert locked["node_modules/livekit-client"]["version"] == version
     assert '"resolved"' not in text
     assert all("integrity" in package for name, package in locked.items() if name)
-
-
-# --- starting ------------------------------------------------------------------------------
-
-
-def test_settings_come_from_the_environment() -> None:
-    named = {**ENVIRONMENT, "LIVEKIT_AGENT_NAME": "front-desk"}
-    assert Settings.from_environment(ENVIRONMENT) == SETTINGS
-    assert Settings.from_environment(named) == replace(SETTINGS, agent_name="front-desk")
-
-
-@pytest.mark.parametrize(
-    ("given", "url"),
-    [("http://127.0.0.1:7880", "ws://127.0.0.1:7880"), ("https://h.example", "wss://h.example")],
-)
-def test_an_address_of_http_is_one_of_websocket(given: str, url: str) -> None:
-    assert Settings.from_environment({**ENVIRONMENT, "LIVEKIT_URL": given}).url == url
-
-
-@pytest.mark.parametrize("url", ["127.0.0.1:7880", "ftp://h.example", "ws://"])
-def test_what_is_no_address_is_refused(url: str) -> None:
-    with pytest.raises(CannotStart, match=f'like wss://host, got "{re.escape(url)}"'):
-        Settings.from_environment({**ENVIRONMENT, "LIVEKIT_URL": url})
-
-
-@pytest.mark.parametrize("missing", [VARIABLES[:1], VARIABLES[1:2], VARIABLES[1:], VARIABLES])
-def test_each_missing_variable_is_named(missing: tuple[str, ...]) -> None:
-    found: Mapping[str, str] = {**ENVIRONMENT, **dict.fromkeys(missing, " ")}
-    with pytest.raises(CannotStart, match=f"^Set {', '.join(missing)}: "):
-        Settings.from_environment(found)
-
-
-def test_without_its_variables_it_ends_with_status_1_and_no_traceback() -> None:
-    kept = {name: value for name, value in os.environ.items() if name not in VARIABLES}
-    done = subprocess.run(
-        [sys.executable, "-m", "examples.browser.server"],
-        cwd=ROOT,
-        env=kept,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"Set {', '.join(VARIABLES)}: they say where calls are held.\n"
-
-
-def test_a_port_that_is_taken_is_told() -> None:
-    with listen(0) as taken:
-        port = taken.getsockname()[1]
-        with pytest.raises(CannotStart, match=f"Port {port} can't be opened .* --port"):
-            listen(port)
-
-
-def test_a_port_that_does_not_exist_is_told() -> None:
-    with pytest.raises(CannotStart, match="There is no port 70000: .* --port"):
-        listen(70_000)
-
-
-def test_a_page_without_its_client_is_told(tmp_path: Path) -> None:
-    with pytest.raises(CannotStart, match="make browser.*npm ci"):
-        check_page(tmp_path / "livekit-client.esm.mjs")
-
-
-def test_a_missing_livekit_server_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LIVEKIT_SERVER", str(tmp_path / "nothing"))
-    with pytest.raises(CannotStart, match="make livekit"):
-        Programs(tmp_path).livekit()

@@ -2,7 +2,7 @@
 
     python -m examples.browser [--port 8080] [--logs browser-output] [--no-worker]
 
-What the environment does not name is started here, on this machine alone:
+What the environment does not name is started here, on this machine:
 
 - without LIVEKIT_URL, LiveKit's server, as `make livekit` built it;
 - without SPEKO_API_KEY, the local gateway with the demo's engines;
@@ -29,8 +29,7 @@ from aiohttp import web
 from examples.browser.calls import CannotStart, Settings
 from examples.browser.programs import SIGNALS, Programs, say
 from examples.browser.server import add_arguments, address, build_app, check_page, listen
-from examples.stack import LiveKit, ProcessFailed
-from examples.stack.servers import PROXIES
+from examples.stack import PROXIES, LiveKit, ProcessFailed
 
 # How often it is looked whether all programs still run, in seconds.
 LOOK_EVERY_S = 0.5
@@ -105,7 +104,7 @@ def main() -> int:
         check_page()
         with listen(arguments.port) as listening, Programs(arguments.logs) as programs:
             settings = start(programs, with_worker=not arguments.no_worker)
-            asyncio.run(serve(build_app(settings, arguments.origin), listening, programs))
+            asyncio.run(serve(build_app(settings, arguments.origin or ""), listening, programs))
             say("Stopping ...")
     except CannotStart as error:
         print(error, file=sys.stderr)

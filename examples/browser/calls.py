@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +12,9 @@ from urllib.parse import urlsplit
 from livekit import api
 
 VARIABLES = ("LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
-SCHEMES = ("ws", "wss", "http", "https")
+# How the address of a LiveKit server may begin, and how a page's connection to it begins then.
+SCHEMES = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
+HOST_AND_PORT = re.compile(r"([\w.-]+|\[[\da-f:.]+\])(:\d+)?", re.ASCII | re.IGNORECASE)
 # Long enough for slow clocks; a caller who has joined is no longer bound by it.
 TOKEN_TTL = timedelta(minutes=5)
 
@@ -41,13 +44,26 @@ class Settings:
         found = {name: environment.get(name, "").strip() for name in VARIABLES}
         if missing := [name for name in VARIABLES if not found[name]]:
             raise CannotStart(f"Set {', '.join(missing)}: they say where calls are held.")
-        url = found["LIVEKIT_URL"]
-        if urlsplit(url).scheme not in SCHEMES or not urlsplit(url).hostname:
-            raise CannotStart(f'LIVEKIT_URL must be like wss://host, got "{url}".')
-        # http:// becomes ws://, and https:// becomes wss://.
-        url = f"ws{url[4:]}" if url.startswith("http") else url
+        url = websocket_url(found["LIVEKIT_URL"])
         name = environment.get("LIVEKIT_AGENT_NAME", "")
         return cls(url, found["LIVEKIT_API_KEY"], found["LIVEKIT_API_SECRET"], name)
+
+
+def websocket_url(url: str) -> str:
+    """The address of a LiveKit server as a page joins it, with ws:// or wss://.
+
+    Raises:
+        CannotStart: It is no address.
+    """
+    try:
+        parts = urlsplit(url)
+        # Reading the port checks it.
+        good = parts.port != 0 and HOST_AND_PORT.fullmatch(parts.netloc) is not None
+    except ValueError:
+        good = False
+    if not good or parts.scheme not in SCHEMES:
+        raise CannotStart(f'LIVEKIT_URL must be like wss://host, got "{url}".')
+    return parts._replace(scheme=SCHEMES[parts.scheme]).geturl()
 
 
 def new_call(settings: Settings) -> dict[str, str]:
@@ -84,7 +100,7 @@ def connect_sources(url: str) -> str:
     """Which addresses a page in calls on a LiveKit server connects to, as a policy spells them."""
     parts = urlsplit(url)
     schemes = ("ws", "http") if parts.scheme == "ws" else ("wss", "https")
-    host, name = parts.netloc.rpartition("@")[2], parts.hostname or ""
+    host, name = parts.netloc, parts.hostname or ""
     if ":" in name:
         # A policy can't spell an address of IPv6.
         return " ".join(f"{scheme}:" for scheme in schemes)

@@ -18,7 +18,8 @@ from examples.stack import (
     start_worker,
 )
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# What ends the programs, also when the terminal is closed; Windows has no such signal.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, *filter(None, [getattr(signal, "SIGHUP", None)]))
 
 
 class Programs:
@@ -35,8 +36,9 @@ class Programs:
         self._stack = ExitStack()
 
     def __enter__(self) -> Programs:
-        """Return itself; SIGTERM ends the wait for a start as Ctrl+C does."""
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        """Return itself; each of the signals ends the wait for a start as Ctrl+C does."""
+        for number in SIGNALS:
+            signal.signal(number, signal.default_int_handler)
         return self
 
     def __exit__(self, *exc_info: object) -> None:

@@ -59,7 +59,7 @@ def build_app(settings: Settings, origin: str = "") -> web.Application:
         origin: Where a proxy in front serves the page, such as https://calls.example.com.
     """
     app = web.Application(middlewares=[refuse_strangers])
-    app[SETTINGS], app[ORIGIN] = settings, origin.rstrip("/")
+    app[SETTINGS], app[ORIGIN] = settings, origin
     app.on_response_prepare.append(add_headers)
     for path in FILES:
         app.router.add_get(path, serve_file)
@@ -148,11 +148,25 @@ def address(listening: socket.socket) -> str:
     return f"http://{LOOPBACK}:{listening.getsockname()[1]}"
 
 
+def proxy_origin(url: str) -> str:
+    """An address as browsers name it in a request's Origin header.
+
+    Raises:
+        argparse.ArgumentTypeError: It is no address, or has more than scheme, host and port.
+    """
+    parts = urlsplit(url.strip().lower())
+    default = {"http": ":80", "https": ":443"}.get(parts.scheme)
+    if default is None or not parts.netloc or parts.path.strip("/") or parts.query:
+        raise argparse.ArgumentTypeError(f'it must be like https://calls.example.com, got "{url}"')
+    return f"{parts.scheme}://{parts.netloc.removesuffix(default)}"
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the server's options to a command line."""
     add = parser.add_argument
     add("--port", type=int, default=PORT, help=f"port of the page; {PORT} by default, 0 for a free")
-    add("--origin", default="", metavar="URL", help="where a proxy with a login serves the page")
+    told = "where a proxy with a login serves the page"
+    add("--origin", type=proxy_origin, metavar="URL", help=told)
 
 
 def main() -> int:
@@ -168,7 +182,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     print(f"Open {address(listening)}", flush=True)
-    web.run_app(build_app(settings, arguments.origin), sock=listening, print=None)
+    web.run_app(build_app(settings, arguments.origin or ""), sock=listening, print=None)
     return 0
 
 

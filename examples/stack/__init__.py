@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from .process import Process, ProcessFailed
 from .servers import (
+    DEV_KEY,
+    DEV_SECRET,
+    PROXIES,
+    ROOT,
     LiveKit,
     free_ports,
     livekit_server,
@@ -14,6 +18,10 @@ from .servers import (
 )
 
 __all__ = [
+    "DEV_KEY",
+    "DEV_SECRET",
+    "PROXIES",
+    "ROOT",
     "LiveKit",
     "Process",
     "ProcessFailed",

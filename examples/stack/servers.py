@@ -8,10 +8,10 @@ import shutil
 import socket
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from .process import Process
+from .process import Process, ProcessFailed
 
 ROOT = Path(__file__).parent.parent.parent
 # Where `make livekit` puts the server.
@@ -26,6 +26,8 @@ SERVER_FLAGS = (
 # What the server takes with --dev, and nobody else should.
 DEV_KEY, DEV_SECRET = "devkey", "secret"
 READY_S = 60.0
+# What a worker says when it was refused for the second time; the first may be a server that starts.
+REFUSED = r'failed to connect to livekit, .*"retry_count": 2, .*"error": "(?P<error>[^"]*)'
 # LiveKit's workers ask a proxy for a server on this machine, too.
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
@@ -36,7 +38,7 @@ class LiveKit:
 
     url: str
     api_key: str
-    api_secret: str
+    api_secret: str = field(repr=False)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -101,11 +103,20 @@ def start_worker(
 
     Returns:
         The process.
+
+    Raises:
+        ProcessFailed: It did not register.
     """
     own = {**speko, **livekit.environment, "LIVEKIT_AGENT_NAME": agent_name}
     environment = {**surroundings(), **own}
     process = Process("the worker", [sys.executable, *WORKER], log, environment, ROOT)
-    _wait_until_ready(process, "registered worker")
+    line = _wait_until_ready(process, f"registered worker|{REFUSED}")
+    if line["error"] is not None:
+        process.stop()
+        raise ProcessFailed(
+            f"The worker can't register at {livekit.url} ({line['error']}): see that the server "
+            "runs there, and that LIVEKIT_API_KEY and LIVEKIT_API_SECRET are its own."
+        )
     return process
 
 

@@ -91,9 +91,5 @@ class Complaints(list[str]):
         )
         page.on(
             "console",
-            lambda said: (
-                self.append(f"{said.type}: {said.text}")
-                if said.type in ("error", "warning")
-                else None
-            ),
+            lambda said: self.append(f"{said.type}: {said.text}") if said.type == "error" else None,
         )

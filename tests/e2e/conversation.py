@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
+from examples.agent import GREETING
 from examples.engines import Recogniser
 from tests.e2e.caller import Caller, Segment
 from tests.e2e.checks import Check, Latency
@@ -17,7 +18,7 @@ from tests.e2e.words import SAID, heard, is_understood, words
 
 StartCheck = Callable[[str], AbstractContextManager[Check]]
 
-GREETING = "hello this is the front desk how can i help you"
+GREETED = " ".join(words(GREETING))
 TIME_IN_TOKYO = r"\d\d \d\d in tokyo"
 # LiveKit's default: how long somebody has to speak before it counts as a barge-in.
 MIN_DURATION_S = 0.5
@@ -55,7 +56,7 @@ class Conversation:
             began_s = await self.caller.agent_speaks()
             joined_s = self.caller.agents[self.caller.agent]
             seen.seen = f"first sound {began_s - joined_s:.2f} s after it joined"
-        await self.is_heard("the greeting", GREETING, began_s)
+        await self.is_heard("the greeting", GREETED, began_s)
 
     async def turn(self, name: str, reply: str) -> Latency:
         """Say a fixture; it is transcribed to the word, and the reply is told and heard.

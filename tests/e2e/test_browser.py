@@ -14,8 +14,15 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 from playwright.async_api import Page, expect
 
-from examples.stack import LiveKit, Process, ProcessFailed, free_ports, surroundings
-from examples.stack.servers import DEV_KEY, DEV_SECRET
+from examples.stack import (
+    DEV_KEY,
+    DEV_SECRET,
+    LiveKit,
+    Process,
+    ProcessFailed,
+    free_ports,
+    surroundings,
+)
 from tests.e2e.chromium import Complaints, browser, write_speech
 from tests.e2e.conversation import StartCheck
 from tests.e2e.rooms import TROUBLE
@@ -23,7 +30,7 @@ from tests.e2e.visit import Visit
 
 # The first words come long after the greeting, also where the agent is slow to come; between the
 # words there is time for the replies.
-SPEECH = (18.0, "question", 12.0, "time", 12.0, "goodbye", 30.0)
+SPEECH = (24.0, "question", 12.0, "time", 12.0, "goodbye", 30.0)
 PHONE = (390, 844)
 
 

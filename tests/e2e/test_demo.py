@@ -8,8 +8,7 @@ import json
 import sys
 from pathlib import Path
 
-from examples.stack import Process, surroundings
-from examples.stack.servers import ROOT
+from examples.stack import ROOT, Process, surroundings
 from tests.e2e.checks import Checks, Latency
 from tests.e2e.conversation import StartCheck
 

@@ -12,12 +12,11 @@ from typing import Literal
 from livekit import api
 from playwright.async_api import Page, expect
 
+from examples.agent import GREETING
 from examples.stack import LiveKit
 from tests.e2e.conversation import StartCheck
 from tests.e2e.rooms import open_rooms, server_api
 from tests.e2e.words import SAID, words
-
-GREETING = "Hello, this is the front desk. How can I help you?"
 
 
 async def until(what: str, so: Callable[[], Awaitable[bool]], within_s: float = 30.0) -> None:

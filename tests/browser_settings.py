@@ -1,0 +1,13 @@
+"""Where the page's calls are held in its tests: on a LiveKit server that nobody asks."""
+
+from __future__ import annotations
+
+from examples.browser.calls import Settings
+
+SECRET = "a secret that is long enough for HMAC with SHA-256"
+SETTINGS = Settings("ws://127.0.0.1:7880", "a-key", SECRET)
+ENVIRONMENT = {
+    "LIVEKIT_URL": SETTINGS.url,
+    "LIVEKIT_API_KEY": SETTINGS.api_key,
+    "LIVEKIT_API_SECRET": SECRET,
+}
