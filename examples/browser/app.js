@@ -36,8 +36,10 @@ const view = {
   status(state) {
     page.dataset.state = state;
     find('status').textContent = STATUS[state] ?? 'Connected';
-    // Before that there is no track to mute.
-    buttons.mute.disabled = ['asking', 'connecting'].includes(state);
+  },
+
+  published() {
+    buttons.mute.disabled = false;
   },
 
   line(line) {
@@ -48,6 +50,8 @@ const view = {
     buttons.mute.setAttribute('aria-pressed', `${muted}`);
     view.caller.dataset.muted = `${muted}`;
   },
+
+  problem: showProblem,
 
   soundBlocked(blocked) {
     buttons.sound.hidden = !blocked;
@@ -89,16 +93,26 @@ function swapButtons(calling) {
   (calling ? buttons.hangUp : buttons.call).focus();
 }
 
-buttons.call.addEventListener('click', () => {
+/** Whether a click is not the second half of a double one, whose first half swapped the buttons. */
+function isMeant(click) {
+  // A key’s counts none.
+  return click.detail < 2;
+}
+
+buttons.call.addEventListener('click', (event) => {
+  if (!isMeant(event)) {
+    return;
+  }
   transcript.clear();
   showProblem(null);
+  // A track that LiveKit’s server does not know yet can’t be muted there.
+  buttons.mute.disabled = true;
   swapButtons(true);
   call = new Call(view);
   call.start();
 });
 buttons.hangUp.addEventListener('click', (event) => {
-  // The second half of a double click on Call is none on this.
-  if (event.detail < 2) {
+  if (isMeant(event)) {
     call?.hangUp();
   }
 });

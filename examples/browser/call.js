@@ -11,6 +11,7 @@ import { Meter } from '/meter.js';
 import {
   ending,
   joinProblem,
+  microphoneLost,
   microphoneProblem,
   noAgent,
   pageServerProblem,
@@ -28,8 +29,10 @@ const AGENT_WITHIN_SECONDS = 15;
 
 /**
  * A call that can be made once. It tells the view how it goes:
- * `status(state)`, `line({id, who, text, final})`, `muted(isMuted)`, `soundBlocked(isBlocked)`,
- * and at last, once, `ended(why, problem)`.
+ * `status(state)`, `published()` once the microphone can be muted, `muted(isMuted)`,
+ * `problem(problem)` of what hinders it but does not end it (null when that is over),
+ * `line({id, who, text, final})`, `soundBlocked(isBlocked)`, and at last, once,
+ * `ended(why, problem)`.
  */
 export class Call {
   #view;
@@ -43,6 +46,8 @@ export class Call {
   #agentName = '';
   // Whether one has come.
   #answered = false;
+  // Whether the connection is being made anew.
+  #reconnecting = false;
   #over = false;
 
   constructor(view) {
@@ -53,9 +58,9 @@ export class Call {
   /** Make the call; resolves when it stands, or has failed. */
   async start() {
     try {
-      this.#view.status('asking');
+      this.#tell('status', 'asking');
       await this.#openMicrophone();
-      this.#view.status('connecting');
+      this.#tell('status', 'connecting');
       const { url, token, agent } = await requestCall();
       this.#agentName = agent;
       await this.#join(url, token);
@@ -73,8 +78,16 @@ export class Call {
     this.#finish('You hung up');
   }
 
+  /** Mute the microphone, or turn it on again; one that was lost is asked for anew. */
   async setMuted(muted) {
-    await (muted ? this.#microphone?.mute() : this.#microphone?.unmute());
+    try {
+      await (muted ? this.#microphone.mute() : this.#microphone.unmute());
+      this.#tell('problem', null);
+    } catch (error) {
+      this.#tell('problem', microphoneProblem(error));
+    }
+    // What is so, not what was asked for.
+    this.#tell('muted', this.#microphone.isMuted);
   }
 
   /** Let the browser play what it held back. To be called by a click. */
@@ -107,10 +120,11 @@ export class Call {
     }
     this.#goOn();
     // Not before: a room that can’t be joined is told as disconnected, too.
-    this.#room.on(RoomEvent.Disconnected, (reason) => this.#finish(ending(reason)));
+    this.#room.on(RoomEvent.Disconnected, (reason) => this.#finish(...ending(reason)));
     await this.#room.localParticipant.publishTrack(this.#microphone, {
       source: Track.Source.Microphone,
     });
+    this.#tell('published');
     this.#tellState();
   }
 
@@ -129,32 +143,56 @@ export class Call {
       .on(RoomEvent.ParticipantConnected, tellState)
       .on(RoomEvent.ParticipantDisconnected, tellState)
       .on(RoomEvent.ParticipantAttributesChanged, tellState)
-      .on(RoomEvent.Reconnected, tellState)
-      .on(RoomEvent.Reconnecting, () => this.#view.status('reconnecting'))
-      .on(RoomEvent.SignalReconnecting, () => this.#view.status('reconnecting'))
+      .on(RoomEvent.Reconnected, () => this.#setReconnecting(false))
+      .on(RoomEvent.Reconnecting, () => this.#setReconnecting(true))
+      .on(RoomEvent.SignalReconnecting, () => this.#setReconnecting(true))
       .on(RoomEvent.TrackSubscribed, (track, _, who) => this.#play(track, who))
       .on(RoomEvent.TrackUnsubscribed, (track) => this.#end(track))
-      .on(RoomEvent.TrackMuted, () => this.#view.muted(this.#microphone.isMuted))
-      .on(RoomEvent.TrackUnmuted, () => this.#view.muted(this.#microphone.isMuted))
+      .on(RoomEvent.TrackMuted, () => this.#tellMicrophone())
+      .on(RoomEvent.TrackUnmuted, () => this.#tellMicrophone())
       .on(RoomEvent.AudioPlaybackStatusChanged, () =>
-        this.#view.soundBlocked(!room.canPlaybackAudio),
+        this.#tell('soundBlocked', !room.canPlaybackAudio),
       );
     room.registerTextStreamHandler(TRANSCRIPTION, (reader, { identity }) =>
       this.#read(reader, identity === room.localParticipant.identity ? 'caller' : 'agent'),
     );
   }
 
+  /** Tell the view, unless the call is over: the view may be showing the next one by then. */
+  #tell(what, ...told) {
+    if (!this.#over) {
+      this.#view[what](...told);
+    }
+  }
+
+  #tellMicrophone() {
+    const { isMuted, mediaStreamTrack } = this.#microphone;
+    this.#tell('muted', isMuted);
+    // LiveKit’s client mutes a microphone that is gone when no other can take its place.
+    if (isMuted && mediaStreamTrack.readyState === 'ended') {
+      this.#tell('problem', microphoneLost());
+    }
+  }
+
+  #setReconnecting(reconnecting) {
+    this.#reconnecting = reconnecting;
+    this.#tellState();
+  }
+
   #tellState() {
+    clearTimeout(this.#timer);
     if (this.#over) {
       return;
     }
-    clearTimeout(this.#timer);
     const agent = [...this.#room.remoteParticipants.values()].find((who) => who.isAgent);
-    if (agent) {
-      this.#answered = true;
-      this.#view.status(agent.attributes[STATE] ?? 'initializing');
+    this.#answered ||= Boolean(agent);
+    if (this.#reconnecting) {
+      // Nobody can come meanwhile: the time to come in begins anew after it.
+      this.#tell('status', 'reconnecting');
+    } else if (agent) {
+      this.#tell('status', agent.attributes[STATE] ?? 'initializing');
     } else {
-      this.#view.status('waiting');
+      this.#tell('status', 'waiting');
       this.#timer = setTimeout(() => this.#giveUp(), 1000 * AGENT_WITHIN_SECONDS);
     }
   }
@@ -189,7 +227,7 @@ export class Call {
     try {
       for await (const piece of reader) {
         line.text += piece;
-        this.#view.line(line);
+        this.#tell('line', line);
       }
     } catch (error) {
       // Who spoke has gone in the middle: what was told stands.
@@ -199,7 +237,7 @@ export class Call {
     }
     // What a caller says is told once while it is uncertain, and once more when it is not.
     line.final = who === 'agent' || reader.info.attributes?.[FINAL] === 'true';
-    this.#view.line(line);
+    this.#tell('line', line);
   }
 
   #finish(why, problem = null) {

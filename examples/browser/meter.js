@@ -1,6 +1,6 @@
 // How loud a track is, many times a second, shown on the one who speaks.
 
-import { createAudioAnalyser } from '/livekit-client.mjs';
+import { createAudioAnalyser, TrackEvent } from '/livekit-client.mjs';
 
 // Decibels below full scale: what a room sounds like, and a loud voice.
 const QUIET = -60;
@@ -13,6 +13,8 @@ const PAUSE = 400;
 /** Sets `--level` (0 to 1) and `data-speaking` of an element until it is stopped. */
 export class Meter {
   #element;
+  #track;
+  // What listens to the track, what ends that, and the samples that it heard last.
   #analyser;
   #close;
   #samples;
@@ -25,11 +27,11 @@ export class Meter {
    * @param {import('livekit-client').AudioTrack} track - What is heard.
    */
   constructor(element, track) {
-    const { analyser, cleanup } = createAudioAnalyser(track, { fftSize: 1024 });
     this.#element = element;
-    this.#analyser = analyser;
-    this.#close = cleanup;
-    this.#samples = new Float32Array(analyser.fftSize);
+    this.#track = track;
+    this.#open();
+    // With another device, what was listened to is silent for good.
+    track.on(TrackEvent.Restarted, this.#reopen);
     this.#frame = requestAnimationFrame((now) => this.#measure(now));
   }
 
@@ -38,8 +40,21 @@ export class Meter {
     this.#frame = 0;
     this.#element.style.removeProperty('--level');
     this.#element.dataset.speaking = 'false';
+    this.#track.off(TrackEvent.Restarted, this.#reopen);
     this.#close();
   }
+
+  #open() {
+    const { analyser, cleanup } = createAudioAnalyser(this.#track, { fftSize: 1024 });
+    this.#analyser = analyser;
+    this.#close = cleanup;
+    this.#samples = new Float32Array(analyser.fftSize);
+  }
+
+  #reopen = () => {
+    this.#close();
+    this.#open();
+  };
 
   #measure(now) {
     const level = this.#level();

@@ -7,7 +7,7 @@ import {
   MediaDeviceFailure,
 } from '/livekit-client.mjs';
 
-/** Something that ends a call, as the caller is told. */
+/** Something that ends or hinders a call, as the caller is told. */
 export class Problem extends Error {
   /**
    * @param {string} what - What is wrong.
@@ -47,6 +47,14 @@ export function microphoneProblem(error) {
     return INSECURE;
   }
   return MICROPHONE[MediaDeviceFailure.getFailure(error)] ?? unforeseen(error);
+}
+
+/** What to tell when the microphone is lost while the call goes on. */
+export function microphoneLost() {
+  return new Problem(
+    'The microphone was lost, and you are not heard.',
+    'Turn it on, or plug one in; then press Mute, to be heard again.',
+  );
 }
 
 /** What to tell when the server of this page gives no call; `told` is what it said, if it did. */
@@ -99,7 +107,14 @@ const ENDINGS = {
   [DisconnectReason.SERVER_SHUTDOWN]: 'LiveKit’s server was stopped',
 };
 
-/** Why a call is over, in a few words. */
+/** Why a call is over, in a few words, and the problem if it was not meant to be. */
 export function ending(reason) {
-  return ENDINGS[reason] ?? 'The connection was lost';
+  return reason in ENDINGS ? [ENDINGS[reason], null] : ['The call broke off', connectionLost()];
+}
+
+function connectionLost() {
+  return new Problem(
+    'The connection was lost.',
+    'See that LiveKit’s server runs and that the network is up, and call again.',
+  );
 }

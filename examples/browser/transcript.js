@@ -6,6 +6,11 @@ const NEAR_END = 80;
 /** The list of what both said. A line that is known by its id is replaced, not repeated. */
 export class Transcript {
   #lines = new Map();
+  // The ids of those that nothing but a whole line may still change.
+  #whole = new Set();
+  // Whether the reader follows the newest line, and how far down they were last, in pixels.
+  #follows = true;
+  #top = 0;
 
   /**
    * @param {HTMLElement} list - Gets an item for each line; what it stands in scrolls.
@@ -14,10 +19,16 @@ export class Transcript {
   constructor(list, announcer) {
     this.list = list;
     this.announcer = announcer;
+    this.frame = list.parentElement;
+    this.frame.addEventListener('scroll', () => this.#notice());
+    // What is shown below the list takes room from it, at its end.
+    new ResizeObserver(() => this.#follow()).observe(this.frame);
   }
 
   clear() {
     this.#lines.clear();
+    this.#whole.clear();
+    this.#follows = true;
     this.list.replaceChildren();
     this.announcer.textContent = '';
   }
@@ -28,7 +39,13 @@ export class Transcript {
    *   known of it so far; an empty text takes it away.
    */
   show({ id, who, name, text, final }) {
-    const follows = this.#isAtEnd();
+    // A guess that comes late is worth less than what is known.
+    if (!final && this.#whole.has(id)) {
+      return;
+    }
+    if (final) {
+      this.#whole.add(id);
+    }
     let item = this.#lines.get(id);
     if (!text) {
       item?.remove();
@@ -45,9 +62,7 @@ export class Transcript {
     if (final) {
       this.announcer.textContent = `${name}: ${text}`;
     }
-    if (follows) {
-      this.list.parentElement.scrollTop = this.list.parentElement.scrollHeight;
-    }
+    this.#follow();
   }
 
   /** Let what is still growing stand as it is: nobody will end it. */
@@ -73,8 +88,17 @@ export class Transcript {
     return item;
   }
 
-  #isAtEnd() {
-    const { scrollHeight, scrollTop, clientHeight } = this.list.parentElement;
-    return scrollHeight - scrollTop - clientHeight < NEAR_END;
+  #follow() {
+    if (this.#follows) {
+      this.frame.scrollTop = this.frame.scrollHeight;
+    }
+  }
+
+  /** See whether the reader still follows: who does not scroll up does. */
+  #notice() {
+    const { scrollHeight, scrollTop, clientHeight } = this.frame;
+    const isAtEnd = scrollHeight - scrollTop - clientHeight < NEAR_END;
+    this.#follows = isAtEnd || (this.#follows && scrollTop >= this.#top);
+    this.#top = scrollTop;
   }
 }
