@@ -42,7 +42,7 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX
 .PHONY: format lock clean
 
 help: ## List the commands
-	@grep -hE '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## /\1|/' \
+	@grep -hE '^[a-z0-9]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z0-9]+):.*## /\1|/' \
 		| awk -F'|' '{ printf "  make %-8s %s\n", $$1, $$2 }'
 	@echo
 	@echo "  PYTHON=python3.12 on any of them picks the interpreter (3.10 or newer; now: $(PYTHON))."
