@@ -29,7 +29,7 @@ from aiohttp import web
 from examples.browser.calls import CannotStart, Settings
 from examples.browser.programs import SIGNALS, Programs, say
 from examples.browser.server import add_arguments, address, build_app, check_page, listen
-from examples.stack import PROXIES, LiveKit, ProcessFailed
+from examples.stack import PROXIES, ProcessFailed
 
 # How often it is looked whether all programs still run, in seconds.
 LOOK_EVERY_S = 0.5
@@ -62,7 +62,7 @@ def start(programs: Programs, with_worker: bool) -> Settings:
         elsewhere = named("LIVEKIT_", *PROXIES) if is_set("LIVEKIT_URL") else {}
         programs.worker(settings, {**elsewhere, **speko})
     elif not is_set("LIVEKIT_URL"):
-        variables = LiveKit(settings.url, settings.api_key, settings.api_secret).environment
+        variables = settings.server.environment
         say("A worker needs " + " ".join(f"{name}={value}" for name, value in variables.items()))
     return settings
 

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 from livekit import api
 
+from examples.stack import LiveKit
+
 VARIABLES = ("LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
 # How the address of a LiveKit server may begin, and how a page's connection to it begins then.
 SCHEMES = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
@@ -33,6 +35,11 @@ class Settings:
     api_secret: str = field(repr=False)
     # The agent that is asked for; empty leaves it to LiveKit's automatic dispatch.
     agent_name: str = ""
+
+    @property
+    def server(self) -> LiveKit:
+        """The server alone, as the stack's programs take it."""
+        return LiveKit(self.url, self.api_key, self.api_secret)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:

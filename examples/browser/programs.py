@@ -9,7 +9,6 @@ from pathlib import Path
 
 from examples.browser.calls import CannotStart, Settings
 from examples.stack import (
-    LiveKit,
     Process,
     ProcessFailed,
     livekit_server,
@@ -79,9 +78,8 @@ class Programs:
             variables: Those that lead it to Speko, and whatever else it is to have.
         """
         say("The worker: starting python examples/agent.py dev ...")
-        server = LiveKit(settings.url, settings.api_key, settings.api_secret)
-        self._own(start_worker(self._log("worker"), server, variables, settings.agent_name))
         name = settings.agent_name
+        self._own(start_worker(self._log("worker"), settings.server, variables, name))
         say("The worker: takes calls" + (f' for the agent "{name}"' if name else ""))
 
     def look(self) -> None:

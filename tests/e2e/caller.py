@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from livekit import api, rtc
@@ -14,8 +13,8 @@ from livekit import api, rtc
 from examples.stack import LiveKit
 from tests.e2e.ears import Ears
 from tests.e2e.microphone import Microphone, Spoken
+from tests.e2e.words import FIXTURES
 
-FIXTURES = Path(__file__).parent.parent / "fixtures"
 AGENT_STATE = "lk.agent.state"
 TRANSCRIPTION = "lk.transcription"
 FINAL = "lk.transcription_final"

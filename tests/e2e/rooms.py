@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import uuid
+from collections.abc import Sequence
 
 import psutil  # type: ignore[import-untyped]
 from livekit import api
@@ -59,6 +60,6 @@ async def ended(process: psutil.Process, within_s: float = 20.0) -> bool:
     return True
 
 
-def trouble(worker: Process) -> list[str]:
-    """The lines of a worker's log that tell of an error."""
-    return [line for line in worker.lines if TROUBLE.search(line) and not USUAL.search(line)]
+def trouble(lines: Sequence[str]) -> list[str]:
+    """Those lines of a worker's log that tell of an error."""
+    return [line for line in lines if TROUBLE.search(line) and not USUAL.search(line)]

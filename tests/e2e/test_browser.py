@@ -25,7 +25,7 @@ from examples.stack import (
 )
 from tests.e2e.chromium import Complaints, browser, write_speech
 from tests.e2e.conversation import StartCheck
-from tests.e2e.rooms import TROUBLE
+from tests.e2e.rooms import trouble
 from tests.e2e.visit import Visit
 
 # The first words come long after the greeting, also where the agent is slow to come; between the
@@ -83,7 +83,7 @@ async def stops(check: StartCheck, programs: Process, worker_log: Path) -> None:
     with check("the agent's job ended clean"):
         log = await asyncio.to_thread(worker_log.read_text, encoding="utf-8")
         assert re.search("speko-agent.*usage", log), log
-        assert not TROUBLE.search(log), log
+        assert trouble(log.splitlines()) == []
 
 
 async def test_the_page_of_a_server_that_others_use(

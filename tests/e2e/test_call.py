@@ -86,7 +86,7 @@ async def the_job_ends(talk: Conversation, worker: Process, livekit: LiveKit, ro
         # Sooner than LiveKit's server closes a room whose last caller has left.
         assert await ended(job, within_s=8.0)
         assert any("speko-agent" in line and "usage" in line for line in worker.lines)
-        assert trouble(worker) == []
+        assert trouble(worker.lines) == []
     with talk.check("nothing of it is left running: no process, no room"):
         assert children(worker) <= idle
         assert room not in await open_rooms(livekit)
@@ -97,4 +97,4 @@ async def the_worker_stops(talk: Conversation, worker: Process) -> None:
     with talk.check("the worker stops when told to, and leaves no process"):
         assert await asyncio.to_thread(worker.stop) == 0
         assert not psutil.wait_procs(below, timeout=5)[1]
-        assert trouble(worker) == []
+        assert trouble(worker.lines) == []

@@ -48,7 +48,7 @@ async def test_an_agent_is_asked_for_by_its_name(
                 talk = Conversation(caller, recogniser, check)
                 await talk.is_answered()
                 await talk.is_greeted()
-        assert trouble(worker) == []
+        assert trouble(worker.lines) == []
 
 
 async def test_two_rooms_at_once_do_not_mix(
@@ -76,4 +76,4 @@ async def test_two_rooms_at_once_do_not_mix(
         with check("neither caller hears the other's answer in the whole call"):
             assert "goodbye" not in await asyncio.to_thread(heard, recogniser, first.ears.wav())
             assert "rules" not in await asyncio.to_thread(heard, recogniser, second.ears.wav())
-        assert trouble(worker) == []
+        assert trouble(worker.lines) == []

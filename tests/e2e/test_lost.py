@@ -50,7 +50,7 @@ async def test_a_second_worker_takes_the_next_call_when_the_first_dies(
                     await job_process(second, next_room)
                 await talk.is_greeted()
                 await talk.turn("question", "i am the demo assistant made of a few rules")
-            assert trouble(second) == []
+            assert trouble(second.lines) == []
 
 
 async def test_a_call_goes_on_when_the_gateway_comes_back(
