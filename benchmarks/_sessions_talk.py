@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from livekit.agents import llm, tokenize, tts
 
 from benchmarks._callers import MESSAGE, UTTERANCE, OpenAIPlugin, Plugin, SpekoPlugin
-from livekit_plugins_speko.tts_adapter import SpekoTTSAdapter
+from livekit_plugins_speko.tts.stream_adapter import SpekoTTSAdapter
 
 FRAME_S = 0.02
 SENTENCE = "It is sunny in Paris today, with a light wind from the west."

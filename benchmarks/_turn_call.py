@@ -25,7 +25,7 @@ from benchmarks._turn_line import Loudspeaker, Microphone
 from benchmarks._turn_setup import CHARACTER_MS, REPLIES, Setup
 from benchmarks._turn_speech import FIXTURES, RATE_HZ, Utterance
 from livekit_plugins_speko import Speko, SpekoLLM
-from livekit_plugins_speko.testing.waiting import Changes, within
+from livekit_plugins_speko.testing._gateway.waiting import Changes, within
 
 TEXTS: dict[str, str] = json.loads((FIXTURES / "fixtures.json").read_text())
 # A turn that takes longer hangs.

@@ -11,9 +11,9 @@ from livekit.agents import stt, tokenize, tts, vad
 from benchmarks._common import INTENT
 from benchmarks._upstream import REPLY
 from livekit_plugins_speko import Speko, SpekoSTT, SpekoTTS
-from livekit_plugins_speko.first_words import FirstWordsTokenizer
-from livekit_plugins_speko.stt_adapter import SpekoSTTAdapter
-from livekit_plugins_speko.tts_adapter import SpekoTTSAdapter
+from livekit_plugins_speko.stt.stream_adapter import SpekoSTTAdapter
+from livekit_plugins_speko.tts.first_words import FirstWordsTokenizer
+from livekit_plugins_speko.tts.stream_adapter import SpekoTTSAdapter
 
 SECOND = (" It", " is", " sunny", " in", " Paris", " today", ".")
 REPLIES = {

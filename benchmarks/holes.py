@@ -29,8 +29,8 @@ from benchmarks._common import (
     write_json,
 )
 from livekit_plugins_speko import Speko, SpekoTTS
-from livekit_plugins_speko.first_words import FirstWordsTokenizer
-from livekit_plugins_speko.tts_adapter import SpekoTTSAdapter
+from livekit_plugins_speko.tts.first_words import FirstWordsTokenizer
+from livekit_plugins_speko.tts.stream_adapter import SpekoTTSAdapter
 
 RUNS = 6
 REST = (

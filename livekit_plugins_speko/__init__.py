@@ -10,19 +10,17 @@ import threading
 
 from livekit.agents import Plugin
 
-from ._types import ChatTool
-from .audio import (
+from .api.client import Speko
+from .api.types import ChatTool
+from .audio.wav import (
     WavAudio,
     decode_synthesis_result,
     frames_to_wav,
     parse_wav,
     pcm_sample_rate_from_content_type,
 )
-from .chat import chat_context_to_speko
-from .client import Speko
 from .components import SpekoComponents, create_speko_components
 from .errors import SpekoAdapterError, SpekoApiError, SpekoAuthError, SpekoRateLimitError
-from .first_words import FirstWordsTokenizer
 from .intent import (
     Intent,
     OptimizeFor,
@@ -30,14 +28,16 @@ from .intent import (
     validate_constraints,
     validate_intent,
 )
-from .llm import SpekoLLM
+from .llm.chat_context import chat_context_to_speko
+from .llm.llm import SpekoLLM
+from .llm.tools import RegisteredToolsLoader, merge_tools
 from .log import logger
 from .route import RouteEvent
-from .stt import SpekoSTT
-from .stt_adapter import EagerStats, SpekoSTTAdapter
-from .tools import RegisteredToolsLoader, merge_tools
-from .tts import SpekoTTS, SpekoTTSChunkedStream
-from .tts_adapter import SpekoTTSAdapter
+from .stt.stream_adapter import EagerStats, SpekoSTTAdapter
+from .stt.stt import SpekoSTT
+from .tts.first_words import FirstWordsTokenizer
+from .tts.stream_adapter import SpekoTTSAdapter
+from .tts.tts import SpekoTTS, SpekoTTSChunkedStream
 from .version import __version__
 
 __all__ = [

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from opentelemetry import trace
 
-from ._timing import CURRENT_TIMING, Timing
-from ._types import Route
+from .api.timing import CURRENT_TIMING, Timing
+from .api.types import Route
 from .log import logger
 from .route import RouteEvent
 

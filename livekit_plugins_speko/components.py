@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 
 from livekit.agents import tokenize, vad
 
-from ._protocol import SpekoClient
-from .first_words import FirstWordsTokenizer
+from ._base import SpekoClient
 from .intent import ConstraintsLike, IntentLike, validate_constraints, validate_intent
-from .llm import SpekoLLM, warn_of_ignored
-from .stt import SpekoSTT
-from .stt_adapter import SpekoSTTAdapter
-from .tts import SpekoTTS
-from .tts_adapter import SpekoTTSAdapter
+from .llm.llm import SpekoLLM, warn_of_ignored
+from .stt.stream_adapter import SpekoSTTAdapter
+from .stt.stt import SpekoSTT
+from .tts.first_words import FirstWordsTokenizer
+from .tts.stream_adapter import SpekoTTSAdapter
+from .tts.tts import SpekoTTS
 
 LLM_OPTIONS = ("temperature", "max_tokens", "tools")
 TTS_OPTIONS = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from ._types import Route
+from .api.types import Route
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from livekit_plugins_speko.testing import Answer, AnswerWriter
-from livekit_plugins_speko.testing.writer import ClientGone
+from livekit_plugins_speko.testing._gateway.writer import ClientGone
 from tests.raw_server import events
 
 DONE = events(

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from livekit_plugins_speko import SpekoAdapterError
-from livekit_plugins_speko._decoding import decode
-from livekit_plugins_speko._pcm import AudioFormat
+from livekit_plugins_speko.audio.decoding import decode
+from livekit_plugins_speko.audio.pcm import AudioFormat
 from tests.support import int16
 
 # Resampling dithers: the same input gives samples that differ by so much from run to run.

@@ -10,9 +10,9 @@ from typing import Any
 from livekit import rtc
 from livekit.agents import APIConnectOptions, APIError, stt, utils, vad
 
-from livekit_plugins_speko._eager_stream import GOES_ON
-from livekit_plugins_speko.stt_adapter import SpekoSTTAdapter
-from livekit_plugins_speko.testing.waiting import Changes, within
+from livekit_plugins_speko.stt.eager_stream import GOES_ON
+from livekit_plugins_speko.stt.stream_adapter import SpekoSTTAdapter
+from livekit_plugins_speko.testing._gateway.waiting import Changes, within
 from tests.stt_calls import make_stt
 from tests.support import NO_RETRY, frame, tone
 

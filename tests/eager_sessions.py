@@ -11,7 +11,7 @@ from livekit.agents.types import APIConnectOptions
 from livekit.agents.voice.turn import EndpointingOptions
 
 from livekit_plugins_speko import Speko, create_speko_components
-from livekit_plugins_speko.stt_adapter import SpekoSTTAdapter
+from livekit_plugins_speko.stt.stream_adapter import SpekoSTTAdapter
 from livekit_plugins_speko.testing import Answer, GatewayRequest, LocalGateway, Reply
 from tests.session_calls import ONCE, Call, make_session
 from tests.session_line import FRAME_BYTES, WORDS_BYTES, Caller, say, spoken

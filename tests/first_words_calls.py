@@ -12,7 +12,7 @@ from livekit.agents.tokenize import (
     TokenData,
 )
 
-from livekit_plugins_speko.first_words import First, FirstWordsTokenizer
+from livekit_plugins_speko.tts.first_words import First, FirstWordsTokenizer
 
 BASIC = tokenize.basic.SentenceTokenizer(retain_format=True)
 

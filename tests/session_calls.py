@@ -26,7 +26,7 @@ from packaging.version import Version
 
 from livekit_plugins_speko import Speko, SpekoComponents, create_speko_components
 from livekit_plugins_speko.testing import LocalGateway, Reply, Transcript
-from livekit_plugins_speko.testing.waiting import Changes, within
+from livekit_plugins_speko.testing._gateway.waiting import Changes, within
 from tests.session_line import Caller, Ear, say, spoken
 
 WITHIN_S = 60.0  # to tell a hang from a slow machine

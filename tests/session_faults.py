@@ -17,7 +17,7 @@ from livekit_plugins_speko.testing import (
     Speech,
     Transcript,
 )
-from livekit_plugins_speko.testing.writer import ClientGone
+from livekit_plugins_speko.testing._gateway.writer import ClientGone
 from tests.raw_server import events
 from tests.session_line import spoken
 from tests.support import compressed, tone, wav

@@ -28,7 +28,7 @@ from livekit_plugins_speko.testing import (
     ToolRows,
     Transcript,
 )
-from livekit_plugins_speko.testing.writer import ClientGone
+from livekit_plugins_speko.testing._gateway.writer import ClientGone
 from tests.support import compressed, tone, wav
 
 ROUTES = ("transcribe", "complete", "synthesize", "tools")

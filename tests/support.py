@@ -15,7 +15,7 @@ from livekit.agents import llm
 from livekit.agents.types import APIConnectOptions
 from numpy.typing import NDArray
 
-from livekit_plugins_speko.audio import WAV_HEADER_BYTES
+from livekit_plugins_speko.audio.wav import WAV_HEADER_BYTES
 from livekit_plugins_speko.testing import ProviderRoute
 
 FIXTURES = Path(__file__).parent / "fixtures"

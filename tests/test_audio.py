@@ -20,7 +20,11 @@ from livekit_plugins_speko import (
     parse_wav,
     pcm_sample_rate_from_content_type,
 )
-from livekit_plugins_speko.audio import WAV_HEADER_BYTES, media_type, pcm_channels_from_content_type
+from livekit_plugins_speko.audio.wav import (
+    WAV_HEADER_BYTES,
+    media_type,
+    pcm_channels_from_content_type,
+)
 from tests.support import frame, tone, wav
 from tests.wav_files import PCM, chunk, fmt, pcm16, rates, riff, samples
 

@@ -13,7 +13,7 @@ import pytest
 from livekit import rtc
 
 from livekit_plugins_speko import frames_to_wav
-from livekit_plugins_speko._pcm import WavReader
+from livekit_plugins_speko.audio.pcm import WavReader
 from tests.support import frame
 from tests.wav_files import chunk, fmt, riff
 

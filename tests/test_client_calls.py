@@ -17,7 +17,7 @@ from livekit_plugins_speko import (
     SpekoApiError,
     __version__,
 )
-from livekit_plugins_speko._http import MAX_IDLE_CONNECTIONS
+from livekit_plugins_speko.api.transport import MAX_IDLE_CONNECTIONS
 from livekit_plugins_speko.testing import (
     EndOfStream,
     ErrorEvent,

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livekit_plugins_speko._decoding import decode
-from livekit_plugins_speko._pcm import mix_down
-from livekit_plugins_speko.audio import WAV_HEADER_BYTES
+from livekit_plugins_speko.audio.decoding import decode
+from livekit_plugins_speko.audio.pcm import mix_down
+from livekit_plugins_speko.audio.wav import WAV_HEADER_BYTES
 from tests.decoding_calls import RATES, assert_alike, audio_format, decoded, pieces, refused
 from tests.support import compressed, shown, streamed, tone, wav
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import numpy as np
 import pytest
 
-from livekit_plugins_speko._decoding import COMPRESSED_TYPES, decode
+from livekit_plugins_speko.audio.decoding import COMPRESSED_TYPES, decode
 from tests.decoding_calls import RATES, assert_alike, audio_format, decoded, pieces, refused
 from tests.support import compressed, int16, pitch, tone, wav
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from livekit.agents import utils
 
-from livekit_plugins_speko._eager import EagerStats, Utterance, Verdict, begins_with
+from livekit_plugins_speko.stt.eager import EagerStats, Utterance, Verdict, begins_with
 from tests.eager_calls import WINDOW_S, silence, speech, window
 from tests.support import frame
 

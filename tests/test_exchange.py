@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from livekit_plugins_speko import Speko
-from livekit_plugins_speko._exchange import Exchange
-from livekit_plugins_speko._limits import MAX_WAITING_CHUNKS
-from livekit_plugins_speko._synthesis import SynthesizeStream
+from livekit_plugins_speko.api.exchange import Exchange
+from livekit_plugins_speko.api.limits import MAX_WAITING_CHUNKS
+from livekit_plugins_speko.api.synthesis import SynthesizeStream
 from livekit_plugins_speko.testing import Gate, LocalGateway, Speech
 from tests.client_calls import transcribe
 from tests.raw_server import RawServer, answer

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from livekit_plugins_speko._abbreviations import TITLES
-from livekit_plugins_speko.first_words import First
+from livekit_plugins_speko.tts.abbreviations import TITLES
+from livekit_plugins_speko.tts.first_words import First
 from tests.first_words_calls import NotedTokenizer, UncutTokenizer, first_words, released, spoken
 
 # A first sentence, and behind the bar as much of what follows as it takes to be certain.

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from livekit.agents import tokenize
 
-from livekit_plugins_speko._first_piece import FirstPiece, Verdict
-from livekit_plugins_speko.first_words import First
+from livekit_plugins_speko.tts.first_piece import FirstPiece, Verdict
+from livekit_plugins_speko.tts.first_words import First
 from tests.first_words_calls import first_words, spoken
 
 PARTS = (

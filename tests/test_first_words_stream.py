@@ -8,9 +8,9 @@ import pytest
 from livekit.agents import tokenize, tts
 
 from livekit_plugins_speko import Speko
-from livekit_plugins_speko._first_piece import LONGEST_PIECE
-from livekit_plugins_speko.first_words import FirstWordsTokenizer
 from livekit_plugins_speko.testing import GatewayRequest, LocalGateway, Speech
+from livekit_plugins_speko.tts.first_piece import LONGEST_PIECE
+from livekit_plugins_speko.tts.first_words import FirstWordsTokenizer
 from tests.first_words_calls import (
     BASIC,
     NotedTokenizer,

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from livekit_plugins_speko.testing import LocalGateway, Reply, Speech, Transcript
-from livekit_plugins_speko.testing.limits import (
+from livekit_plugins_speko.testing._gateway.limits import (
     MAX_AUDIO_BYTES,
     MAX_JSON_BYTES,
     MAX_KEYWORDS,

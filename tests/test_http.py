@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from livekit_plugins_speko import Speko, SpekoApiError, SpekoAuthError, SpekoRateLimitError
-from livekit_plugins_speko._limits import MAX_ERROR_BYTES, MAX_JSON_BYTES
+from livekit_plugins_speko.api.limits import MAX_ERROR_BYTES, MAX_JSON_BYTES
 from livekit_plugins_speko.testing import LocalGateway, Refusal
 from tests.client_calls import CALLS, Call, complete, stream, synthesize, transcribe
 from tests.raw_server import EVENT_STREAM, RawServer, answer, events

@@ -15,7 +15,7 @@ import spekoai
 from livekit.agents import APIConnectionError, APIStatusError
 
 from livekit_plugins_speko import Speko
-from livekit_plugins_speko._exchange import CLOSE_S
+from livekit_plugins_speko.api.exchange import CLOSE_S
 from livekit_plugins_speko.testing import Gate, LocalGateway, Refusal, Reply, Speech, Transcript
 from tests.cancel_servers import TlsServer, trusting
 from tests.client_calls import transcribe

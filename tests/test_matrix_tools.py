@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from livekit_plugins_speko import tools
+from livekit_plugins_speko.llm import tools
 from livekit_plugins_speko.testing import LocalGateway
 from tests.matrix.fetches import ToolsRow, check_tools
 from tests.matrix.registered import tools_rows

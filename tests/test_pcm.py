@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livekit_plugins_speko._pcm import Converter, WavReader, mix_down
-from livekit_plugins_speko.audio import WAV_HEADER_BYTES
+from livekit_plugins_speko.audio.pcm import Converter, WavReader, mix_down
+from livekit_plugins_speko.audio.wav import WAV_HEADER_BYTES
 from tests.decoding_calls import audio_format, pieces
 from tests.support import int16, tone, wav
 

@@ -12,7 +12,7 @@ from livekit.agents import stt, tts, vad
 
 from livekit_plugins_speko import Speko, create_speko_components
 from livekit_plugins_speko.testing import LocalGateway, Reply
-from livekit_plugins_speko.testing.waiting import within
+from livekit_plugins_speko.testing._gateway.waiting import within
 from tests.cancel_servers import black_hole
 from tests.client_calls import synthesize
 from tests.llm_calls import make_llm

@@ -9,7 +9,7 @@ import pytest
 import spekoai
 
 from livekit_plugins_speko import Intent, Speko, SpekoLLM, SpekoSTT, SpekoTTS
-from livekit_plugins_speko._protocol import SpekoClient, require_client
+from livekit_plugins_speko._base import SpekoClient, require_client
 
 METHODS = ("transcribe", "complete_stream", "synthesize_stream")
 

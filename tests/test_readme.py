@@ -23,9 +23,10 @@ from examples.stack.servers import (
     SERVER_FLAGS,
     WORKER,
 )
-from livekit_plugins_speko import Speko, _limits
-from livekit_plugins_speko._http import KEEPALIVE_EXPIRY_S, MAX_IDLE_CONNECTIONS
-from livekit_plugins_speko._redaction import MAX_MESSAGE_CHARS
+from livekit_plugins_speko import Speko
+from livekit_plugins_speko.api import limits as _limits
+from livekit_plugins_speko.api.redaction import MAX_MESSAGE_CHARS
+from livekit_plugins_speko.api.transport import KEEPALIVE_EXPIRY_S, MAX_IDLE_CONNECTIONS
 from livekit_plugins_speko.components import LLM_OPTIONS, STT_OPTIONS, TTS_OPTIONS
 from livekit_plugins_speko.testing import LocalGateway, Reply, Speech
 from tests.components_calls import make, take_a_turn

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from livekit_plugins_speko._redaction import MAX_MESSAGE_CHARS, Redaction
+from livekit_plugins_speko.api.redaction import MAX_MESSAGE_CHARS, Redaction
 
 KEY = "sk-secret"
 BODY = {

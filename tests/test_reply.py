@@ -8,8 +8,7 @@ import pytest
 from livekit.agents import llm
 
 from livekit_plugins_speko import SpekoApiError
-from livekit_plugins_speko._reply import Reply
-from livekit_plugins_speko._types import (
+from livekit_plugins_speko.api.types import (
     DeltaEvent,
     DoneEvent,
     ErrorEvent,
@@ -19,6 +18,7 @@ from livekit_plugins_speko._types import (
     ToolCallEvent,
     Usage,
 )
+from livekit_plugins_speko.llm.reply import Reply
 
 ID = "reply-1"
 A = ToolCall(id="a", name="get_weather", args='{"city":"Paris"}')

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livekit_plugins_speko import ChatTool, Intent, PipelineConstraints
-from livekit_plugins_speko._requests import (
+from livekit_plugins_speko.api.requests import (
     MAX_KEYWORDS,
     build_complete_body,
     build_constraints,

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livekit_plugins_speko import ChatTool, SpekoApiError, SpekoAuthError, SpekoRateLimitError
-from livekit_plugins_speko._responses import (
+from livekit_plugins_speko.api.responses import (
     as_object,
     parse_chat_tool,
     parse_complete_event,
@@ -24,7 +24,7 @@ from livekit_plugins_speko._responses import (
     parse_tool,
     parse_transcript,
 )
-from livekit_plugins_speko._types import (
+from livekit_plugins_speko.api.types import (
     DeltaEvent,
     DoneEvent,
     ErrorEvent,

@@ -12,7 +12,7 @@ from livekit.agents import APITimeoutError
 from livekit.agents.types import APIConnectOptions
 
 from livekit_plugins_speko import Speko, SpekoApiError
-from livekit_plugins_speko._limits import (
+from livekit_plugins_speko.api.limits import (
     MAX_ERROR_BYTES,
     MAX_EVENT_BYTES,
     MAX_JSON_BYTES,

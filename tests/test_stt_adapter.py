@@ -13,7 +13,7 @@ from livekit.agents.types import APIConnectOptions
 from livekit.agents.voice.agent_activity import _transcripts_equivalent
 
 from livekit_plugins_speko import Speko, parse_wav
-from livekit_plugins_speko.stt_adapter import EagerStats, SpekoSTTAdapter
+from livekit_plugins_speko.stt.stream_adapter import EagerStats, SpekoSTTAdapter
 from livekit_plugins_speko.testing import Gate, LocalGateway, Transcript
 from tests.cancel_answers import Held
 from tests.eager_calls import (

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from livekit.agents import LanguageCode, stt
 
-from livekit_plugins_speko.stt_adapter import SpekoSTTAdapter
-from livekit_plugins_speko.testing.waiting import within
+from livekit_plugins_speko.stt.stream_adapter import SpekoSTTAdapter
+from livekit_plugins_speko.testing._gateway.waiting import within
 from tests.eager_calls import (
     END,
     FINAL,

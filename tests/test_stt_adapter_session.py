@@ -8,7 +8,7 @@ import pytest
 from livekit.agents import Agent, llm, vad
 from livekit.agents.voice.agent_activity import AgentActivity
 
-from livekit_plugins_speko._eager_stream import GOES_ON
+from livekit_plugins_speko.stt.eager_stream import GOES_ON
 from livekit_plugins_speko.testing import Refusal, Reply, Transcript
 from tests.cancel_answers import Held, Reset
 from tests.eager_calls import facts

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from livekit.agents import Agent, StopResponse, llm, vad
 
-from livekit_plugins_speko._preflights import preflight_helps
+from livekit_plugins_speko.stt.preflight import preflight_helps
 from livekit_plugins_speko.testing import Transcript
 from tests.cancel_answers import Held
 from tests.eager_calls import facts

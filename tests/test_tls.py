@@ -11,7 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from livekit_plugins_speko import Speko, SpekoApiError, _tls
+from livekit_plugins_speko import Speko, SpekoApiError
+from livekit_plugins_speko.api import tls as _tls
 from livekit_plugins_speko.errors import CLIENT_CLOSED
 from tests.cancel_servers import CERTIFICATE, TlsServer
 from tests.client_calls import synthesize

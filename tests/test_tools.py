@@ -10,8 +10,8 @@ import spekoai
 from livekit.agents import llm
 
 from livekit_plugins_speko import ChatTool, RegisteredToolsLoader, Speko, merge_tools
+from livekit_plugins_speko.llm.tools import to_chat_tool
 from livekit_plugins_speko.testing import LocalGateway, Reply
-from livekit_plugins_speko.tools import to_chat_tool
 from tests.llm_calls import chat
 from tests.tools_calls import (
     SCHEMA,

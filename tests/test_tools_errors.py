@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from livekit_plugins_speko import Speko, SpekoAdapterError, SpekoApiError, tools
+from livekit_plugins_speko import Speko, SpekoAdapterError, SpekoApiError
+from livekit_plugins_speko.llm import tools
 from livekit_plugins_speko.testing import Gate, LocalGateway, Refusal, Reply, ToolRows
 from tests.llm_calls import chat
 from tests.support import NO_RETRY, conversation, errors_of

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from livekit_plugins_speko import Speko
 from livekit_plugins_speko.testing import Gate, LocalGateway, Speech
-from livekit_plugins_speko.tts_adapter import SpekoTTSAdapter
+from livekit_plugins_speko.tts.stream_adapter import SpekoTTSAdapter
 from tests.session_line import spoken
 from tests.tts_adapter_calls import (
     FIVE,

@@ -12,8 +12,8 @@ from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, APIConnectOptions
 
 from livekit_plugins_speko import SpekoTTS
 from livekit_plugins_speko.testing import Answer, GatewayRequest, LocalGateway
-from livekit_plugins_speko.tts import SpekoTTSChunkedStream
-from livekit_plugins_speko.tts_adapter import SpekoTTSAdapter
+from livekit_plugins_speko.tts.stream_adapter import SpekoTTSAdapter
+from livekit_plugins_speko.tts.tts import SpekoTTSChunkedStream
 from tests import session_line
 from tests.session_line import spoken, without_silence
 from tests.support import NO_RETRY

@@ -11,15 +11,15 @@
 
 from __future__ import annotations
 
+from ._gateway.pieces import EndOfStream, ErrorEvent, ProviderRoute, ServerToolCall, ToolCall
+from ._gateway.request import GatewayRequest
+from ._gateway.routes import Engine, Route
+from ._gateway.waiting import Gate
+from ._gateway.writer import AnswerWriter, Latency
 from .answers import Answer, Refusal, Speech, ToolRows
 from .event_answers import Reply, Transcript
 from .gateway import LocalGateway
 from .line import CallLine, LineSegment
-from .pieces import EndOfStream, ErrorEvent, ProviderRoute, ServerToolCall, ToolCall
-from .request import GatewayRequest
-from .routes import Engine, Route
-from .waiting import Gate
-from .writer import AnswerWriter, Latency
 
 __all__ = [
     "Answer",

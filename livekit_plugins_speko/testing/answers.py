@@ -8,9 +8,9 @@ from contextlib import aclosing
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar
 
-from .pieces import ProviderRoute
-from .waiting import Gate
-from .writer import AnswerWriter
+from ._gateway.pieces import ProviderRoute
+from ._gateway.waiting import Gate
+from ._gateway.writer import AnswerWriter
 
 
 class Answer(ABC):

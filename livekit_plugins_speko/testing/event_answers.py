@@ -8,10 +8,10 @@ from contextlib import aclosing
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar, TypeAlias
 
+from ._gateway.pieces import EndOfStream, ErrorEvent, ProviderRoute, ServerToolCall, ToolCall
+from ._gateway.waiting import Gate
+from ._gateway.writer import AnswerWriter
 from .answers import Answer
-from .pieces import EndOfStream, ErrorEvent, ProviderRoute, ServerToolCall, ToolCall
-from .waiting import Gate
-from .writer import AnswerWriter
 
 InterimPiece: TypeAlias = str | ErrorEvent | EndOfStream
 ReplyPiece: TypeAlias = str | ToolCall | ServerToolCall | ErrorEvent | EndOfStream

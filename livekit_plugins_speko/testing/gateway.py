@@ -11,15 +11,15 @@ from typing import Any
 
 from aiohttp import web
 
+from ._gateway.intake import check_request, read_request
+from ._gateway.registered_tools import RegisteredTools
+from ._gateway.request import GatewayRequest
+from ._gateway.routes import Route
+from ._gateway.server import LoopbackServer
+from ._gateway.shapes import InvalidRequest
+from ._gateway.waiting import Changes, within
+from ._gateway.writer import AnswerWriter, ClientGone
 from .answers import Answer, Refusal
-from .intake import check_request, read_request
-from .registered_tools import RegisteredTools
-from .request import GatewayRequest
-from .routes import Route
-from .server import LoopbackServer
-from .shapes import InvalidRequest
-from .waiting import Changes, within
-from .writer import AnswerWriter, ClientGone
 
 _logger = logging.getLogger("livekit.plugins.speko.testing")
 _repr = reprlib.Repr()

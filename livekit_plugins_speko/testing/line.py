@@ -11,9 +11,9 @@ from types import TracebackType
 import numpy as np
 from livekit.agents.voice import io
 
-from ._line_audio import SAMPLE_BYTES, Samples, resample, to_samples, write_stereo_wav
-from ._line_ends import AgentAudio, CallerAudio
-from ._line_timeline import LineSegment, Timeline
+from ._line.audio import SAMPLE_BYTES, Samples, resample, to_samples, write_stereo_wav
+from ._line.ends import AgentAudio, CallerAudio
+from ._line.timeline import LineSegment, Timeline
 
 __all__ = ["CallLine", "LineSegment"]
 

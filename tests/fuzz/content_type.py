@@ -9,7 +9,7 @@ from livekit_plugins_speko import (
     decode_synthesis_result,
     pcm_sample_rate_from_content_type,
 )
-from livekit_plugins_speko.audio import media_type, pcm_channels_from_content_type
+from livekit_plugins_speko.audio.wav import media_type, pcm_channels_from_content_type
 
 SEEDS = (
     b"audio/pcm;rate=24000\nabcd",

@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from livekit_plugins_speko import SpekoApiError
-from livekit_plugins_speko._reply import Reply
-from livekit_plugins_speko._responses import (
+from livekit_plugins_speko.api.responses import (
     as_object,
     parse_complete_event,
     parse_completion,
@@ -17,6 +16,7 @@ from livekit_plugins_speko._responses import (
     parse_json,
     parse_transcript,
 )
+from livekit_plugins_speko.llm.reply import Reply
 
 EVENTS = ("meta", "delta", "tool_call", "server_tool_call", "done", "error", "ping")
 FAULTS = {"MALFORMED_RESPONSE", "EMPTY_COMPLETION"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from livekit_plugins_speko import SpekoAdapterError, parse_wav
-from livekit_plugins_speko._pcm import WavReader
+from livekit_plugins_speko.audio.pcm import WavReader
 
 Outcome: TypeAlias = str | tuple[bytes, int, int]
 """The samples, their rate in Hz and their channels; or the code of the error."""

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from livekit_plugins_speko._limits import MAX_JSON_BYTES, MAX_TOOLS
+from livekit_plugins_speko.api.limits import MAX_JSON_BYTES, MAX_TOOLS
 from livekit_plugins_speko.testing import Answer, Latency, Refusal
 from tests.matrix.answers import End, Raw, closed, endless, reset, silence
 from tests.matrix.fetches import ToolsRow

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from livekit_plugins_speko._limits import MAX_EVENT_BYTES, MAX_JSON_BYTES
+from livekit_plugins_speko.api.limits import MAX_EVENT_BYTES, MAX_JSON_BYTES
 from livekit_plugins_speko.testing import Answer
 from tests.matrix.answers import End, Raw, closed, reset, silence
 from tests.matrix.network import BROKEN, IMPATIENT, RESET, TIMEOUT

@@ -1,0 +1,1 @@
+"""The service: a client of its HTTP routes. Knows no livekit."""

@@ -1,0 +1,241 @@
+"""One request and its answer, out of the reach of the caller's cancellation.
+
+A caller who barges in cancels a call at any moment. httpcore (1.0.9) loses a connection for good
+when asyncio cancels it between connecting and sending, or while it puts a connection back: the
+socket stays open and keeps its place in the pool. Its own clean-up holds under anyio's
+cancellation. So each request runs in a task that nobody else cancels and that is stopped through
+a scope of anyio's, and never on the threshold between a connection and its first request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import httpx
+
+from .._closing import closing
+from .limits import MAX_WAITING_CHUNKS
+from .timing import CURRENT_TIMING
+
+GRACE_S = 0.05
+"""Longest wait, in seconds, for a proxy's tunnel to be ready before it is given up half made."""
+
+CLOSE_S = 1.0
+"""Longest wait, in seconds, for a connection to close. Only a transport of the user's own waits."""
+
+# Steps of httpcore (httpx's ``trace`` extension) behind which there is a new connection.
+_CONNECTED = ("connect_tcp.complete", "connect_unix_socket.complete", "start_tls.complete")
+
+
+class Exchange:
+    """A request under way, and an async iterator over the bytes of its answer, as they came.
+
+    It owns the task that talks to the network: whoever sends it closes it. One task at a time
+    may wait on it. When a wait is cancelled, the connection is closed before the cancellation goes
+    on.
+    """
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        request: httpx.Request,
+        *,
+        redact: Callable[[str], str],
+        running: set[Exchange],
+    ) -> None:
+        """Take over a request that was not sent yet.
+
+        Args:
+            client: What sends it.
+            request: The request.
+            redact: Takes the key out of a text.
+            running: Where the exchange stands for as long as its task runs, so that whoever closes
+                the client can close what nobody else did.
+        """
+        request.extensions = {**request.extensions, "trace": self._trace}
+        self._client = client
+        self._request = request
+        self._redact = redact
+        self._running = running
+        self._scope = anyio.CancelScope()
+        # Talks to the network. None before `send`.
+        self._task: asyncio.Task[None] | None = None
+        # The answer as httpx gave it, when its headers have come.
+        self._head: httpx.Response | None = None
+        # Reads of the body that nobody has taken yet.
+        self._chunks: deque[bytes] = deque()
+        # Set when there is something new: the headers, a read, the end.
+        self._news = asyncio.Event()
+        # Set when a read was taken.
+        self._room = asyncio.Event()
+        # Whether the request is to be given up.
+        self._stopped = False
+        # Whether httpcore has connected and not begun to send. Stopped there, it forgets to close.
+        self._on_threshold = False
+        # Whether the last request that was begun asks a proxy for a tunnel.
+        self._asks_proxy = False
+        # A connection that no request has used, which httpcore does not close by itself.
+        self._unused: Any = None
+        # Whether the connection was made for this request.
+        self._connected = False
+
+    async def send(self) -> httpx.Response:
+        """Send the request; return its answer for its status and headers. The body comes from here.
+
+        Raises:
+            httpx.HTTPError: The network failed, or the client was closed. The frames of httpx and
+                of those below it are cut off, for the key is in them, and it is taken out of their
+                texts.
+        """
+        self._task = asyncio.create_task(self._run(), name="speko_request")
+        self._task.add_done_callback(self._ended)
+        self._running.add(self)
+        while self._head is None:
+            self._over()
+            await self._wait()
+        return self._head
+
+    def __aiter__(self) -> Exchange:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while not self._chunks:
+            if self._over():
+                raise StopAsyncIteration
+            await self._wait()
+        self._room.set()
+        return self._chunks.popleft()
+
+    async def aclose(self) -> None:
+        """Give the connection back if the answer was read to its end, else close it.
+
+        It is done when this returns, also when the caller is cancelled meanwhile.
+        """
+        if self._task is None or self._task.done():
+            return
+        self._stop()
+        if self._task is asyncio.current_task():
+            return  # a hook of the user's client closes what it is a part of
+        cancelled: asyncio.CancelledError | None = None
+        while not self._task.done():
+            try:
+                await asyncio.wait([self._task])
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
+
+    async def _wait(self) -> None:
+        self._news.clear()
+        try:
+            await self._news.wait()
+        except asyncio.CancelledError:
+            await self.aclose()
+            raise
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(self)
+        self._news.set()
+        if not task.cancelled():
+            task.exception()  # a caller who is gone by now does not ask for it
+
+    def _stop(self) -> None:
+        self._stopped = True
+        if self._on_threshold:  # `_trace` stops it behind
+            asyncio.get_running_loop().call_later(GRACE_S, self._scope.cancel)
+        else:
+            self._scope.cancel()
+
+    def _over(self) -> bool:
+        """Whether the answer was read to its end. Raises what ended it before."""
+        if self._task is None or not self._task.done():
+            return False
+        if self._stopped or self._task.cancelled():
+            raise httpx.ReadError("The answer was closed before its end.")
+        if isinstance(fault := self._task.exception(), httpx.HTTPError):
+            raise self._without_key(fault)
+        if fault is not None:
+            raise fault
+        return True
+
+    async def _run(self) -> None:
+        with self._scope:
+            try:
+                self._head = await self._client.send(
+                    self._request, stream=True, auth=None, follow_redirects=False
+                )
+                self._news.set()
+                await self._read(self._head)
+            except httpx.HTTPStatusError as fault:  # a hook of the user's client checks it first
+                self._head = fault.response
+            except ssl.SSLError as fault:  # httpcore lets it through after the handshake
+                raise httpx.ReadError(f"TLS failed: {fault.reason}") from None
+            except httpx.HTTPError as fault:
+                self._without_key(fault)  # asyncio's debug log shows what a task ended with
+                raise
+            finally:
+                with anyio.move_on_after(CLOSE_S, shield=True):
+                    if self._head is not None:
+                        await self._head.aclose()
+                    if self._unused is not None:
+                        await self._unused.aclose()
+
+    async def _read(self, response: httpx.Response) -> None:
+        # A hook of the user's client may have read all of it before.
+        read = response.is_stream_consumed
+        async with closing(response.aiter_bytes() if read else response.aiter_raw()) as chunks:
+            async for chunk in chunks:
+                self._chunks.append(chunk)
+                self._news.set()
+                if len(self._chunks) >= MAX_WAITING_CHUNKS:
+                    self._room.clear()
+                    await self._room.wait()
+
+    async def _trace(self, event: str, info: dict[str, Any]) -> None:
+        """Follow httpcore's steps, and stop it at one where it cleans up."""
+        part, _, step = event.partition(".")
+        if step in _CONNECTED:
+            self._unused, self._on_threshold = info["return_value"], True
+            self._connected = True
+        elif step == "send_request_headers.started":
+            self._asks_proxy = getattr(info.get("request"), "method", None) == b"CONNECT"
+            self._on_threshold = False
+            if not self._asks_proxy:
+                self._unused = None
+                self._note_connection()
+        elif step == "receive_response_headers.complete" and self._asks_proxy:
+            self._on_threshold = True
+        elif event == "connection.start_tls.started":
+            self._on_threshold = False
+        else:
+            return
+        if self._stopped and part != "proxy":  # nobody closes a tunnel that is not ready
+            self._scope.cancel()
+            await anyio.lowlevel.checkpoint()
+
+    def _note_connection(self) -> None:
+        if (timing := CURRENT_TIMING.get()) is not None:
+            timing.note_connection(reused=not self._connected)
+
+    def _without_key(self, fault: BaseException) -> BaseException:
+        """Cut the frames and the key out of an error and of those behind it.
+
+        Frames hold the request's headers, and a text may quote an answer.
+        """
+        seen: list[BaseException] = []
+        link: BaseException | None = fault
+        while link is not None and link not in seen:
+            seen.append(link)
+            link.__traceback__ = None
+            link.args = tuple(
+                self._redact(argument) if isinstance(argument, str) else argument
+                for argument in link.args
+            )
+            link = link.__cause__ or link.__context__
+        return fault

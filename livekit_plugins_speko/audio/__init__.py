@@ -1,0 +1,1 @@
+"""Audio on numpy and LiveKit's frames. Knows no network."""
