@@ -74,7 +74,7 @@ test: $(READY) ## Run the tests, and print what they leave uncovered
 		--cov --cov-report=term-missing
 
 faults: $(READY) ## Try every fault of the service, and print what becomes of the call
-	$(BIN)/python -m pytest -q --numprocesses 3 --dist loadfile --print-faults tests/test_matrix_*.py
+	$(BIN)/python -m pytest -q --numprocesses 3 --dist loadfile --print-faults tests/faults
 
 demo: $(READY) ## Hold a whole spoken conversation on this machine, without a key
 	$(BIN)/python examples/demo.py

@@ -21,8 +21,8 @@ from livekit.plugins import silero
 
 from livekit_plugins_speko import Speko
 from livekit_plugins_speko.testing import LocalGateway
-from tests.gateway_requests import connect
-from tests.session_calls import assert_nothing_was_lost
+from tests.helpers.gateway_requests import connect
+from tests.helpers.session_calls import assert_nothing_was_lost
 
 # The official SDK's client would look for the gateway behind a proxy of the environment's.
 for name in ("NO_PROXY", "no_proxy"):
@@ -30,12 +30,12 @@ for name in ("NO_PROXY", "no_proxy"):
 
 # So that a failed assertion in one of them shows its values, as it does in a test.
 pytest.register_assert_rewrite(
-    *("tests.components_calls", "tests.decoding_calls", "tests.tts_calls"),
-    *("tests.e2e", "tests.matrix"),
+    *("tests.helpers.components_calls", "tests.helpers.decoding_calls", "tests.helpers.tts_calls"),
+    *("tests.e2e", "tests.faults"),
 )
 
 # The matrix of faults, which `make faults` prints.
-pytest_plugins = ["tests.matrix.table"]
+pytest_plugins = ["tests.faults.table"]
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("tests", deadline=None)

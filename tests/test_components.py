@@ -20,8 +20,8 @@ from livekit_plugins_speko import (
     create_speko_components,
 )
 from livekit_plugins_speko.testing import LocalGateway, Refusal, Speech
-from tests.components_calls import INTENT, make, say, take_a_turn
-from tests.support import cause, tone
+from tests.helpers.components_calls import INTENT, make, say, take_a_turn
+from tests.helpers.support import cause, tone
 
 
 def test_the_parts_can_be_named_and_unpacked(speko: Speko, voice_detector: vad.VAD) -> None:

@@ -10,8 +10,8 @@ from livekit.agents.types import USERDATA_TIMED_TRANSCRIPT
 
 from livekit_plugins_speko import Speko
 from livekit_plugins_speko.testing import Gate, LocalGateway, Speech, ToolRows
-from tests.components_calls import SPEECH, make, say, take_a_turn
-from tests.support import conversation, tone
+from tests.helpers.components_calls import SPEECH, make, say, take_a_turn
+from tests.helpers.support import conversation, tone
 
 TWO_SENTENCES = "The first one is long enough.  The second one is long enough too."
 

@@ -32,8 +32,8 @@ from livekit_plugins_speko.testing import (
     Speech,
     Transcript,
 )
-from tests.raw_server import RawServer
-from tests.support import NO_RETRY, QUICK_RETRY, cause, conversation, errors_of, frame, tone
+from tests.helpers.raw_server import RawServer
+from tests.helpers.support import NO_RETRY, QUICK_RETRY, cause, conversation, errors_of, frame, tone
 
 IMPATIENT = APIConnectOptions(max_retry=0, timeout=0.25)
 

@@ -18,10 +18,10 @@ from livekit_plugins_speko.testing import (
     Reply,
     Transcript,
 )
-from tests.llm_calls import chat, make_llm, texts
-from tests.stt_calls import SPEECH, make_stt
-from tests.support import errors_of
-from tests.tts_calls import PCM, joined, make_tts, speak, speech
+from tests.helpers.llm_calls import chat, make_llm, texts
+from tests.helpers.stt_calls import SPEECH, make_stt
+from tests.helpers.support import errors_of
+from tests.helpers.tts_calls import PCM, joined, make_tts, speak, speech
 
 PATIENT = APIConnectOptions(max_retry=2, retry_interval=0.0, timeout=3.0)
 

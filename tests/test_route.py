@@ -26,11 +26,11 @@ from livekit_plugins_speko.testing import (
     Speech,
     Transcript,
 )
-from tests.llm_calls import chat, make_llm
-from tests.session_calls import calling
-from tests.stt_calls import SPEECH, make_stt
-from tests.support import NO_RETRY, QUICK_RETRY, conversation
-from tests.tts_calls import PCM, make_tts, speak, speech
+from tests.helpers.llm_calls import chat, make_llm
+from tests.helpers.session_calls import calling
+from tests.helpers.stt_calls import SPEECH, make_stt
+from tests.helpers.support import NO_RETRY, QUICK_RETRY, conversation
+from tests.helpers.tts_calls import PCM, make_tts, speak, speech
 
 ROUTE = ProviderRoute("acme", "acme-2", failover_count=1, scores_run_id="run-7")
 WHO = {

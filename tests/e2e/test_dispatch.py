@@ -14,7 +14,7 @@ from tests.e2e.conftest import StartWorker
 from tests.e2e.conversation import Conversation, StartCheck
 from tests.e2e.rooms import fresh_room, trouble
 from tests.e2e.words import heard
-from tests.readme import block
+from tests.repo.readme import block
 
 # Long enough for a job that must not come: those that are meant to come take a second or two.
 NO_JOB_S = 5.0

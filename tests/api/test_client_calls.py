@@ -1,0 +1,470 @@
+"""The calls of `Speko`, against the gateway: what they send, what they give, when they let go."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from livekit_plugins_speko import (
+    ChatTool,
+    PipelineConstraints,
+    Speko,
+    SpekoApiError,
+    __version__,
+)
+from livekit_plugins_speko.api.transport import MAX_IDLE_CONNECTIONS
+from livekit_plugins_speko.testing import (
+    EndOfStream,
+    ErrorEvent,
+    Gate,
+    LocalGateway,
+    Reply,
+    ServerToolCall,
+    Speech,
+    ToolCall,
+    Transcript,
+)
+from tests.helpers.client_calls import CALLS, Call, complete, stream, synthesize, transcribe
+from tests.helpers.gateway_requests import HELLO, make_wav
+from tests.helpers.support import ACME
+from tests.helpers.tts_calls import PCM
+
+INTENT = {"language": "en-US", "region": "global", "optimizeFor": "latency"}
+SPOKEN: dict[str, Any] = {"language": "en-US", "region": "global", "optimize_for": "latency"}
+CONSTRAINTS = {"allowedProviders": {"stt": ["deepgram:nova-3"]}}
+TOOL = {"name": "get_weather", "description": "", "parameters": {"type": "object"}}
+
+
+def told_route(answer: Any) -> tuple[Any, ...]:
+    return answer.provider, answer.model, answer.failover_count, answer.scores_run_id
+
+
+@pytest.fixture(params=[False, True], ids=["events", "json"])
+async def either(request: pytest.FixtureRequest) -> AsyncIterator[LocalGateway]:
+    """The current service, and the older one that answers in JSON."""
+    async with LocalGateway(json_answers=request.param) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+async def client_of_either(either: LocalGateway) -> AsyncIterator[Speko]:
+    async with Speko(base_url=either.base_url, api_key=either.api_key) as client:
+        yield client
+
+
+async def test_a_transcription_sends_every_option(gateway: LocalGateway, speko: Speko) -> None:
+    gateway.transcribe.script(Transcript("hello"))
+    wav = make_wav()
+    await speko.transcribe(
+        wav,
+        **SPOKEN,
+        content_type="audio/x-wav",
+        constraints=CONSTRAINTS,
+        session_id="  s1 ",
+        keywords=("Spëko",),
+        stt_language="en",
+    )
+    (request,) = gateway.requests
+    assert (request.audio, request.headers["Content-Type"]) == (wav, "audio/x-wav")
+    assert (request.intent, request.constraints) == (INTENT, CONSTRAINTS)
+    assert request.stt_options == {"keywords": ["Spëko"], "language": "en"}
+    assert request.session_id == "s1"
+
+
+async def test_a_completion_sends_every_option(gateway: LocalGateway, speko: Speko) -> None:
+    gateway.complete.script(Reply("Hi"))
+    await speko.complete(
+        messages=[HELLO],
+        intent={"language": "en-US", "region": "global", "optimizeFor": "latency"},
+        system_prompt="Be brief.",
+        temperature=0.0,
+        max_tokens=64,
+        constraints=PipelineConstraints({"stt": ["deepgram:nova-3"]}),
+        tools=[TOOL, ChatTool(name="log", parameters={"type": "object"})],
+        tool_choice="required",
+        parallel_tool_calls=False,
+        max_tool_hops=2,
+        session_id="s1",
+    )
+    (request,) = gateway.requests
+    assert request.json == {
+        "messages": [HELLO],
+        "intent": INTENT,
+        "systemPrompt": "Be brief.",
+        "temperature": 0.0,
+        "maxTokens": 64,
+        "constraints": CONSTRAINTS,
+        "tools": [TOOL, {"name": "log", "description": "", "parameters": {"type": "object"}}],
+        "toolChoice": "required",
+        "parallelToolCalls": False,
+        "maxToolHops": 2,
+    }
+    assert request.session_id == "s1"
+
+
+async def test_a_synthesis_sends_every_option(gateway: LocalGateway, speko: Speko) -> None:
+    gateway.synthesize.script(Speech(b"ab"))
+    await speko.synthesize(
+        "Grüße\u2028🙂",
+        **SPOKEN,
+        voice="ada",
+        model="sonic-2",
+        speed=1.5,
+        instructions="Whisper.",
+        spoken_form=False,
+        constraints=CONSTRAINTS,
+        session_id="s1",
+    )
+    (request,) = gateway.requests
+    assert request.json == {
+        "text": "Grüße\u2028🙂",
+        "intent": INTENT,
+        "voice": "ada",
+        "model": "sonic-2",
+        "speed": 1.5,
+        "instructions": "Whisper.",
+        "spokenForm": False,
+        "constraints": CONSTRAINTS,
+    }
+    assert request.session_id == "s1"
+
+
+@CALLS
+async def test_a_call_sends_no_more_than_it_was_told(
+    gateway: LocalGateway, speko: Speko, call: Call
+) -> None:
+    gateway.transcribe.always(Transcript("hello"))
+    gateway.complete.always(Reply("Hi"))
+    gateway.synthesize.always(Speech(b"ab"))
+    await call(speko, session_id=" ")
+    (request,) = gateway.requests
+    assert request.intent == {"language": "en"}
+    assert (request.session_id, request.constraints, request.stt_options) == (None, None, None)
+    assert request.headers["User-Agent"] == f"livekit-plugins-speko/{__version__}"
+
+
+@CALLS
+async def test_a_call_checks_what_it_is_told_before_it_sends(
+    gateway: LocalGateway, speko: Speko, call: Call
+) -> None:
+    with pytest.raises(ValueError, match="unknown constraints key"):
+        await call(speko, constraints={"providers": []})
+    assert gateway.requests == []
+
+
+async def test_an_intent_is_checked_before_anything_is_sent(
+    gateway: LocalGateway, speko: Speko
+) -> None:
+    calls = (
+        speko.transcribe(b"", language=" "),
+        speko.synthesize("Hi", language=""),
+        speko.complete(messages=[HELLO], intent={"language": ""}),
+    )
+    for call in calls:
+        with pytest.raises(ValueError, match="intent.language is required"):
+            await call
+    assert gateway.requests == []
+
+
+@pytest.mark.parametrize("confidence", [0.25, None])
+async def test_a_transcript_comes_in_both_answer_forms(
+    either: LocalGateway, client_of_either: Speko, confidence: float | None
+) -> None:
+    said = Transcript("hello", interim=["he"], confidence=confidence, route=ACME)
+    either.transcribe.script(said)
+    result = await transcribe(client_of_either)
+    assert (result.text, result.confidence) == ("hello", confidence)
+    assert told_route(result) == ("acme", "acme-2", 1, "run-7")
+
+
+async def test_silence_is_an_empty_transcript(
+    either: LocalGateway, client_of_either: Speko
+) -> None:
+    either.transcribe.script(Transcript(""))
+    assert (await transcribe(client_of_either)).text == ""
+
+
+async def test_interim_transcripts_are_told_while_the_rest_is_not_there(
+    gateway: LocalGateway, speko: Speko
+) -> None:
+    gate, told = Gate(), asyncio.Queue[str]()
+    gateway.transcribe.script(Transcript("hello there", interim=["he", gate, "hello"]))
+    pending = asyncio.create_task(transcribe(speko, on_interim=told.put_nowait))
+    assert await told.get() == "he"
+    await gate.reached()
+    gate.open()
+    assert (await pending).text == "hello there"
+    assert (told.get_nowait(), told.empty()) == ("hello", True)
+
+
+async def test_a_reply_comes_in_both_answer_forms(
+    either: LocalGateway, client_of_either: Speko
+) -> None:
+    call = ToolCall("get_weather", {"city": "Paris"}, id="c1")
+    reply = Reply("Hi you", tool_calls=[call], prompt_tokens=7, completion_tokens=2, route=ACME)
+    either.complete.script(reply)
+    result = await complete(client_of_either, tools=[TOOL])
+    assert result.text == "Hi you"
+    assert (result.usage.prompt_tokens, result.usage.completion_tokens) == (7, 2)
+    (told,) = result.tool_calls
+    assert (told.id, told.name, told.args) == ("c1", "get_weather", '{"city": "Paris"}')
+    assert told_route(result) == ("acme", "acme-2", 1, "run-7")
+
+
+async def test_an_older_service_s_reply_is_one_done_event() -> None:
+    async with LocalGateway(json_answers=True) as gateway:
+        gateway.complete.script(Reply("Hi you"))
+        async with Speko(base_url=gateway.base_url, api_key=gateway.api_key) as speko:
+            told = [(event.type, event.text) async for event in stream(speko)]
+    assert told == [("done", "Hi you")]
+
+
+async def test_a_reply_s_events_come_in_order_with_their_types(
+    gateway: LocalGateway, speko: Speko
+) -> None:
+    lookup = ServerToolCall("lookup", id="s1")
+    call = ToolCall("get_weather", id="c1")
+    gateway.complete.script(
+        Reply("Hi you", server_tool_calls=[lookup], tool_calls=[call], route=ACME)
+    )
+    events = [event async for event in stream(speko, tools=[TOOL])]
+    assert [event.type for event in events] == [
+        "meta",
+        "server_tool_call",
+        "server_tool_call",
+        "meta",
+        "delta",
+        "delta",
+        "tool_call",
+        "done",
+    ]
+    first, started, completed, second, *deltas, called, done = events
+    assert told_route(first) == told_route(done) == ("acme", "acme-2", 1, "run-7")
+    assert (first.hop, second.hop, first.total_failover_count) == (0, 1, 1)
+    assert (started.status, completed.status, started.name) == ("started", "completed", "lookup")
+    assert [delta.text for delta in deltas] == ["Hi", " you"]
+    assert (called.id, called.name, called.args) == ("c1", "get_weather", "{}")
+
+
+async def test_deltas_come_one_by_one_while_the_rest_is_not_there(
+    gateway: LocalGateway, speko: Speko
+) -> None:
+    gates = [Gate(), Gate()]
+    gateway.complete.script(Reply(["One", gates[0], " two", gates[1], " three"]))
+    events = stream(speko)
+    assert (await anext(events)).type == "meta"
+    for expected, gate in zip(["One", " two"], gates, strict=True):
+        assert (await anext(events)).text == expected
+        await gate.reached()
+        assert not gateway.requests[0].done
+        gate.open()
+    assert [event.text async for event in events] == [" three", "One two three"]
+
+
+async def test_an_error_event_of_a_stream_is_its_last_event(
+    gateway: LocalGateway, speko: Speko
+) -> None:
+    gateway.complete.script(Reply(["Hi", ErrorEvent("all failed", "ALL_PROVIDERS_FAILED")]))
+    *_, delta, error = [event async for event in stream(speko)]
+    assert (delta.type, error.type) == ("delta", "error")
+    assert (error.error, error.code) == ("all failed", "ALL_PROVIDERS_FAILED")
+
+
+@pytest.mark.parametrize(
+    ("end", "message", "code"),
+    [
+        (ErrorEvent("all failed", "ALL_PROVIDERS_FAILED"), "all failed", "ALL_PROVIDERS_FAILED"),
+        (EndOfStream(), "ended without its end", "STREAM_ENDED"),
+    ],
+)
+async def test_an_answer_without_done_is_an_error_with_status_200(
+    gateway: LocalGateway, speko: Speko, end: Any, message: str, code: str
+) -> None:
+    gateway.complete.script(Reply(["Hi", end]))
+    gateway.transcribe.script(Transcript("hello", interim=["he", end]))
+    for call in (complete, transcribe):
+        with pytest.raises(SpekoApiError, match=message) as raised:
+            await call(speko)
+        assert (raised.value.status, raised.value.code) == (200, code)
+
+
+async def test_a_stream_without_done_raises_after_its_events(
+    gateway: LocalGateway, speko: Speko
+) -> None:
+    gateway.complete.script(Reply(["Hi", EndOfStream()]))
+    events = stream(speko)
+    assert [(await anext(events)).type for _ in range(2)] == ["meta", "delta"]
+    with pytest.raises(SpekoApiError) as raised:
+        await anext(events)
+    assert (raised.value.status, raised.value.code) == (200, "STREAM_ENDED")
+
+
+async def test_a_synthesis_is_its_audio_format_and_route(
+    gateway: LocalGateway, speko: Speko
+) -> None:
+    gateway.synthesize.script(Speech(b"abcdef", chunk_bytes=2, route=ACME))
+    result = await synthesize(speko)
+    assert (result.audio, result.content_type) == (b"abcdef", "audio/pcm;rate=24000")
+    assert told_route(result) == ("acme", "acme-2", 1, "run-7")
+
+
+@pytest.mark.parametrize(
+    ("audio_format", "expected"),
+    [("audio/pcm;rate=16000", "audio/pcm;rate=16000"), ("", "application/octet-stream")],
+)
+async def test_the_audio_format_header_counts_where_it_is_there(
+    gateway: LocalGateway, speko: Speko, audio_format: str, expected: str
+) -> None:
+    gateway.synthesize.always(
+        Speech(b"ab", content_type="application/octet-stream", audio_format=audio_format)
+    )
+    assert (await synthesize(speko)).content_type == expected
+    async with await speko.synthesize_stream("Hi", language="en") as audio:
+        assert audio.content_type == expected
+
+
+async def test_audio_comes_piece_by_piece_while_the_rest_is_not_there(
+    gateway: LocalGateway, speko: Speko
+) -> None:
+    gate = Gate()
+    gateway.synthesize.script(Speech([b"first", gate, b"second"], route=ACME))
+    async with await speko.synthesize_stream("Hi", language="en") as audio:
+        assert told_route(audio) == ("acme", "acme-2", 1, "run-7")
+        chunks = aiter(audio)
+        assert await anext(chunks) == b"first"
+        await gate.reached()
+        gate.open()
+        assert b"".join([chunk async for chunk in chunks]) == b"second"
+
+
+async def test_closing_a_reply_early_closes_its_connection(
+    gateway: LocalGateway, speko: Speko
+) -> None:
+    gate = Gate()
+    gateway.complete.script(Reply(["Hi", gate]))
+    events: Any = stream(speko)
+    await anext(events)
+    await gate.reached()
+    await events.aclose()
+    await gateway.idle(connections=0)
+    assert gateway.requests[0].cancelled
+
+
+async def test_leaving_the_audio_early_closes_its_connection(
+    gateway: LocalGateway, speko: Speko
+) -> None:
+    gate = Gate()
+    gateway.synthesize.script(Speech([b"first", gate]))
+    async with await speko.synthesize_stream("Hi", language="en"):
+        await gate.reached()
+    await gateway.idle(connections=0)
+    assert gateway.requests[0].cancelled
+
+
+@CALLS
+async def test_cancelling_a_call_closes_its_connection(
+    gateway: LocalGateway, speko: Speko, call: Call
+) -> None:
+    gate = Gate()
+    gateway.transcribe.always(Transcript("hello", interim=[gate]))
+    gateway.complete.always(Reply([gate]))
+    gateway.synthesize.always(Speech([gate]))
+    pending = asyncio.create_task(call(speko))
+    await gate.reached()
+    pending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await pending
+    await gateway.idle(connections=0)
+    assert gateway.requests[0].cancelled
+
+
+async def test_one_client_serves_many_calls_at_once(gateway: LocalGateway, speko: Speko) -> None:
+    gates = [Gate() for _ in range(20)]
+    gateway.complete.script(*(Reply([gate, "Hi"]) for gate in gates))
+    pending = [asyncio.create_task(complete(speko)) for _ in gates]
+    for gate in gates:
+        await gate.reached()
+    assert gateway.in_flight == len(gates)
+    for gate in gates:
+        gate.open()
+    assert [reply.text for reply in await asyncio.gather(*pending)] == ["Hi"] * len(gates)
+
+
+@pytest.mark.parametrize(
+    ("call", "options", "text"),
+    [
+        (transcribe, {"session_id": 5}, "session_id must be a string, got int"),
+        (transcribe, {"session_id": "\u00e9"}, "session_id must be printable ASCII"),
+        (transcribe, {"keywords": "abc"}, "keywords must be a list of words"),
+        (transcribe, {"keywords": 5}, "keywords must be a list of words"),
+        (transcribe, {"stt_language": 5}, "stt_language must be a string"),
+        (complete, {"temperature": float("nan")}, "temperature must be a number"),
+        (complete, {"temperature": -float("inf")}, "temperature must be a number"),
+        (complete, {"max_tokens": 0}, "max_tokens must be a whole number"),
+        (complete, {"tools": "abc"}, "tools must be a list of ChatTool or mappings, got str"),
+        (complete, {"tools": 5}, "tools must be a list of ChatTool or mappings, got int"),
+        (complete, {"tools": [5]}, "tools must be a list of mappings, got one of int"),
+        (complete, {"session_id": "\u00e9"}, "session_id must be printable ASCII"),
+        (synthesize, {"speed": 0}, "speed must be a number above 0"),
+        (synthesize, {"session_id": "\u00e9"}, "session_id must be printable ASCII"),
+    ],
+)
+async def test_options_that_cannot_be_used_are_refused_before_the_network(
+    gateway: LocalGateway, speko: Speko, call: Call, options: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^Speko: {text}"):
+        await call(speko, **options)
+    assert gateway.requests == []
+
+
+@pytest.mark.parametrize("messages", [[], "hi", [1], None])
+async def test_a_conversation_that_is_none_is_refused(speko: Speko, messages: Any) -> None:
+    with pytest.raises(ValueError, match="^Speko: messages must be a list of mappings"):
+        await speko.complete(messages=messages, intent={"language": "en"})
+
+
+async def test_what_is_no_audio_or_no_text_is_refused(speko: Speko) -> None:
+    nothing: Any = None
+    with pytest.raises(ValueError, match="^Speko: audio must be bytes, got NoneType"):
+        await speko.transcribe(nothing, language="en")
+    with pytest.raises(ValueError, match="^Speko: text must be a string, got NoneType"):
+        await speko.synthesize(nothing, language="en")
+
+
+async def crowd(gateway: LocalGateway, speko: Speko, calls: int) -> None:
+    """So many calls that are under way at the same time."""
+    gate = Gate()
+    gateway.synthesize.script(*(Speech([gate, PCM]) for _ in range(calls)))
+    tasks = [asyncio.create_task(synthesize(speko)) for _ in range(calls)]
+    await gateway.arrived("synthesize", count=len(gateway.requests) + calls)
+    gate.open()
+    await asyncio.gather(*tasks)
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [each.getMessage() for each in caplog.records if each.levelno == logging.WARNING]
+
+
+async def test_more_calls_at_once_than_connections_are_kept_are_warned_of_once(
+    gateway: LocalGateway, speko: Speko, caplog: pytest.LogCaptureFixture
+) -> None:
+    await crowd(gateway, speko, MAX_IDLE_CONNECTIONS)
+    assert warnings(caplog) == []
+    await crowd(gateway, speko, MAX_IDLE_CONNECTIONS + 1)
+    await crowd(gateway, speko, MAX_IDLE_CONNECTIONS + 1)
+    (text,) = warnings(caplog)
+    assert "make a Speko for each session" in text
+
+
+async def test_how_many_connections_a_client_handed_in_keeps_is_its_owner_s_affair(
+    gateway: LocalGateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with httpx.AsyncClient() as http_client:
+        speko = Speko(base_url=gateway.base_url, api_key=gateway.api_key, http_client=http_client)
+        await crowd(gateway, speko, MAX_IDLE_CONNECTIONS + 2)
+    assert warnings(caplog) == []

@@ -1,0 +1,207 @@
+"""One request in a task of its own: its bytes, its end, its faults. Cancelling: test_cancel.py."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+
+import httpx
+import pytest
+
+from livekit_plugins_speko import Speko
+from livekit_plugins_speko.api.exchange import Exchange
+from livekit_plugins_speko.api.limits import MAX_WAITING_CHUNKS
+from livekit_plugins_speko.api.synthesis import SynthesizeStream
+from livekit_plugins_speko.testing import Gate, LocalGateway, Speech
+from tests.helpers.client_calls import transcribe
+from tests.helpers.raw_server import RawServer, answer
+
+
+def get(client: httpx.AsyncClient, server: RawServer) -> Exchange:
+    request = client.build_request("GET", server.base_url)
+    return Exchange(client, request, redact=str, running=set())
+
+
+async def until_held_up(stream: SynthesizeStream) -> None:
+    """Wait until as much of an answer has come as may wait."""
+    for _ in range(1_000):
+        if len(stream._answer._exchange._chunks) == MAX_WAITING_CHUNKS:
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("the answer does not come")
+
+
+async def test_the_bytes_come_as_they_were_sent_and_then_the_end() -> None:
+    async with RawServer(answer([b"one", b"two"])) as server, httpx.AsyncClient() as client:
+        exchange = get(client, server)
+        head = await exchange.send()
+        assert head.status_code == 200
+        assert b"".join([chunk async for chunk in exchange]) == b"onetwo"
+        assert [chunk async for chunk in exchange] == []
+        await exchange.aclose()
+
+
+async def test_the_connection_is_free_when_the_end_was_read(gateway: LocalGateway) -> None:
+    gateway.synthesize.always(Speech(bytes(4_800)))
+    async with Speko(base_url=gateway.base_url, api_key=gateway.api_key) as speko:
+        for _ in range(3):
+            await speko.synthesize("hello", language="en")
+            assert gateway.open_connections == 1
+
+
+async def test_what_came_before_a_fault_is_handed_out_first() -> None:
+    said = answer([b"one"], whole=False)
+    async with RawServer(said) as server, httpx.AsyncClient() as client:
+        exchange = get(client, server)
+        await exchange.send()
+        chunks = []
+        with pytest.raises(httpx.RemoteProtocolError):
+            async for chunk in exchange:
+                chunks.append(chunk)
+        assert chunks == [b"one"]
+
+
+async def test_a_closed_exchange_does_not_look_like_the_end_of_an_answer() -> None:
+    async with RawServer(answer([b"one"], whole=False), hold=True) as server:
+        async with httpx.AsyncClient() as client:
+            exchange = get(client, server)
+            await exchange.send()
+            await exchange.aclose()
+            await exchange.aclose()
+            with pytest.raises(httpx.ReadError):
+                while True:
+                    await anext(exchange)
+        await asyncio.wait_for(server.gone.wait(), 5)
+
+
+async def test_an_exchange_that_was_never_sent_has_nothing_to_close() -> None:
+    async with httpx.AsyncClient() as client:
+        request = client.build_request("GET", "http://127.0.0.1")
+        await Exchange(client, request, redact=str, running=set()).aclose()
+
+
+async def test_a_service_that_is_faster_than_the_listener_is_held_up(
+    gateway: LocalGateway,
+) -> None:
+    sent = 0
+
+    async def audio() -> object:
+        nonlocal sent
+        for sent in range(1, 1_001):  # noqa: B007  how far it came is what is asked
+            yield bytes(64 * 1024)
+
+    gateway.synthesize.script(Speech(audio()))  # type: ignore[arg-type]
+    async with Speko(base_url=gateway.base_url, api_key=gateway.api_key) as speko:
+        async with await speko.synthesize_stream("hello", language="en") as stream:
+            await until_held_up(stream)
+            await asyncio.sleep(0.2)
+            assert len(stream._answer._exchange._chunks) == MAX_WAITING_CHUNKS
+            assert sent < 1_000
+            assert sum([len(chunk) async for chunk in stream]) == 1_000 * 64 * 1024
+            assert sent == 1_000
+
+
+async def test_a_client_with_another_transport_will_do() -> None:
+    def answered(request: httpx.Request) -> httpx.Response:
+        assert request.headers["authorization"] == "Bearer sk-1"
+        return httpx.Response(200, json={"text": "hello"})
+
+    transport = httpx.MockTransport(answered)
+    async with httpx.AsyncClient(transport=transport) as http_client:
+        async with Speko(api_key="sk-1", http_client=http_client) as speko:
+            assert (await transcribe(speko)).text == "hello"
+
+
+async def test_a_fault_of_the_network_shows_no_frame_of_those_who_held_the_key() -> None:
+    async with RawServer() as server:
+        pass
+    async with Speko(api_key="sk-secret", base_url=server.base_url) as speko:
+        with pytest.raises(httpx.ConnectError) as raised:
+            await transcribe(speko)
+    told = traceback.TracebackException.from_exception(raised.value, capture_locals=True)
+    text = "".join(told.format())
+    assert "_exchange.py" in text
+    assert "httpcore/_async" not in text and "sk-secret" not in text
+
+
+async def test_a_hook_of_the_user_s_client_may_read_the_answer_first(
+    gateway: LocalGateway,
+) -> None:
+    async def read(response: httpx.Response) -> None:
+        await response.aread()
+
+    gateway.synthesize.script(Speech(bytes(960)))
+    async with httpx.AsyncClient(event_hooks={"response": [read]}) as http_client:
+        async with Speko(
+            api_key=gateway.api_key, base_url=gateway.base_url, http_client=http_client
+        ) as speko:
+            assert (await speko.synthesize("hello", language="en")).audio == bytes(960)
+
+
+async def test_a_bug_in_a_hook_of_the_user_s_client_comes_out_as_it_is() -> None:
+    async def broken(request: httpx.Request) -> None:
+        raise KeyError("a hook of mine")
+
+    hooks = {"request": [broken]}
+    async with httpx.AsyncClient(event_hooks=hooks) as http_client:
+        async with Speko(api_key="sk-1", http_client=http_client) as speko:
+            with pytest.raises(KeyError, match="a hook of mine"):
+                await transcribe(speko)
+
+
+@pytest.mark.parametrize("own", [True, False])
+async def test_closing_the_client_ends_what_nobody_closed(gateway: LocalGateway, own: bool) -> None:
+    gateway.synthesize.script(Speech([bytes(960), Gate()]))
+    async with httpx.AsyncClient() as theirs:
+        speko = Speko(
+            base_url=gateway.base_url,
+            api_key=gateway.api_key,
+            http_client=None if own else theirs,
+        )
+        stream = await speko.synthesize_stream("hello", language="en")
+        assert len(await anext(aiter(stream))) == 960
+        waiting = asyncio.create_task(asyncio.wait_for(anext(aiter(stream)), 5))
+        await asyncio.sleep(0)
+        await speko.aclose()
+        await gateway.idle()
+        with pytest.raises(httpx.ReadError):
+            await waiting
+        with pytest.raises(httpx.ReadError):
+            await anext(aiter(stream))
+
+
+async def test_an_answer_that_is_held_up_is_closed_all_the_same(gateway: LocalGateway) -> None:
+    gateway.synthesize.script(Speech(bytes(64 * 1024 * 500), chunk_bytes=64 * 1024))
+    async with Speko(base_url=gateway.base_url, api_key=gateway.api_key) as speko:
+        async with await speko.synthesize_stream("hello", language="en") as stream:
+            await until_held_up(stream)
+        await gateway.idle()
+    assert gateway.requests[0].cancelled
+
+
+async def test_a_wait_that_is_cancelled_has_closed_the_connection_when_it_ends() -> None:
+    async with RawServer(answer([b"one"], whole=False), hold=True) as server:
+        async with httpx.AsyncClient() as client:
+            exchange = get(client, server)
+            await exchange.send()
+            assert await anext(exchange) == b"one"
+            waiting = asyncio.create_task(exchange.__anext__())
+            await asyncio.sleep(0)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            assert exchange._task is not None and exchange._task.done()
+            assert exchange._running == set()
+
+
+async def test_a_caller_who_is_cancelled_while_it_closes_stays_cancelled() -> None:
+    async with RawServer(answer([b"one"], whole=False), hold=True) as server:
+        async with httpx.AsyncClient() as client:
+            exchange = get(client, server)
+            await exchange.send()
+            closing = asyncio.create_task(exchange.aclose())
+            await asyncio.sleep(0)
+            closing.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await closing
+            assert exchange._task is not None and exchange._task.done()

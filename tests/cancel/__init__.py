@@ -1,0 +1,1 @@
+"""Calls cancelled at each turn of the loop."""

@@ -1,0 +1,128 @@
+"""The agent file that users copy: its settings, its tool, its refusals, and a whole job."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from livekit.agents import llm
+
+from examples.agent import SYSTEM_PROMPT, Assistant, Settings
+from livekit_plugins_speko import Intent, PipelineConstraints
+from livekit_plugins_speko.testing import LocalGateway, Reply, Speech
+from tests.helpers.subprocesses import run_python
+from tests.helpers.support import tone
+
+ROOT = Path(__file__).parent.parent.parent
+AGENT = ROOT / "examples" / "agent.py"
+
+
+def test_empty_metadata_means_the_defaults() -> None:
+    settings = Settings.from_metadata("  ")
+    assert settings.intent == Intent("en-US", optimize_for="latency")
+    assert settings.system_prompt == SYSTEM_PROMPT
+    assert settings.voice is None and settings.constraints is None
+
+
+def test_a_setting_that_is_null_is_the_default() -> None:
+    assert Settings.from_metadata('{"voice": null, "system_prompt": null}') == Settings()
+
+
+def test_metadata_sets_each_setting() -> None:
+    metadata = {
+        "intent": {"language": "es-MX", "region": "global", "optimizeFor": "cost"},
+        "voice": "sophia",
+        "constraints": {"allowedProviders": {"stt": ["deepgram"]}},
+        "system_prompt": "Sé breve.",
+    }
+    assert Settings.from_metadata(json.dumps(metadata)) == Settings(
+        intent=Intent("es-MX", "global", "cost"),
+        voice="sophia",
+        constraints=PipelineConstraints({"stt": ("deepgram",)}),
+        system_prompt="Sé breve.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("metadata", "says"),
+    [
+        ("{", "job metadata must be JSON: "),
+        ("[1]", "job metadata must be a JSON object, got a list"),
+        ('{"vioce": "x"}', 'job metadata has the unknown key "vioce", expected '),
+        ('{"voice": 7}', 'job metadata: "voice" must be a string, got 7'),
+        ('{"system_prompt": []}', 'job metadata: "system_prompt" must be a string, got []'),
+        ('{"intent": {"language": ""}}', "intent.language is required"),
+        ('{"intent": "en"}', "intent must be an Intent or a mapping"),
+        ('{"constraints": {"allowed": {}}}', 'unknown constraints key "allowed"'),
+    ],
+)
+def test_bad_metadata_is_refused_with_a_reason(metadata: str, says: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        Settings.from_metadata(metadata)
+    assert says in str(caught.value)
+
+
+async def local_time(city: str) -> str:
+    """Call the agent's tool as LiveKit does, on an instance."""
+    tool: Callable[..., Awaitable[str]] = Assistant().get_local_time
+    return await tool(city=city)
+
+
+async def test_the_tool_tells_the_time_of_a_city() -> None:
+    answer = await local_time("tokyo")
+    assert answer[2] == ":" and answer.endswith(" in tokyo")
+
+
+async def test_the_tool_says_that_it_does_not_know_a_city() -> None:
+    with pytest.raises(llm.ToolError, match="Atlantis is not known"):
+        await local_time("Atlantis")
+
+
+def test_without_a_key_it_stops_at_once_and_names_the_demo() -> None:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("SPEKO_")}
+    done = subprocess.run(
+        [sys.executable, AGENT, "dev"], capture_output=True, text=True, env=environment, timeout=60
+    )
+    assert done.returncode == 1
+    assert "SPEKO_API_KEY" in done.stderr and "make demo" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+async def run_job(gateway: LocalGateway, metadata: dict[str, Any]) -> dict[str, Any]:
+    """Run the agent's entrypoint in a job of its own process; return what it reported."""
+    environment = {
+        "SPEKO_API_KEY": gateway.api_key,
+        "SPEKO_BASE_URL": gateway.base_url,
+        "JOB_METADATA": json.dumps(metadata),
+    }
+    done = await run_python("-m", "tests.examples.agent_job", environment=environment)
+    assert done.returncode == 0, done.stderr
+    report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return {**report, "log": done.stderr}
+
+
+async def test_a_job_greets_answers_and_closes_what_it_opened(gateway: LocalGateway) -> None:
+    gateway.complete.script(Reply("We are open around the clock."))
+    gateway.synthesize.always(Speech(tone(0.2)))
+    report = await run_job(gateway, {"voice": "sophia", "system_prompt": "Be brief."})
+    assert report["replies"] == ["We are open around the clock."]
+    assert report["shut_down"] is None
+    spoken = [request.json for request in gateway.requests_to("synthesize")]
+    assert {body["voice"] for body in spoken} == {"sophia"}
+    (asked,) = gateway.requests_to("complete")
+    assert asked.json["messages"][0] == {"role": "system", "content": "Be brief."}
+    assert "speko-agent turn" in report["log"] and "speko-agent usage" in report["log"]
+    assert gateway.api_key not in report["log"]
+
+
+async def test_a_job_with_bad_metadata_is_refused_and_calls_nobody(gateway: LocalGateway) -> None:
+    report = await run_job(gateway, {"vioce": "sophia"})
+    assert report == {"replies": [], "shut_down": "bad settings", "log": report["log"]}
+    assert 'unknown key "vioce"' in report["log"]
+    assert gateway.requests == []

@@ -1,0 +1,282 @@
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pytest
+from livekit import rtc
+
+from examples.engines import Recogniser, RulesModel, Voice
+from examples.engines.rules import ABILITIES, GREETING, NOT_UNDERSTOOD, STORY, WHICH_CITY, answer
+from examples.engines.sums import find_sum
+from livekit_plugins_speko import Speko, frames_to_wav
+from livekit_plugins_speko.testing import LocalGateway, ToolCall
+from tests.helpers.support import FIXTURES
+
+TEXTS: dict[str, str] = json.loads((FIXTURES / "fixtures.json").read_text())
+NOW = datetime(2025, 3, 7, 9, 5)
+INTENT = {"language": "en-US"}
+
+GET_WEATHER: dict[str, Any] = {
+    "name": "get_weather",
+    "description": "Look up the weather in a city.",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+}
+GET_TIME = {
+    **GET_WEATHER,
+    "name": "get_local_time",
+    "description": "Tell the current local time in a city.",
+}
+
+
+def words(text: str) -> list[str]:
+    return re.findall(r"[a-z0-9']+", text.lower())
+
+
+def user(text: str) -> dict[str, Any]:
+    return {"role": "user", "content": text}
+
+
+def tool_result(content: str, **more: Any) -> dict[str, Any]:
+    return {"role": "tool", "toolCallId": "1", "content": content, **more}
+
+
+# --- rules ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("Hello!", GREETING),
+        ("Good evening.", GREETING),
+        ("Who are you?", "I am the demo assistant, made of a few rules."),
+        ("Hello, what is your name?", "I am the demo assistant"),
+        ("What can you do?", ABILITIES),
+        ("When are you open on Saturday?", "We are open from nine to five, Monday to Friday."),
+        ("What are your opening hours?", "We are open from nine to five"),
+        ("What time is it?", "It is 9:05 AM."),
+        ("What day is it today?", "Today is Friday, March 7."),
+        ("What is seven times six?", "That is 42."),
+        ("Tell me a story.", STORY),
+        ("Thanks.", "You are welcome."),
+        ("Thank you very much. Goodbye.", "You are welcome. Goodbye!"),
+        ("Wait a moment.", "All right, I am listening."),
+        ("Purple bicycles dream.", NOT_UNDERSTOOD),
+        ("", NOT_UNDERSTOOD),
+        ("What is the weather in Paris?", "I have no way to look at the weather."),
+    ],
+)
+def test_each_kind_of_question_has_its_answer(said: str, expected: str) -> None:
+    chosen = answer([user(said)], now=NOW)
+    assert isinstance(chosen, str)
+    assert chosen.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [],
+        [{"role": "system", "content": "You are helpful."}],
+        [{"role": "system", "content": "Greet the caller."}, {"role": "assistant", "content": "x"}],
+    ],
+)
+def test_a_conversation_in_which_the_user_said_nothing_begins_with_a_greeting(
+    messages: list[dict[str, Any]],
+) -> None:
+    assert answer(messages) == GREETING
+
+
+def test_the_last_thing_that_the_user_said_is_answered() -> None:
+    reply = {"role": "assistant", "content": STORY}
+    assert answer([user("Tell me a story."), reply, user("Thanks.")]) == "You are welcome."
+
+
+def test_the_story_is_long_enough_to_be_interrupted() -> None:
+    assert len(STORY.split()) > 90
+
+
+@pytest.mark.parametrize(
+    ("said", "city"),
+    [
+        ("What is the weather in Paris today?", "Paris"),
+        ("Will it rain in New York tomorrow?", "New York"),
+        ("Give me the forecast for Rio de Janeiro.", "Rio"),
+    ],
+)
+def test_a_question_about_the_weather_calls_the_tool_with_the_city(said: str, city: str) -> None:
+    call = answer([user(said)], [GET_WEATHER])
+    assert isinstance(call, ToolCall)
+    assert (call.name, call.args) == ("get_weather", {"city": city})
+
+
+def test_the_tool_is_found_by_what_it_is_about_and_asked_by_its_own_parameter() -> None:
+    tools: list[dict[str, Any]] = [
+        {"name": "end_call", "description": "Hang up."},
+        {
+            "name": "lookup",
+            "description": "Current weather.",
+            "parameters": {"properties": {"location": {}}},
+        },
+    ]
+    call = answer([user("How is the weather in Oslo?")], tools)
+    assert isinstance(call, ToolCall)
+    assert (call.name, call.args) == ("lookup", {"location": "Oslo"})
+
+
+def test_the_time_in_a_city_is_asked_of_a_tool_and_the_time_here_is_not() -> None:
+    call = answer([user("What time is it in Tokyo?")], [GET_WEATHER, GET_TIME])
+    assert isinstance(call, ToolCall)
+    assert (call.name, call.args) == ("get_local_time", {"city": "Tokyo"})
+    assert answer([user("What time is it?")], [GET_TIME], now=NOW) == "It is 9:05 AM."
+    assert answer([user("What time is it in Tokyo?")], [GET_WEATHER], now=NOW) == "It is 9:05 AM."
+
+
+def test_the_city_is_asked_for_when_none_was_named() -> None:
+    assert answer([user("How is the weather?")], [GET_WEATHER]) == WHICH_CITY
+
+
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        (tool_result("It is sunny in Paris"), "It is sunny in Paris."),
+        (tool_result('{"city": "Paris", "wind_speed": 3}'), "City: paris, wind speed: 3."),
+        (tool_result('"Sunny!"'), "Sunny!"),
+        (tool_result("boom", isError=True), "Sorry, that did not work."),
+    ],
+)
+def test_the_result_of_a_tool_is_put_into_words(result: dict[str, Any], expected: str) -> None:
+    assert answer([user("How is the weather in Paris?"), result], [GET_WEATHER]) == expected
+
+
+def test_the_results_of_two_calls_are_said_in_their_order() -> None:
+    conversation = [user("Weather?"), tool_result("Sun in Rome."), tool_result("Rain in Bonn.")]
+    assert answer(conversation) == "Sun in Rome. Rain in Bonn."
+
+
+@pytest.mark.parametrize(
+    ("said", "result"),
+    [
+        ("What is seven times six?", "42"),
+        ("What's 7x6?", "42"),
+        ("twenty-one plus four", "25"),
+        ("Ninety nine minus one hundred", None),
+        ("sixteen minus 20", "-4"),
+        ("one divided by three", "0.33"),
+        ("5 divided by 0", "not possible"),
+        ("1000000 times 1000000", "1000000000000"),
+        ("I have seven cats", None),
+    ],
+)
+def test_sums_are_found_in_words_and_in_digits(said: str, result: str | None) -> None:
+    assert find_sum(said) == result
+
+
+# --- the engines behind a gateway ----------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def recogniser() -> Iterator[Recogniser]:
+    engine = Recogniser()
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="module")
+def voice() -> Iterator[Voice]:
+    engine = Voice()
+    yield engine
+    engine.close()
+
+
+@pytest.mark.parametrize("name", TEXTS)
+async def test_every_fixture_is_understood_to_the_word(
+    name: str, recogniser: Recogniser, gateway: LocalGateway, speko: Speko
+) -> None:
+    gateway.transcribe.use(recogniser)
+    result = await speko.transcribe((FIXTURES / f"{name}.wav").read_bytes(), language="en-US")
+    assert words(result.text) == words(TEXTS[name])
+    assert result.provider == "faster-whisper"
+
+
+async def test_silence_of_any_rate_is_understood_as_no_words(
+    recogniser: Recogniser, gateway: LocalGateway, speko: Speko
+) -> None:
+    gateway.transcribe.use(recogniser)
+    silence = rtc.AudioFrame(bytes(2 * 8000), 8000, 1, 8000)
+    result = await speko.transcribe(frames_to_wav(silence), language="en-US")
+    assert words(result.text) in ([], ["you"])
+
+
+async def test_keywords_are_hints_for_the_recogniser(
+    recogniser: Recogniser, gateway: LocalGateway, speko: Speko
+) -> None:
+    gateway.transcribe.use(recogniser)
+    wav = (FIXTURES / "weather.wav").read_bytes()
+    result = await speko.transcribe(wav, language="en-US", keywords=["Paris", "weather"])
+    assert words(result.text) == words(TEXTS["weather"])
+
+
+async def test_what_the_voice_says_the_recogniser_understands(
+    voice: Voice, recogniser: Recogniser, gateway: LocalGateway, speko: Speko
+) -> None:
+    gateway.synthesize.use(voice)
+    gateway.transcribe.use(recogniser)
+    said = "The weather is nice today."
+    spoken = await speko.synthesize(said, language="en-US")
+    assert spoken.content_type == f"audio/pcm;rate={voice.rate_hz}"
+    frame = rtc.AudioFrame(spoken.audio, voice.rate_hz, 1, len(spoken.audio) // 2)
+    heard = await speko.transcribe(frames_to_wav(frame), language="en-US")
+    assert words(heard.text) == words(said)
+
+
+async def test_the_voice_sends_each_sentence_as_soon_as_it_is_rendered(voice: Voice) -> None:
+    chunks = [chunk async for chunk in voice.render("One. Two. Three.")]
+    assert len(chunks) == 3
+    assert all(np.frombuffer(chunk, dtype=np.int16).any() for chunk in chunks)
+
+
+async def test_the_voice_speaks_faster_when_asked_to(
+    voice: Voice, gateway: LocalGateway, speko: Speko
+) -> None:
+    gateway.synthesize.use(voice)
+    text = "This is a sentence of a certain length, spoken twice."
+    slow = await speko.synthesize(text, language="en-US", speed=0.8)
+    fast = await speko.synthesize(text, language="en-US", speed=1.6)
+    assert len(fast.audio) < 0.7 * len(slow.audio)
+
+
+async def test_the_rules_stream_their_words_one_by_one(gateway: LocalGateway, speko: Speko) -> None:
+    gateway.complete.use(RulesModel(first_s=0, between_s=0))
+    events = [
+        event async for event in speko.complete_stream(messages=[user("Hello.")], intent=INTENT)
+    ]
+    pieces = [event.text for event in events if event.type == "delta"]
+    assert len(pieces) == len(GREETING.split())
+    assert "".join(pieces) == GREETING
+
+
+async def test_the_rules_call_a_tool_over_the_wire_and_count_their_tokens(
+    gateway: LocalGateway, speko: Speko
+) -> None:
+    gateway.complete.use(RulesModel(first_s=0, between_s=0))
+    question = user(TEXTS["weather"])
+    done = await speko.complete(messages=[question], intent=INTENT, tools=[GET_WEATHER])
+    assert [(call.name, json.loads(call.args)) for call in done.tool_calls] == [
+        ("get_weather", {"city": "Paris"})
+    ]
+    assert done.usage.prompt_tokens == len(TEXTS["weather"].split())
+
+
+async def test_no_tool_is_called_when_the_caller_forbids_it(
+    gateway: LocalGateway, speko: Speko
+) -> None:
+    gateway.complete.use(RulesModel(first_s=0, between_s=0))
+    done = await speko.complete(
+        messages=[user(TEXTS["weather"])], intent=INTENT, tools=[GET_WEATHER], tool_choice="none"
+    )
+    assert not done.tool_calls
+    assert done.text == "I have no way to look at the weather."

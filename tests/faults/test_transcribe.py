@@ -1,0 +1,18 @@
+"""The matrix of faults: recognition."""
+
+from __future__ import annotations
+
+from tests.faults.calls import check
+from tests.faults.network import network_rows, status_rows
+from tests.faults.rows import Row, each
+from tests.faults.stages import TRANSCRIBE
+from tests.faults.streams import stream_rows
+from tests.faults.table import Record
+
+ROWS = [*network_rows(TRANSCRIBE), *status_rows(TRANSCRIBE), *stream_rows(TRANSCRIBE)]
+
+
+@each(ROWS)
+async def test_a_fault_ends_as_its_row_says(row: Row, record: Record) -> None:
+    for seen in await check(row):
+        record(seen)

@@ -1,0 +1,1 @@
+"""Many turns with faults, in a process of its own."""

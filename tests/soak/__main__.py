@@ -1,0 +1,218 @@
+"""Turns of a conversation with random faults and cancellations, and what they leave behind.
+
+    python -m tests.soak --turns 1000 --seed 1
+
+prints a line for every fifty turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import logging
+import random
+import sys
+import threading
+from collections import Counter
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import httpx
+import psutil  # type: ignore[import-untyped]
+from livekit.agents import APIError
+from livekit.agents.types import APIConnectOptions
+
+from livekit_plugins_speko import Speko
+from tests.helpers.llm_calls import make_llm
+from tests.helpers.stt_calls import SPEECH, make_stt
+from tests.helpers.support import conversation
+from tests.helpers.tts_calls import make_tts
+from tests.soak.faults import FAULTS
+
+EVERY = 50
+AT_ONCE = 10
+REFUSED = "refused"
+# LiveKit's first retry comes after 0.1 s whatever is set here.
+CONN_OPTIONS = APIConnectOptions(max_retry=1, retry_interval=0.01, timeout=0.15)
+LATEST_CANCEL_S, SOONEST_CANCEL_S = 0.03, 0.000_03
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the process holds after so many turns, with nothing going on.
+
+    Attributes:
+        turns: How many turns there were.
+        tasks: How many tasks there are.
+        sockets: How many connections are open.
+        idle: How many of them the client keeps to use again.
+        threads: How many threads there are.
+        reports: How many errors the loop had to report by itself, since the start.
+        objects: How many objects the garbage collector knows.
+        rss_mb: Memory, in MB.
+    """
+
+    turns: int
+    tasks: int
+    sockets: int
+    idle: int
+    threads: int
+    reports: int
+    objects: int
+    rss_mb: float
+
+    def __str__(self) -> str:
+        return " ".join(f"{name}={value}" for name, value in asdict(self).items())
+
+
+class Soak:
+    """Turns on one client, ten at a time.
+
+    Attributes:
+        ends: How often the calls ended in which way.
+    """
+
+    def __init__(self, speko: Speko, seed: int) -> None:
+        """Prepare turns that are the same for the same seed."""
+        self.ends: Counter[str] = Counter()
+        self._speko = speko
+        self._seed = seed
+        # Turns that were begun.
+        self._turns = 0
+        # How many errors the loop has reported.
+        self._reports = 0
+        # How many threads there were before.
+        self._threads = threading.active_count()
+
+    async def run(self, turns: int) -> AsyncIterator[Sample]:
+        """Yield a sample after every fifty turns."""
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._report)
+        for most in range(EVERY, turns + 1, EVERY):
+            await asyncio.gather(*(self._take_turns(most) for _ in range(AT_ONCE)))
+            yield await self._sample()
+
+    def _report(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        self._reports += 1
+
+    async def _take_turns(self, most: int) -> None:
+        while self._turns < most:
+            self._turns += 1
+            await self._turn(random.Random(f"{self._seed}.{self._turns}"), self._turns)
+
+    async def _turn(self, chance: random.Random, turn: int) -> None:
+        ears = make_stt(self._speko, session_id=session_id(chance, turn))
+        await self._call(chance, ears.recognize(SPEECH, conn_options=CONN_OPTIONS))
+        agent_id = f"agent-{turn}" if chance.random() < 0.2 else None
+        model = make_llm(self._speko, session_id=session_id(chance, turn), agent_id=agent_id)
+        stream = model.chat(chat_ctx=conversation(), conn_options=CONN_OPTIONS)
+        await self._call(chance, read(stream))
+        await model.aclose()
+        voice = make_tts(self._speko, session_id=session_id(chance, turn), convert_audio=True)
+        await self._call(chance, read(voice.synthesize("Hi.", conn_options=CONN_OPTIONS)))
+
+    async def _call(self, chance: random.Random, call: Coroutine[Any, Any, Any]) -> None:
+        """Make a call, and cancel one in three."""
+        task = asyncio.create_task(call)
+        if chance.random() < 1 / 3:
+            share: float = chance.random()
+            delay_s = SOONEST_CANCEL_S * (LATEST_CANCEL_S / SOONEST_CANCEL_S) ** share
+            await asyncio.wait([task], timeout=delay_s)
+            task.cancel()
+        await asyncio.wait([task])
+        if task.cancelled():
+            self.ends["cancelled"] += 1
+        elif (error := task.exception()) is None:
+            self.ends["well"] += 1
+        elif isinstance(error, APIError):
+            self.ends[type(error).__name__] += 1
+        else:
+            raise error
+
+    async def _settle(self) -> None:
+        """Give what is about to end the time for it."""
+        if left := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(left, timeout=1)
+        for _ in range(100):
+            if threading.active_count() <= self._threads:
+                break
+            await asyncio.sleep(0.01)
+
+    async def _sample(self) -> Sample:
+        client: Any = self._speko._transport._client
+        pool = client._transport._pool
+        await self._settle()
+        gc.collect()
+        process = psutil.Process()
+        return Sample(
+            turns=self._turns,
+            tasks=len(asyncio.all_tasks()),
+            sockets=len(process.net_connections("inet")),
+            idle=sum(each.is_idle() for each in pool.connections),
+            threads=threading.active_count(),
+            reports=self._reports,
+            objects=len(gc.get_objects()),
+            rss_mb=round(process.memory_info().rss / 1e6, 1),
+        )
+
+
+def session_id(chance: random.Random, turn: int) -> str:
+    """Ask the service for a fault, for one or for two attempts; for none in half of the cases."""
+    fault = chance.choice([REFUSED, *FAULTS]) if chance.random() < 0.5 else "well"
+    return f"{fault}.{chance.randint(1, 2)}.{turn}-{chance.random()}"
+
+
+async def read(stream: Any) -> None:
+    """Read a stream of LiveKit's to its end."""
+    async with stream:
+        async for _ in stream:
+            pass
+
+
+@asynccontextmanager
+async def service() -> AsyncIterator[dict[str, Any]]:
+    """The service, in a process of its own; what it says of itself."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.soak.faults"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdin is not None and process.stdout is not None
+    try:
+        yield json.loads(await process.stdout.readline())
+    finally:
+        process.stdin.close()
+        await process.wait()
+
+
+def make_client(told: dict[str, Any]) -> httpx.AsyncClient:
+    """A client that goes to a port where nobody listens when a request asks for that."""
+
+    async def detour(request: httpx.Request) -> None:
+        if request.headers.get("x-session-id", "").startswith(REFUSED):
+            request.url = request.url.copy_with(port=told["refusing_port"])
+
+    return httpx.AsyncClient(event_hooks={"request": [detour]}, trust_env=False)
+
+
+async def main() -> None:
+    """Run as the command line says."""
+    parser = argparse.ArgumentParser(description="Turns with random faults and cancellations.")
+    parser.add_argument("--turns", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    logging.disable()  # every other call fails, and LiveKit says so
+    async with service() as told, make_client(told) as http_client:
+        speko = Speko(base_url=told["base_url"], api_key=told["api_key"], http_client=http_client)
+        soak = Soak(speko, options.seed)
+        async for sample in soak.run(options.turns):
+            print(sample, flush=True)
+    print(" ".join(f"{end}={count}" for end, count in sorted(soak.ends.items())))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

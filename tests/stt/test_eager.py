@@ -1,0 +1,124 @@
+"""When an utterance is worth recognising early, from the VAD's events alone."""
+
+from __future__ import annotations
+
+import pytest
+from livekit.agents import utils
+
+from livekit_plugins_speko.stt.eager import EagerStats, Utterance, Verdict, begins_with
+from tests.helpers.eager_calls import WINDOW_S, silence, speech, window
+from tests.helpers.support import frame
+
+GOES_ON, PAUSED, RESUMED = Verdict.GOES_ON, Verdict.PAUSED, Verdict.RESUMED
+
+
+class Ear:
+    """Tells an utterance of windows as Silero does: what is loud takes the silence back."""
+
+    def __init__(self, *, delay_s: float = 0.2) -> None:
+        """Begin with one loud window."""
+        self.utterance = Utterance([frame(speech(1))], delay_s=delay_s)
+        self._silence_s = 0.0
+
+    def hear(self, probability: float, *, loud: bool | None = None) -> Verdict:
+        """One window more. `loud` is the VAD's own verdict, where it isn't as usual."""
+        told = window(probability=probability, silence_s=self._silence_s)
+        loud = probability > 0.35 if loud is None else loud
+        self._silence_s = 0.0 if loud else self._silence_s + WINDOW_S
+        return self.utterance.hear(told)
+
+    def listen(self, windows: str, **options: bool) -> list[Verdict]:
+        """Some windows: ``#`` is speech, ``.`` is silence."""
+        return [self.hear({"#": 0.9, ".": 0.02}[each], **options) for each in windows]
+
+
+def test_a_pause_is_as_much_silence_as_the_delay() -> None:
+    assert Ear(delay_s=0.2).listen("##.......") == [GOES_ON] * 8 + [PAUSED]
+    assert Ear(delay_s=0.09).listen("##...") == [GOES_ON] * 4 + [PAUSED]
+
+
+def test_silence_is_counted_from_the_last_speech() -> None:
+    assert PAUSED not in Ear().listen("......#......#......")
+
+
+def test_a_pause_is_found_once() -> None:
+    assert Ear().listen("." * 40).count(PAUSED) == 1
+
+
+def test_a_window_that_the_vad_may_take_for_speech_is_waited_for() -> None:
+    ear = Ear()
+    ear.listen("......")
+    assert ear.hear(0.4, loud=False) is GOES_ON
+    assert ear.hear(0.4, loud=False) is PAUSED
+
+
+def test_speech_behind_a_pause_makes_the_snapshot_worthless() -> None:
+    ear = Ear()
+    ear.listen(".......")
+    assert ear.listen("##.") == [GOES_ON, GOES_ON, RESUMED]
+
+
+def test_one_window_of_noise_in_a_pause_does_not() -> None:
+    ear = Ear()
+    ear.listen(".......")
+    assert set(ear.listen("..#..........")) == {GOES_ON}
+
+
+def test_noise_again_and_again_does() -> None:
+    ear = Ear()
+    ear.listen(".......")
+    assert ear.listen("..#....#.")[-1] is RESUMED
+
+
+def test_behind_it_the_next_pause_is_looked_for() -> None:
+    ear = Ear()
+    assert ear.listen(".......###.......").count(PAUSED) == 2
+
+
+def test_there_are_two_snapshots_of_an_utterance() -> None:
+    ear = Ear()
+    assert ear.listen(".......###" * 5).count(PAUSED) == 2
+    assert not ear.utterance._frames  # nothing is kept that nobody will ask for
+
+
+def test_a_snapshot_is_all_that_was_heard() -> None:
+    utterance = Utterance([frame(speech(3))], delay_s=0.2)
+    utterance.hear(window(probability=0.9, pcm=speech(2)))
+    assert bytes(utterance.snapshot().data) == speech(3) + speech(2)
+    utterance.hear(window(probability=0.02, pcm=silence(1)))
+    assert bytes(utterance.snapshot().data) == speech(3) + speech(2) + silence(1)
+
+
+def test_an_utterance_that_is_too_long_is_not_kept() -> None:
+    utterance = Utterance([frame(speech(1))], delay_s=0.2)
+    minute = window(probability=0.9, pcm=silence(1875))
+    assert utterance.hear(minute) is GOES_ON
+    long_pause = window(probability=0.02, silence_s=0.3)
+    assert utterance.hear(long_pause) is GOES_ON
+    assert not utterance._frames
+
+
+def test_an_utterance_that_became_too_long_behind_a_snapshot_keeps_that() -> None:
+    ear = Ear()
+    ear.listen(".......")
+    assert ear.utterance.hear(window(probability=0.02, silence_s=0.3, pcm=silence(1875))) is GOES_ON
+    assert ear.utterance.hear(window(probability=0.02, silence_s=60.0)) is GOES_ON
+
+
+def test_a_vad_that_was_flushed_has_forgotten_the_utterance() -> None:
+    utterance = Utterance([frame(speech(1))], delay_s=0.2)
+    assert utterance.hear(window(probability=0.02, speaking=False)) is Verdict.FORGOTTEN
+
+
+@pytest.mark.parametrize(
+    ("whole", "same"),
+    [(speech(4), True), (speech(3), True), (speech(2), False), (silence(1) + speech(3), False)],
+)
+def test_a_snapshot_has_to_be_the_beginning_of_the_whole(whole: bytes, same: bool) -> None:
+    frames = [frame(whole[:700]), frame(whole[700:])]
+    assert begins_with(frames, utils.merge_frames([frame(speech(3))])) is same
+
+
+def test_requests_are_counted_as_used_or_wasted() -> None:
+    stats = EagerStats().begun().begun().begun().settled(True).settled(False)
+    assert stats == EagerStats(requests=3, used=1, wasted=1)

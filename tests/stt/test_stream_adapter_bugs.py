@@ -1,0 +1,131 @@
+"""The eager adapter's streams around an STT that does what none should."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from livekit.agents import LanguageCode, stt
+
+from livekit_plugins_speko.stt.stream_adapter import SpekoSTTAdapter
+from livekit_plugins_speko.testing._gateway.waiting import within
+from tests.helpers.eager_calls import (
+    END,
+    FINAL,
+    INTERIM,
+    PAUSE,
+    PREFLIGHT,
+    REST,
+    SOME_WORDS,
+    START,
+    WITHIN_S,
+    LoudnessVAD,
+    facts,
+    hearing,
+    taken_back,
+)
+from tests.helpers.support import errors_of
+
+
+class Odd(stt.STT[Any]):
+    """Answers each request with its number.
+
+    Attributes:
+        asked: Set by the first request.
+        bugs: The requests that fail with what is no fault of a service.
+        lost: The requests that end as if somebody had cancelled them.
+        stubborn: The requests that wait to be cancelled, and answer then nevertheless.
+    """
+
+    def __init__(
+        self,
+        *,
+        bugs: tuple[int, ...] = (),
+        lost: tuple[int, ...] = (),
+        stubborn: tuple[int, ...] = (),
+    ) -> None:
+        super().__init__(capabilities=stt.STTCapabilities(streaming=False, interim_results=False))
+        self.bugs, self.lost, self.stubborn = bugs, lost, stubborn
+        self.asked = asyncio.Event()
+        self._requests = 0
+
+    async def _recognize_impl(self, buffer: Any, **options: Any) -> stt.SpeechEvent:
+        self._requests += 1
+        number = self._requests
+        self.asked.set()
+        if number in self.bugs:
+            raise ArithmeticError("a bug")
+        if number in self.lost:
+            raise asyncio.CancelledError
+        if number in self.stubborn:
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+        heard = stt.SpeechData(language=LanguageCode("en"), text=f"{number}.")
+        return stt.SpeechEvent(FINAL, alternatives=[heard])
+
+
+def around(odd: Odd) -> SpekoSTTAdapter:
+    return SpekoSTTAdapter(stt=odd, vad=LoudnessVAD(), eager=True)
+
+
+async def test_a_request_that_answers_although_it_was_given_up_is_not_heard_of() -> None:
+    odd = Odd(stubborn=(1,))
+    adapter = around(odd)
+    async with hearing(adapter) as heard:
+        heard.hear(SOME_WORDS, PAUSE)
+        await odd.asked.wait()
+        heard.hear(SOME_WORDS, PAUSE, REST)
+        await heard.over()
+    told = [each for each in heard.told if each != (PREFLIGHT, "2.")]
+    assert told == [START, END, (FINAL, "2.")]
+    assert facts(adapter) == (2, 1, 1)
+
+
+async def test_a_stream_can_be_closed_while_it_waits_for_a_request_that_does_not_let_go() -> None:
+    odd = Odd(stubborn=(1,))
+    adapter = around(odd)
+    async with hearing(adapter) as heard:
+        heard.hear(SOME_WORDS, PAUSE, REST)
+        await heard.until(END)
+        await within(heard.stream.aclose(), WITHIN_S, "the stream to close")
+    assert heard.told == [START, END]
+    assert facts(adapter) == (1, 0, 1)
+
+
+@pytest.mark.parametrize("rest", [SOME_WORDS, REST], ids=["goes_on", "ends"])
+async def test_a_bug_ahead_is_raised_as_it_is_and_counted(rest: bytes) -> None:
+    odd = Odd(bugs=(1,))
+    adapter = around(odd)
+    errors = errors_of(adapter)
+    with pytest.raises(ArithmeticError):
+        async with hearing(adapter) as heard:
+            heard.hear(SOME_WORDS, PAUSE)
+            await odd.asked.wait()
+            heard.hear(rest)
+            await heard.ended()
+    assert heard.told == [START, END][: 1 + (rest is REST)]
+    assert facts(adapter) == (1, 0, 1)
+    assert len(errors) == 1
+
+
+async def test_a_bug_clears_the_text_that_no_final_one_follows() -> None:
+    adapter = around(Odd(bugs=(2,)))
+    with pytest.raises(ArithmeticError):
+        async with hearing(adapter) as heard:
+            heard.hear(SOME_WORDS, PAUSE)
+            await heard.until(PREFLIGHT)
+            heard.hear(SOME_WORDS, PAUSE)
+            await heard.over()
+    assert heard.told == [START, (PREFLIGHT, "1."), *taken_back("1."), (INTERIM, "")]
+    assert facts(adapter) == (2, 0, 2)
+
+
+async def test_a_request_that_cancels_itself_is_made_again_at_the_end() -> None:
+    adapter = around(Odd(lost=(1,)))
+    async with hearing(adapter) as heard:
+        heard.hear(SOME_WORDS, PAUSE, REST)
+        await heard.over()
+    assert heard.told == [START, END, (FINAL, "2.")]
+    assert facts(adapter) == (1, 0, 1)

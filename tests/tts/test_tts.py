@@ -1,0 +1,246 @@
+"""Text-to-speech: what it is, what it takes, and what goes out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import spekoai
+from livekit.agents import tts
+
+from livekit_plugins_speko import (
+    Intent,
+    PipelineConstraints,
+    Speko,
+    SpekoTTSChunkedStream,
+    __version__,
+)
+from livekit_plugins_speko.testing import LocalGateway
+from tests.helpers.support import NO_RETRY, errors_of
+from tests.helpers.tts_calls import PCM, make_tts, speak, speech
+
+# What it is
+
+
+def test_it_says_what_it_is_and_what_it_can_do(speko: Speko) -> None:
+    voice = make_tts(speko)
+    assert isinstance(voice, tts.TTS)
+    assert (voice.label, voice.provider, voice.model) == ("speko.TTS", "speko", "speko-router")
+    assert voice.capabilities == tts.TTSCapabilities(streaming=False, aligned_transcript=False)
+    assert (voice.sample_rate, voice.num_channels) == (24_000, 1)
+
+
+def test_the_sample_rate_is_the_one_asked_for(speko: Speko) -> None:
+    assert make_tts(speko, sample_rate=16_000).sample_rate == 16_000
+
+
+def test_stream_names_what_to_use_instead(speko: Speko) -> None:
+    with pytest.raises(NotImplementedError) as raised:
+        make_tts(speko).stream(conn_options=NO_RETRY)
+    assert str(raised.value) == (
+        "SpekoTTS speaks whole texts and has no stream(). Wrap it with "
+        "tts.StreamAdapter(tts=..., sentence_tokenizer=...), or use create_speko_components(), "
+        "which does so."
+    )
+
+
+async def test_synthesize_returns_its_own_stream(gateway: LocalGateway, speko: Speko) -> None:
+    gateway.synthesize.script(speech())
+    async with make_tts(speko).synthesize("Hello.") as stream:
+        assert isinstance(stream, SpekoTTSChunkedStream)
+        assert stream.input_text == "Hello."
+        assert bytes((await stream.collect()).data) == PCM
+
+
+# The constructor
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"intent": {}}, "SpekoAdapter: intent.language is required (BCP-47 tag)"),
+        ({"intent": Intent("  ")}, "SpekoAdapter: intent.language is required (BCP-47 tag)"),
+        (
+            {"intent": {"language": "en", "optimize_for": "speed"}},
+            'SpekoAdapter: unknown optimize_for "speed". '
+            "Expected one of: balanced, accuracy, latency, cost.",
+        ),
+        (
+            {"intent": {"language": "en", "voice": "x"}},
+            'SpekoAdapter: unknown intent key "voice". Expected: language, region, optimize_for.',
+        ),
+        (
+            {"constraints": {"providers": {}}},
+            'SpekoAdapter: unknown constraints key "providers". Expected: allowed_providers, as in '
+            '{"allowed_providers": {"stt": ["deepgram"]}}.',
+        ),
+        ({"voice": 3}, "SpekoTTS: voice must be a string, got int."),
+        ({"instructions": ["slow"]}, "SpekoTTS: instructions must be a string, got list."),
+        ({"session_id": 3}, "SpekoTTS: session_id must be a string, got int."),
+        ({"session_id": "ü"}, "SpekoTTS: session_id must be printable ASCII, got 'ü'."),
+        ({"speed": 0}, "SpekoTTS: speed must be a number above 0, got 0."),
+        ({"speed": 0.0}, "SpekoTTS: speed must be a number above 0, got 0.0."),
+        ({"speed": -1}, "SpekoTTS: speed must be a number above 0, got -1."),
+        ({"speed": True}, "SpekoTTS: speed must be a number above 0, got True."),
+        ({"speed": "1"}, "SpekoTTS: speed must be a number above 0, got '1'."),
+        ({"speed": float("nan")}, "SpekoTTS: speed must be a number above 0, got nan."),
+        ({"speed": float("inf")}, "SpekoTTS: speed must be a number above 0, got inf."),
+    ],
+)
+def test_options_that_cannot_be_used_are_refused(
+    speko: Speko, options: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(ValueError) as raised:
+        make_tts(speko, **options)
+    assert str(raised.value) == text
+
+
+@pytest.mark.parametrize("rate", [0, -1, 1, 999, 24_000.0, "24000", True, None])
+def test_a_sample_rate_that_cannot_be_played_is_refused(speko: Speko, rate: Any) -> None:
+    with pytest.raises(ValueError, match=r"^SpekoTTS: sample_rate must be .*, got "):
+        make_tts(speko, sample_rate=rate)
+
+
+def test_a_synchronous_client_is_refused_with_what_to_use() -> None:
+    with spekoai.Speko(api_key="k") as client, pytest.raises(TypeError) as raised:
+        make_tts(client)
+    assert str(raised.value) == (
+        "SpekoTTS: speko must be an async client, got the synchronous Speko. "
+        "Use Speko, or AsyncSpeko of the official SDK."
+    )
+
+
+def test_what_is_no_client_is_refused_by_its_type() -> None:
+    with pytest.raises(TypeError) as raised:
+        make_tts("sk-key")
+    assert str(raised.value) == (
+        "SpekoTTS: speko must be a client such as Speko(api_key=...), got str, "
+        "which has no transcribe()."
+    )
+
+
+# What goes out
+
+
+async def test_without_options_only_text_and_intent_go_out(
+    gateway: LocalGateway, client: Any
+) -> None:
+    gateway.synthesize.script(speech())
+    await speak(make_tts(client), "Hello there.")
+    (request,) = gateway.requests
+    assert (request.method, request.path) == ("POST", "/v1/synthesize")
+    assert request.json == {"text": "Hello there.", "intent": {"language": "en-US"}}
+    assert request.session_id is None
+
+
+@pytest.mark.parametrize(
+    ("option", "wire"),
+    [
+        ({"voice": "aria"}, {"voice": "aria"}),
+        ({"speed": 1.25}, {"speed": 1.25}),
+        ({"instructions": "Calmly."}, {"instructions": "Calmly."}),
+        ({"instructions": ""}, {"instructions": ""}),
+        ({"spoken_form": True}, {"spokenForm": True}),
+        ({"spoken_form": False}, {"spokenForm": False}),
+        (
+            {"constraints": PipelineConstraints({"tts": ["acme:acme-2"], "stt": ["ears"]})},
+            {"constraints": {"allowedProviders": {"tts": ["acme:acme-2"], "stt": ["ears"]}}},
+        ),
+        (
+            {"constraints": {"allowedProviders": {"tts": ["acme"]}}},
+            {"constraints": {"allowedProviders": {"tts": ["acme"]}}},
+        ),
+        (
+            {"intent": Intent("es-MX", "us-east4", "latency")},
+            {"intent": {"language": "es-MX", "region": "us-east4", "optimizeFor": "latency"}},
+        ),
+        (
+            {"intent": {"language": "en", "optimizeFor": "cost"}},
+            {"intent": {"language": "en", "optimizeFor": "cost"}},
+        ),
+        ({"sample_rate": 24_000, "convert_audio": True}, {}),
+    ],
+)
+async def test_each_option_goes_out_under_its_own_name(
+    gateway: LocalGateway, speko: Speko, option: dict[str, Any], wire: dict[str, Any]
+) -> None:
+    gateway.synthesize.script(speech())
+    await speak(make_tts(speko, **option))
+    expected = {"text": "Hello there.", "intent": {"language": "en-US"}, **wire}
+    assert gateway.requests[0].json == expected
+
+
+async def test_every_option_goes_out_with_either_client(gateway: LocalGateway, client: Any) -> None:
+    gateway.synthesize.script(speech())
+    voice = make_tts(
+        client,
+        intent=Intent("es-MX", "us-east4", "latency"),
+        voice="aria",
+        speed=1.25,
+        instructions="Calmly.",
+        constraints=PipelineConstraints({"tts": ["acme"]}),
+        session_id="s-1",
+        spoken_form=False,
+    )
+    await speak(voice, "Hola.")
+    (request,) = gateway.requests
+    assert request.json == {
+        "text": "Hola.",
+        "intent": {"language": "es-MX", "region": "us-east4", "optimizeFor": "latency"},
+        "voice": "aria",
+        "speed": 1.25,
+        "instructions": "Calmly.",
+        "spokenForm": False,
+        "constraints": {"allowedProviders": {"tts": ["acme"]}},
+    }
+    assert request.session_id == "s-1"
+
+
+@pytest.mark.parametrize("text", ["Grüße — 12 €\u2028🙂", "  spaced \n", 'a "quoted" \\ text', "."])
+async def test_the_text_goes_out_as_it_is(gateway: LocalGateway, speko: Speko, text: str) -> None:
+    gateway.synthesize.script(speech())
+    await speak(make_tts(speko), text)
+    assert gateway.requests[0].json["text"] == text
+
+
+@pytest.mark.parametrize(("session_id", "sent"), [("s-1", "s-1"), (" s-2 ", "s-2"), ("  ", None)])
+async def test_the_session_is_named_unless_it_is_blank(
+    gateway: LocalGateway, speko: Speko, session_id: str, sent: str | None
+) -> None:
+    gateway.synthesize.script(speech())
+    await speak(make_tts(speko, session_id=session_id))
+    (request,) = gateway.requests
+    assert request.session_id == sent
+    assert request.headers["User-Agent"] == f"livekit-plugins-speko/{__version__}"
+
+
+async def test_what_a_caller_handed_in_is_copied_and_not_changed(
+    gateway: LocalGateway, speko: Speko
+) -> None:
+    intent, constraints = {"language": "en"}, {"allowedProviders": {"tts": ["acme"]}}
+    voice = make_tts(speko, intent=intent, constraints=constraints)
+    assert (intent, constraints) == (
+        {"language": "en"},
+        {"allowedProviders": {"tts": ["acme"]}},
+    )
+    intent["language"] = "de"
+    constraints["allowedProviders"]["tts"].append("other")
+    gateway.synthesize.script(speech())
+    await speak(voice)
+    assert gateway.requests[0].intent == {"language": "en"}
+    assert gateway.requests[0].constraints == {"allowedProviders": {"tts": ["acme"]}}
+
+
+@pytest.mark.parametrize("text", ["", "   ", "\n\t"])
+async def test_blank_text_makes_no_request(gateway: LocalGateway, speko: Speko, text: str) -> None:
+    voice = make_tts(speko)
+    errors = errors_of(voice)
+    assert await speak(voice, text) == []
+    assert (gateway.requests, errors) == ([], [])
+
+
+@pytest.mark.parametrize("flag", ["convert_audio", "spoken_form"])
+def test_a_flag_is_true_or_false(speko: Speko, flag: str) -> None:
+    options: dict[str, Any] = {flag: "no"}
+    with pytest.raises(ValueError, match=f"^SpekoTTS: {flag} must be True or False, got 'no'"):
+        make_tts(speko, **options)
