@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import httpx
 
+from .._aio import closing
 from .._checks import (
     check_flag,
     check_mappings,
@@ -17,7 +18,6 @@ from .._checks import (
     check_whole,
     check_words,
 )
-from .._closing import closing
 from ..errors import STREAM_ENDED, SpekoApiError
 from ..intent import (
     ConstraintsLike,
@@ -28,7 +28,6 @@ from ..intent import (
     validate_intent,
 )
 from .agents import Agents
-from .drain import drain
 from .endpoint import read_api_key, read_base_url
 from .requests import (
     MAX_KEYWORDS,
@@ -38,7 +37,7 @@ from .requests import (
     build_tool,
     build_transcribe_headers,
 )
-from .response import JSON_TYPE
+from .response import JSON_TYPE, drain
 from .responses import (
     COMPLETE_EVENTS,
     TRANSCRIBE_EVENTS,

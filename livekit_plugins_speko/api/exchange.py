@@ -19,7 +19,7 @@ import anyio
 import anyio.lowlevel
 import httpx
 
-from .._closing import closing
+from .._aio import closing
 from .limits import MAX_WAITING_CHUNKS
 from .timing import CURRENT_TIMING
 

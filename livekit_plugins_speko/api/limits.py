@@ -14,11 +14,5 @@ MAX_ERROR_BYTES = 64 * 1024
 MAX_TOOLS = 1_000
 """How many rows a list of registered tools may have. Models take a hundred or two."""
 
-MAX_WAV_HEADER_BYTES = 64 * 1024
-"""How far from its start, in bytes, a WAV's ``data`` chunk may be. Room for tags, no more."""
-
-MAX_CHANNELS = 64
-"""How many channels of audio are mixed down to one."""
-
 MAX_WAITING_CHUNKS = 64
 """How many reads of an answer may wait for whoever takes them. The service is held up then."""

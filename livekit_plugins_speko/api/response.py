@@ -10,8 +10,7 @@ from typing import Any, cast
 import httpx
 from httpx_sse import EventSource
 
-from .._closing import closing
-from .._deadline import Deadline
+from .._aio import Deadline, closing
 from ..errors import SpekoApiError
 from .exchange import Exchange
 from .limits import MAX_ERROR_BYTES, MAX_EVENT_BYTES, MAX_JSON_BYTES
@@ -20,6 +19,9 @@ from .responses import as_object, malformed, parse_error_body, parse_error_respo
 
 ERROR_BODY_S = 0.25
 """Longest wait, in seconds, for what an error says beside its status, which is what counts."""
+
+DRAIN_S = 0.1
+"""Longest wait, in seconds, for the end of an answer that has said all it had to say."""
 
 EVENT_STREAM = "text/event-stream"
 """Media type of an event stream, the service's current form."""
@@ -76,8 +78,9 @@ class Answer:
     async def _error(self) -> SpekoApiError:
         """The error that the status says, whether or not the body comes."""
         body = b""
-        with suppress(TimeoutError, httpx.HTTPError), Deadline(ERROR_BODY_S):
-            body = await self._read(MAX_ERROR_BYTES)
+        with suppress(TimeoutError, httpx.HTTPError):
+            async with Deadline(ERROR_BODY_S):
+                body = await self._read(MAX_ERROR_BYTES)
         payload = self._redaction.payload(parse_error_body(body))
         return parse_error_response(self._status, self.headers, payload)
 
@@ -154,3 +157,15 @@ class _EventText:
                 yield text
         if text := decoder.decode(b"", final=True):
             yield text
+
+
+async def drain(items: AsyncIterator[Any]) -> None:
+    """Read an answer to its end, so that its connection can be used again.
+
+    The end stands right behind what was read last. A service that keeps it back gets no wait for
+    it: the connection is closed then. What goes wrong there costs nobody anything.
+    """
+    with suppress(TimeoutError, httpx.HTTPError, SpekoApiError):
+        async with Deadline(DRAIN_S):
+            async for _ in items:
+                pass

@@ -8,8 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from livekit.agents.utils import aio
 from livekit.agents.utils.codecs import AudioStreamDecoder
 
-from .._closing import closing
-from ..api.drain import drain
+from .._aio import closing
 from ..errors import SpekoAdapterError
 from .pcm import AudioFormat, Converter, WavReader
 from .wav import (
@@ -48,7 +47,7 @@ async def decode(chunks: AsyncIterator[bytes], audio: AudioFormat) -> AsyncItera
     """Decode an answer while it arrives.
 
     Args:
-        chunks: Its bytes, cut anywhere.
+        chunks: Its bytes, cut anywhere. What follows the samples of a WAV is left unread.
         audio: Their format, and the one wanted.
 
     Yields:
@@ -135,8 +134,6 @@ async def _decode_wav(chunks: AsyncIterator[bytes], audio: AudioFormat) -> Async
     if converter is not None:
         yield converter.flush()
     reader.finish()
-    # Tags may follow, and the end, for which nobody is to wait.
-    await drain(chunks)
 
 
 async def _decode_compressed(

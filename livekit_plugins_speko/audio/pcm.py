@@ -7,12 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from livekit import rtc
 
-from ..api.limits import MAX_CHANNELS
 from ..errors import SpekoAdapterError
 from .wav import SAMPLE_BYTES, WavHeader, WavWalk, check_mono, check_wav_complete, read_wav_header
 
 SAMPLE_RATES_HZ = range(4_000, 384_001)
 """Sample rates that can be resampled."""
+
+
+MAX_CHANNELS = 64
+"""How many channels of audio are mixed down to one."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ import numpy as np
 from livekit import rtc
 from numpy.typing import NDArray
 
-from ..api.limits import MAX_WAV_HEADER_BYTES
 from ..errors import SpekoAdapterError
 
 WAV_HEADER_BYTES = 44
@@ -30,6 +29,9 @@ DEFAULT_SAMPLE_RATE = 24_000
 
 SAMPLE_BYTES = 2
 """Size of an int16 sample, in bytes."""
+
+MAX_WAV_HEADER_BYTES = 64 * 1024
+"""How far from its start, in bytes, a WAV's ``data`` chunk may be. Room for tags, no more."""
 
 _PCM_FORMAT = 1
 _HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")

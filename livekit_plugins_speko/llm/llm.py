@@ -11,10 +11,9 @@ from typing import Any
 from livekit.agents import APIConnectOptions, APIError, llm, utils
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, NotGivenOr
 
+from .._aio import Deadline, closing
 from .._base import SpekoClient, prewarm, require_client
 from .._checks import check_callback, check_number, check_session_id, check_whole
-from .._closing import closing
-from .._deadline import Deadline
 from .._faults import LiveKitErrors
 from .._identity import SpekoIdentity
 from .._reporting import Reported
@@ -238,11 +237,9 @@ class SpekoLLMStream(llm.LLMStream):
                     "INVALID_CONTEXT",
                 )
             tools = await self._speko_llm._tools_of(self._tools)
-            with (
-                Reported(self._speko_llm, "complete", reply.id) as timing,
-                Deadline(self._conn_options.timeout) as deadline,
-            ):
-                await self._stream(reply, deadline, timing, messages, tools)
+            with Reported(self._speko_llm, "complete", reply.id) as timing:
+                async with Deadline(self._conn_options.timeout) as deadline:
+                    await self._stream(reply, deadline, timing, messages, tools)
 
     async def _stream(
         self,

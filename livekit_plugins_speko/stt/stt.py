@@ -10,9 +10,9 @@ from livekit.agents import APIConnectOptions, LanguageCode, stt, utils
 from livekit.agents.telemetry import tracer
 from livekit.agents.types import NOT_GIVEN, NotGivenOr
 
+from .._aio import Deadline
 from .._base import SpekoClient, prewarm, require_client
 from .._checks import check_session_id, check_text, check_words
-from .._deadline import Deadline
 from .._faults import LiveKitErrors
 from .._identity import SpekoIdentity
 from .._reporting import Reported
@@ -175,19 +175,20 @@ class SpekoSTT(SpekoIdentity, stt.STT[Any]):
         self, wav: bytes, asked: str | None, timeout_s: float, request_id: str
     ) -> Any:
         options = self._options
-        with Reported(self, "transcribe", request_id) as timing, Deadline(timeout_s) as deadline:
-            result = await self._speko.transcribe(
-                wav,
-                language=options.intent.language,
-                region=options.intent.region,
-                optimize_for=options.intent.optimize_for,
-                content_type="audio/wav",
-                constraints=build_constraints(options.constraints),
-                session_id=options.session_id,
-                keywords=self._keywords(),
-                stt_language=asked or options.stt_language,
-                **self._progress_to(deadline, timing),
-            )
-            timing.route = result
-            timing.note_output()
-            return result
+        with Reported(self, "transcribe", request_id) as timing:
+            async with Deadline(timeout_s) as deadline:
+                result = await self._speko.transcribe(
+                    wav,
+                    language=options.intent.language,
+                    region=options.intent.region,
+                    optimize_for=options.intent.optimize_for,
+                    content_type="audio/wav",
+                    constraints=build_constraints(options.constraints),
+                    session_id=options.session_id,
+                    keywords=self._keywords(),
+                    stt_language=asked or options.stt_language,
+                    **self._progress_to(deadline, timing),
+                )
+                timing.route = result
+                timing.note_output()
+                return result

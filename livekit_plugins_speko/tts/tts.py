@@ -11,15 +11,15 @@ from livekit.agents import APIConnectOptions, tts, utils
 from livekit.agents.tts import AudioEmitter
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS
 
+from .._aio import Deadline, closing
 from .._base import SpekoClient, prewarm, require_client
 from .._checks import check_flag, check_number, check_rate, check_session_id, check_text
-from .._closing import closing
-from .._deadline import Deadline
 from .._faults import LiveKitErrors
 from .._identity import SpekoIdentity
 from .._reporting import Reported
 from .._retry_after import RetryAfter
 from ..api.requests import build_constraints
+from ..api.response import drain
 from ..api.timing import Timing
 from ..audio.decoding import decode
 from ..audio.pcm import SAMPLE_RATES_HZ, AudioFormat
@@ -194,12 +194,9 @@ class SpekoTTSChunkedStream(tts.ChunkedStream):
             return
         timeout_s = self._conn_options.timeout
         async with self._retry_after.heeded(timeout_s):
-            with (
-                LiveKitErrors(),
-                Reported(self._tts, "synthesize", request_id) as timing,
-                Deadline(timeout_s) as deadline,
-            ):
-                await self._speak(output_emitter, deadline, timing)
+            with LiveKitErrors(), Reported(self._tts, "synthesize", request_id) as timing:
+                async with Deadline(timeout_s) as deadline:
+                    await self._speak(output_emitter, deadline, timing)
 
     async def _speak(
         self, output_emitter: AudioEmitter, deadline: Deadline, timing: Timing
@@ -230,6 +227,8 @@ class SpekoTTSChunkedStream(tts.ChunkedStream):
             )
             async with closing(stream) as chunks, closing(decode(chunks, audio)) as decoded:
                 await self._emit(decoded, output_emitter, deadline, timing)
+                # What follows the samples of a WAV.
+                await drain(chunks)
 
     async def _emit(
         self,

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livekit_plugins_speko import SpekoAdapterError, WavAudio, parse_wav
-from livekit_plugins_speko.api.limits import MAX_WAV_HEADER_BYTES
 from livekit_plugins_speko.audio.wav import (
+    MAX_WAV_HEADER_BYTES,
     STREAMED_WAV_SIZE,
     check_wav_complete,
     read_wav_header,

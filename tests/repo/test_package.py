@@ -39,7 +39,7 @@ COMPANIONS = {
 # A module or a room imports only from the floors below. Rooms of one floor do not know each other.
 FLOORS = (
     {"errors", "intent", "log", "version"},
-    {"_checks", "_closing", "_deadline"},
+    {"_checks", "_aio"},
     {"api", "audio"},
     {"_base", "_faults", "_identity", "_reporting", "_retry_after", "route"},
     {"stt", "llm", "tts"},

@@ -27,6 +27,8 @@ from livekit_plugins_speko import Speko
 from livekit_plugins_speko.api import limits as _limits
 from livekit_plugins_speko.api.redaction import MAX_MESSAGE_CHARS
 from livekit_plugins_speko.api.transport import KEEPALIVE_EXPIRY_S, MAX_IDLE_CONNECTIONS
+from livekit_plugins_speko.audio.pcm import MAX_CHANNELS
+from livekit_plugins_speko.audio.wav import MAX_WAV_HEADER_BYTES
 from livekit_plugins_speko.components import LLM_OPTIONS, STT_OPTIONS, TTS_OPTIONS
 from livekit_plugins_speko.testing import LocalGateway, Reply, Speech
 from tests.helpers.components_calls import make, take_a_turn
@@ -190,8 +192,8 @@ def test_the_bounds_are_those_of_the_code() -> None:
     mib, kib = 1024 * 1024, 1024
     assert {_limits.MAX_EVENT_BYTES, _limits.MAX_JSON_BYTES} == {4 * mib} and "4 MiB" in bounds
     assert _limits.MAX_TOOLS == 1_000 and "| 1000 |" in bounds
-    assert {_limits.MAX_ERROR_BYTES, _limits.MAX_WAV_HEADER_BYTES} == {64 * kib}
+    assert {_limits.MAX_ERROR_BYTES, MAX_WAV_HEADER_BYTES} == {64 * kib}
     assert bounds.count("| 64 KiB |") == 2
     assert f"| {MAX_MESSAGE_CHARS} characters |" in bounds
-    assert f"| {_limits.MAX_CHANNELS} |" in bounds
+    assert f"| {MAX_CHANNELS} |" in bounds
     assert f"| {_limits.MAX_WAITING_CHUNKS}, of 64 KiB at most |" in bounds

@@ -14,7 +14,7 @@ from livekit.agents import APIError
 from livekit.agents.types import APIConnectOptions
 
 from livekit_plugins_speko import Speko, SpekoApiError
-from livekit_plugins_speko.api.limits import MAX_WAV_HEADER_BYTES
+from livekit_plugins_speko.audio.wav import MAX_WAV_HEADER_BYTES
 from tests.helpers.client_calls import CALLS, Call, synthesize
 from tests.helpers.raw_server import RawServer, answer
 from tests.helpers.support import NO_RETRY, cause, tone, wav

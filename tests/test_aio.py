@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator
 
 import pytest
 
-from livekit_plugins_speko._deadline import Deadline
+from livekit_plugins_speko._aio import Deadline, closing
 
 SOON_S = 0.02
 """Waited for in vain."""
@@ -26,7 +25,7 @@ async def silence() -> None:
 
 async def test_silence_ends_the_block_with_a_timeout() -> None:
     with pytest.raises(TimeoutError, match=r"^nothing came for 0\.02 s$") as raised:
-        with Deadline(SOON_S):
+        async with Deadline(SOON_S):
             await silence()
     # LiveKit shows the first cause of an error, and nobody cancelled this call.
     assert raised.value.__cause__ is None and raised.value.__suppress_context__
@@ -35,7 +34,7 @@ async def test_silence_ends_the_block_with_a_timeout() -> None:
 async def test_a_task_goes_on_after_a_timeout() -> None:
     for _ in range(2):
         with pytest.raises(TimeoutError):
-            with Deadline(SOON_S):
+            async with Deadline(SOON_S):
                 await silence()
     await asyncio.sleep(0)
 
@@ -43,7 +42,7 @@ async def test_a_task_goes_on_after_a_timeout() -> None:
 async def test_each_restart_begins_a_new_wait() -> None:
     loop = asyncio.get_running_loop()
     began = loop.time()
-    with Deadline(0.2) as deadline:
+    async with Deadline(0.2) as deadline:
         while loop.time() < began + 0.45:
             await asyncio.sleep(0.03)
             deadline.restart()
@@ -52,7 +51,7 @@ async def test_each_restart_begins_a_new_wait() -> None:
 async def test_silence_after_a_restart_ends_the_block() -> None:
     loop = asyncio.get_running_loop()
     with pytest.raises(TimeoutError):
-        with Deadline(0.1) as deadline:
+        async with Deadline(0.1) as deadline:
             await asyncio.sleep(0.06)
             deadline.restart()
             restarted = loop.time()
@@ -60,57 +59,9 @@ async def test_silence_after_a_restart_ends_the_block() -> None:
     assert loop.time() - restarted >= 0.1
 
 
-class Timers:
-    """The loop's clock and its timers, in the hands of a test."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now = 0.0
-        self.set: list[tuple[float, asyncio.TimerHandle]] = []
-        loop = asyncio.get_running_loop()
-
-        def call_later(delay: float, ring: Callable[[], None]) -> asyncio.TimerHandle:
-            timer = asyncio.TimerHandle(self.now + delay, ring, (), loop)
-            self.set.append((self.now + delay, timer))
-            return timer
-
-        monkeypatch.setattr(loop, "time", lambda: self.now)
-        monkeypatch.setattr(loop, "call_later", call_later)
-
-
-async def test_a_pause_is_as_long_as_it_may_be_and_no_longer(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    with monkeypatch.context() as patched:
-        timers = Timers(patched)
-        with pytest.raises(TimeoutError), Deadline(10.0) as deadline:
-            timers.now = 4.0
-            deadline.restart()
-            timers.now = 10.0
-            timers.set[0][1]._run()  # 6 s after the restart
-            await asyncio.sleep(0)
-            timers.now = 14.0
-            timers.set[1][1]._run()
-            await silence()
-    assert [when for when, _ in timers.set] == [10.0, 14.0]
-
-
-@pytest.mark.parametrize("fails", [False, True])
-async def test_no_timer_is_left_when_the_block_ends(
-    monkeypatch: pytest.MonkeyPatch, fails: bool
-) -> None:
-    with monkeypatch.context() as patched:
-        timers = Timers(patched)
-        with suppress(KeyError), Deadline(10.0) as deadline:
-            deadline.restart()
-            if fails:
-                raise KeyError("a bug")
-    ((_, timer),) = timers.set
-    assert timer.cancelled()
-
-
 async def test_what_a_block_makes_of_a_ring_comes_out_of_it() -> None:
     with pytest.raises(KeyError, match="made of it"):
-        with Deadline(SOON_S):
+        async with Deadline(SOON_S):
             try:
                 await silence()
             except asyncio.CancelledError:
@@ -120,7 +71,7 @@ async def test_what_a_block_makes_of_a_ring_comes_out_of_it() -> None:
 async def test_a_timeout_from_within_is_left_alone() -> None:
     inner = TimeoutError("from within")
     with pytest.raises(TimeoutError) as raised:
-        with Deadline(LATE_S):
+        async with Deadline(LATE_S):
             raise inner
     assert raised.value is inner
 
@@ -129,7 +80,7 @@ async def test_a_cancellation_from_outside_stays_one() -> None:
     entered = asyncio.Event()
 
     async def work() -> None:
-        with Deadline(LATE_S):
+        async with Deadline(LATE_S):
             entered.set()
             await silence()
 
@@ -147,7 +98,7 @@ async def test_a_cancellation_from_outside_wins_over_a_ring(cancelled_first: boo
     cleaning = asyncio.Event()
 
     async def work() -> None:
-        with Deadline(SOON_S if not cancelled_first else 2 * SOON_S):
+        async with Deadline(SOON_S if not cancelled_first else 2 * SOON_S):
             try:
                 await silence()
             finally:
@@ -175,7 +126,7 @@ async def test_a_cancellation_that_was_over_before_the_block_does_not_count() ->
             await silence()
         except asyncio.CancelledError:
             pass  # cleaning up goes on with another call
-        with Deadline(SOON_S):
+        async with Deadline(SOON_S):
             await silence()
 
     task = asyncio.create_task(work())
@@ -193,9 +144,9 @@ async def test_of_two_deadlines_the_one_that_rang_ends_its_block(
 ) -> None:
     ended: list[str] = []
     with pytest.raises(TimeoutError, match=told):
-        with Deadline(outer_s):
+        async with Deadline(outer_s):
             try:
-                with Deadline(inner_s):
+                async with Deadline(inner_s):
                     await silence()
             except TimeoutError:
                 ended.append("inner")
@@ -205,9 +156,88 @@ async def test_of_two_deadlines_the_one_that_rang_ends_its_block(
 
 async def test_a_timeout_around_it_is_not_taken_for_its_own() -> None:
     async def work() -> None:
-        with Deadline(LATE_S):
+        async with Deadline(LATE_S):
             await silence()
 
     with pytest.raises(asyncio.TimeoutError) as raised:
         await asyncio.wait_for(work(), SOON_S)
     assert "nothing came" not in str(raised.value)
+
+
+class Numbers:
+    """An async iterable whose iterators aren't generators."""
+
+    def __init__(self, iterator: Iterator) -> None:
+        self.iterator = iterator
+
+    def __aiter__(self) -> Iterator:
+        return self.iterator
+
+
+class Iterator:
+    """Counts up, and can't be closed."""
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    def __aiter__(self) -> Iterator:
+        return self
+
+    async def __anext__(self) -> int:
+        if self.number == 3:
+            raise StopAsyncIteration
+        self.number += 1
+        return self.number
+
+
+class ClosableIterator(Iterator):
+    closed = 0
+
+    async def aclose(self) -> None:
+        self.closed += 1
+
+
+async def count(ended: list[str]) -> AsyncIterator[int]:
+    try:
+        for number in (1, 2, 3):
+            yield number
+    finally:
+        ended.append("closed")
+
+
+async def test_a_generator_left_early_is_closed_with_the_block() -> None:
+    ended: list[str] = []
+    async with closing(count(ended)) as numbers:
+        async for number in numbers:
+            assert (number, ended) == (1, [])
+            break
+    assert ended == ["closed"]
+
+
+async def test_a_generator_is_closed_when_the_block_fails() -> None:
+    ended: list[str] = []
+    with pytest.raises(KeyError):
+        async with closing(count(ended)) as numbers:
+            await anext(numbers)
+            raise KeyError("a bug")
+    assert ended == ["closed"]
+
+
+async def test_a_generator_may_be_read_to_its_end() -> None:
+    ended: list[str] = []
+    async with closing(count(ended)) as numbers:
+        assert [number async for number in numbers] == [1, 2, 3]
+    assert ended == ["closed"]
+
+
+async def test_the_iterator_of_an_iterable_is_the_one_that_is_closed() -> None:
+    iterator = ClosableIterator()
+    async with closing(Numbers(iterator)) as numbers:
+        assert await anext(numbers) == 1
+        assert iterator.closed == 0
+    assert iterator.closed == 1
+
+
+async def test_an_iterator_that_cannot_be_closed_is_only_left() -> None:
+    async with closing(Numbers(Iterator())) as numbers:
+        assert [number async for number in numbers] == [1, 2, 3]

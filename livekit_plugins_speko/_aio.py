@@ -1,0 +1,70 @@
+"""Helpers for asyncio: iterators closed where they are used, and a bound on silence."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterable, AsyncIterator
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import TypeVar
+
+if sys.version_info >= (3, 11):
+    from asyncio import timeout
+else:
+    from async_timeout import timeout
+
+T = TypeVar("T")
+
+
+@asynccontextmanager
+async def closing(items: AsyncIterable[T]) -> AsyncIterator[AsyncIterator[T]]:
+    """Iterate over `items` and close the iterator in the end, if it can be closed.
+
+    Unlike `contextlib.aclosing` it takes iterators that are no generators, which a client other
+    than `Speko` may return.
+    """
+    iterator = items.__aiter__()
+    try:
+        yield iterator
+    finally:
+        aclose = getattr(iterator, "aclose", None)
+        if aclose is not None:
+            await aclose()
+
+
+class Deadline:
+    """An ``async with`` block that ends with TimeoutError after some seconds without output.
+
+    It bounds each wait, never the whole: `restart` begins a new wait. Used by one task.
+
+    Before Python 3.11 a task cannot tell who cancelled it: a cancellation from outside that arrives
+    at the very moment of the timeout counts as the timeout.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        """Bound each wait to `seconds`."""
+        self._seconds = seconds
+        # The wait under way. Made in `__aenter__`, which runs on the loop.
+        self._timeout = timeout(None)
+
+    async def __aenter__(self) -> Deadline:
+        self._timeout = timeout(self._seconds)
+        await self._timeout.__aenter__()
+        return self
+
+    def restart(self) -> None:
+        """Begin a new wait, because a piece of output came."""
+        self._timeout.reschedule(asyncio.get_running_loop().time() + self._seconds)
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            await self._timeout.__aexit__(exc_type, exc, traceback)
+        except (TimeoutError, asyncio.TimeoutError):
+            # Without the cancellation as its cause: LiveKit would report the call as cancelled.
+            raise TimeoutError(f"nothing came for {self._seconds:g} s") from None
