@@ -7,6 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 
+def check_range(name: str, value: Any, lowest: float, highest: float) -> None:
+    """Raise ValueError unless `value` is None or a number from `lowest` to `highest`."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value is not None and not (number and lowest <= value <= highest):
+        raise ValueError(f"{name} must be a number from {lowest:g} to {highest:g}, got {value!r}.")
+
+
 def check_number(
     name: str, value: Any, *, above: float | None = None, required: bool = False
 ) -> None:
@@ -26,12 +33,20 @@ def check_number(
         raise ValueError(f"{name} must be a number{bound}, got {value!r}.")
 
 
-def check_whole(name: str, value: Any) -> None:
-    """Raise ValueError unless `value` is None or a whole number above 0."""
+def check_whole(name: str, value: Any, *, most: int | None = None) -> None:
+    """Raise ValueError unless `value` is None or a whole number from 1 to `most`."""
     if value is None:
         return
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name} must be a whole number, 1 or more, got {value!r}.")
+    bound = "1 or more" if most is None else f"from 1 to {most}"
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or value < 1 or (most is not None and value > most):
+        raise ValueError(f"{name} must be a whole number, {bound}, got {value!r}.")
+
+
+def check_one_of(name: str, value: Any, known: Sequence[str]) -> None:
+    """Raise ValueError unless `value` is None or one of the `known` words."""
+    if value is not None and value not in known:
+        raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}.")
 
 
 def check_rate(name: str, value: Any, rates: range) -> None:
@@ -72,6 +87,22 @@ def check_text(name: str, value: Any) -> None:
     """Raise ValueError unless `value` is None or a string."""
     if value is not None and not isinstance(value, str):
         raise ValueError(f"{name} must be a string, got {type(value).__name__}.")
+
+
+def text_or_none(name: str, value: Any) -> str | None:
+    """Return a text, or None for a blank one, as of an environment variable that is not set.
+
+    Raises:
+        ValueError: `value` is neither None nor a string.
+    """
+    check_text(name, value)
+    return value if value is not None and value.strip() else None
+
+
+def check_length(name: str, value: str | None, *, most: int) -> None:
+    """Raise ValueError if a text has more than `most` characters."""
+    if value is not None and len(value) > most:
+        raise ValueError(f"{name} has {len(value)} characters, expected {most} at most.")
 
 
 def check_mappings(name: str, value: Any, *, least: int = 1) -> None:

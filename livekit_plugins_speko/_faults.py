@@ -1,21 +1,22 @@
-"""From any fault to LiveKit's own error: one function, one table.
+"""The one table from any fault to LiveKit's own error.
 
 | fault | becomes | retried |
 | --- | --- | --- |
-| `Deadline` rang, httpx timed out | `APITimeoutError` | yes |
-| refused, reset, broken off | `APIConnectionError` | yes |
-| status 408, 429, 5xx | `APIStatusError` | yes, but for a 429 as `RetryAfter` says |
+| a `Deadline` expired, httpx timed out | `APITimeoutError` | yes |
+| connection refused, reset, closed early; another `OSError` | `APIConnectionError` | yes |
+| status 408, 429, 5xx | `APIStatusError` | yes; a 429 as `Calls` decides |
 | any other status that is no success | `APIStatusError` | no |
-| status 499, which LiveKit takes for the end of a call that went well | `APIError` | yes |
-| a fault inside an answer with status 200 | `APIError` | yes |
+| status 499, which LiveKit takes for a call that ended well | `APIError` | yes |
+| a fault inside a response with status 200 | `APIError` | yes |
 | `SpekoAdapterError` | `APIError` | as its code says |
+| anything else | stays as it is: a bug | no |
 """
 
 from __future__ import annotations
 
 import asyncio
-import ssl
-from types import TracebackType
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -29,9 +30,9 @@ _TAKEN_FOR_AN_END = 499
 
 
 def to_livekit_error(fault: BaseException) -> APIError | None:
-    """The error that LiveKit is to see, or None when `fault` is no fault of a call but a bug.
+    """Map an exception to LiveKit's error; None for a programming error, which must propagate.
 
-    Errors of the official SDK are known by their ``status`` and ``code``.
+    Errors of the official SDK are recognised by their ``status`` and ``code``.
     """
     if isinstance(fault, APIError):
         return fault
@@ -40,20 +41,37 @@ def to_livekit_error(fault: BaseException) -> APIError | None:
         return APIError(str(fault), body={"code": fault.code}, retryable=retryable)
     if isinstance(fault, TimeoutError | asyncio.TimeoutError | httpx.TimeoutException):
         return APITimeoutError("Speko did not answer in time.")
-    if isinstance(fault, httpx.HTTPStatusError):  # of a hook of the user's client
+    if isinstance(fault, httpx.HTTPStatusError):  # a hook of the user's client raises it
         status = fault.response.status_code
-        return _from_answer(f"HTTP status {status}", status, "UNKNOWN")
-    if isinstance(fault, httpx.HTTPError | httpx.StreamError | ssl.SSLError):
+        return _from_response(f"HTTP status {status}", status, "UNKNOWN")
+    if isinstance(fault, httpx.HTTPError | httpx.StreamError | OSError):
         return APIConnectionError("The connection to Speko failed.")
-    if isinstance(fault, ValidationError):  # the official SDK's way to say that it can't read
+    if isinstance(fault, ValidationError):  # the official SDK cannot read a response
         return APIError("Speko's answer can't be read.", retryable=True)
-    told, code = getattr(fault, "status", None), getattr(fault, "code", None)
-    if isinstance(told, int) and isinstance(code, str):
-        return _from_answer(str(fault), told, code)
+    found, code = getattr(fault, "status", None), getattr(fault, "code", None)
+    if isinstance(found, int) and isinstance(code, str):
+        return _from_response(str(fault), found, code)
     return None
 
 
-def _from_answer(message: str, status: int, code: str) -> APIError:
+def cause_to_show(fault: Exception) -> Exception | None:
+    """Return the exception as a cause, or None where its text may quote what a caller said."""
+    return None if isinstance(fault, ValidationError) else fault
+
+
+@contextmanager
+def livekit_errors() -> Iterator[None]:
+    """Map what the block raises. For what precedes a call; `Calls.open` does so for the call."""
+    try:
+        yield
+    except Exception as fault:
+        error = to_livekit_error(fault)
+        if error is None or error is fault:
+            raise
+        raise error from cause_to_show(fault)
+
+
+def _from_response(message: str, status: int, code: str) -> APIError:
     body: dict[str, Any] = {"error": message, "code": code}
     if 200 <= status < 300:
         return APIError(f"Speko: {message} ({code})", body=body, retryable=True)
@@ -65,24 +83,3 @@ def _from_answer(message: str, status: int, code: str) -> APIError:
         body=body,
         retryable=status in _RETRYABLE_STATUS or status >= 500,
     )
-
-
-class LiveKitErrors:
-    """A ``with`` block out of which every fault of a call comes as LiveKit's own error."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if exc is None:
-            return
-        error = to_livekit_error(exc)
-        if error is None or error is exc:
-            return
-        # What can't be read is quoted there, and may hold what a caller said.
-        raise error from (None if isinstance(exc, ValidationError) else exc)

@@ -1,4 +1,4 @@
-"""The three parts of a session, put together."""
+"""One call creates an `AgentSession`'s STT, LLM and TTS."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from livekit.agents import tokenize, vad
 
 from ._base import SpekoClient
+from .api.client import Speko
 from .intent import ConstraintsLike, IntentLike, validate_constraints, validate_intent
 from .llm.llm import SpekoLLM, warn_of_ignored
 from .stt.stream_adapter import SpekoSTTAdapter
@@ -16,17 +17,23 @@ from .tts.first_words import FirstWordsTokenizer
 from .tts.stream_adapter import SpekoTTSAdapter
 from .tts.tts import SpekoTTS
 
-LLM_OPTIONS = ("temperature", "max_tokens", "tools")
-TTS_OPTIONS = (
-    *("sample_rate", "speed", "instructions", "spoken_form", "convert_audio"),
-    *("prefetch", "first_words"),
-)
-STT_OPTIONS = ("keywords", "language", "eager", "eager_delay")
+_LLM_OPTIONS = "temperature max_tokens tools reasoning_effort voice_optimized"
+LLM_OPTIONS = tuple(_LLM_OPTIONS.split())
+"""Options in `create_speko_components`'s ``llm``."""
+
+_TTS_OPTIONS = "sample_rate speed instructions spoken_form convert_audio prefetch first_words"
+TTS_OPTIONS = tuple(_TTS_OPTIONS.split())
+"""Options in its ``tts_options``."""
+
+STT_OPTIONS = ("keywords", "language", "prompt", "eager", "eager_delay")
+"""Options in its ``stt_options``."""
+
 FIRST_WORDS = ("off", "sentence", "clause")
+"""Values of ``first_words``."""
 
 
 class SpekoComponents(NamedTuple):
-    """What an `AgentSession` takes.
+    """The STT, LLM and TTS of an `AgentSession`.
 
     Attributes:
         stt: A LiveKit `stt.StreamAdapter` around a `SpekoSTT` and the VAD.
@@ -39,17 +46,20 @@ class SpekoComponents(NamedTuple):
     tts: SpekoTTSAdapter
 
     async def aclose(self) -> None:
-        """Close the parts, and what the adapters wrap. The client and the VAD stay open."""
+        """Close the parts, what the adapters wrap, and a client that was made for them.
+
+        A client that was passed in and the VAD stay open.
+        """
         await self.stt.aclose()
         await self.stt.wrapped_stt.aclose()
-        await self.llm.aclose()
         await self.tts.aclose()
         await self.tts._wrapped_tts.aclose()
+        await self.llm.aclose()
 
 
 def create_speko_components(
     *,
-    speko: SpekoClient,
+    speko: SpekoClient | None = None,
     vad: vad.VAD,
     intent: IntentLike,
     voice: str | None = None,
@@ -64,33 +74,37 @@ def create_speko_components(
     api_base_url: str | None = None,
     api_key: str | None = None,
 ) -> SpekoComponents:
-    """Make the parts of a session, with one intent and one set of constraints for all of them.
+    """Create the parts of a session, with one intent and one set of constraints for all of them.
 
     Args:
         speko: The client: `Speko`, or ``AsyncSpeko`` of the official SDK. It stays the caller's.
-        vad: Cuts the caller's utterances out of the audio, Silero's say. It stays the caller's.
-        intent: What to route by.
+            Default: a `Speko` made of ``SPEKO_API_KEY`` and ``SPEKO_BASE_URL``, which
+            `SpekoComponents.aclose` closes.
+        vad: Finds the caller's utterances in the audio, such as Silero's. It stays the caller's.
+        intent: Language, region and goal to route by.
         voice: Voice of the provider.
         constraints: Providers that the router may choose from.
-        sentence_tokenizer: Cuts a reply into sentences. Default: LiveKit's basic one with
-            ``retain_format=True``, without which a transcript's sentences are glued together.
-        llm: ``temperature``, ``max_tokens``, ``tools`` of `SpekoLLM`.
+        sentence_tokenizer: Cuts a reply into sentences. Default: LiveKit's own for a TTS that does
+            not stream, ``tokenize.blingfire.SentenceTokenizer(retain_format=True)``.
+        llm: ``temperature``, ``max_tokens``, ``tools``, ``reasoning_effort`` and
+            ``voice_optimized`` of `SpekoLLM`.
         tts_options: ``sample_rate``, ``speed``, ``instructions``, ``spoken_form``,
             ``convert_audio`` of `SpekoTTS`; ``prefetch`` of `SpekoTTSAdapter`, 1 by default; and
             ``first_words``, which is ``"sentence"`` or ``"clause"`` as of `FirstWordsTokenizer`, or
             ``"off"``. It is ``"sentence"`` by default, since speech pauses there anyway, and
             ``"off"`` with a `sentence_tokenizer` of your own or without a `prefetch`.
-        stt_options: ``keywords`` and ``language`` (`SpekoSTT`'s ``stt_language``); ``eager`` and
-            ``eager_delay`` of `SpekoSTTAdapter`, off by default: it makes more requests, and asks
-            the model before the turn is certain.
-        session_id: Session to book every call to.
+        stt_options: ``keywords``, ``prompt`` and ``language`` (`SpekoSTT`'s ``stt_language``);
+            ``eager`` and ``eager_delay`` of `SpekoSTTAdapter`, off by default: it makes more
+            requests, and asks the model before the turn is certain.
+        session_id: Session that every call is attributed to.
         agent_id: Agent whose registered tools take part.
-        on_registered_tools_error: Called once when these can't be fetched.
+        on_registered_tools_error: Called once when these cannot be fetched.
         api_base_url: Ignored, for people who come from the TypeScript package.
         api_key: Ignored likewise.
 
     Raises:
-        ValueError: An option that doesn't exist, or whose value can't be used.
+        ValueError: An option that does not exist, or whose value cannot be used; or no `speko` and
+            no usable key in the environment.
         TypeError: `speko` is no async client, `vad` no VAD, or `sentence_tokenizer` no tokenizer.
     """
     warn_of_ignored(api_base_url=api_base_url, api_key=api_key)
@@ -108,13 +122,14 @@ def create_speko_components(
         plain = sentence_tokenizer is not None or ahead.get("prefetch") == 0
         first_words = "off" if plain else "sentence"
     tokenizer = _tokenizer(sentence_tokenizer, first_words)
+    client = Speko() if speko is None else speko
     shared: dict[str, Any] = {
-        "speko": speko,
+        "speko": client,
         "intent": validate_intent(intent),
         "constraints": validate_constraints(constraints),
         "session_id": session_id,
     }
-    return SpekoComponents(
+    components = SpekoComponents(
         stt=SpekoSTTAdapter(stt=SpekoSTT(**shared, **stt_kwargs), vad=vad, **eager),
         llm=SpekoLLM(
             **shared,
@@ -128,10 +143,13 @@ def create_speko_components(
             **ahead,
         ),
     )
+    if speko is None:
+        components.llm.own_client()
+    return components
 
 
 def _taken(options: dict[str, Any], *names: str) -> dict[str, Any]:
-    """Take the options of an adapter out of those of what it wraps."""
+    """Remove the options of an adapter from those of the part that it wraps."""
     return {name: options.pop(name) for name in names if name in options}
 
 

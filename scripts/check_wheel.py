@@ -11,6 +11,8 @@ import zipfile
 from importlib import metadata
 from pathlib import Path
 
+from livekit.plugins import speko
+
 import livekit_plugins_speko
 import livekit_plugins_speko.testing
 
@@ -30,9 +32,14 @@ CORE = [
 def wheel_problems(wheel: Path) -> list[str]:
     """What is wrong with the files in the wheel, one sentence each."""
     names = set(zipfile.ZipFile(wheel).namelist())
-    needed = {f"{PACKAGE}/py.typed", f"{PACKAGE}/testing/__init__.py"}
+    needed = {
+        f"{PACKAGE}/py.typed",
+        f"{PACKAGE}/testing/__init__.py",
+        "livekit/plugins/speko/__init__.py",
+        "livekit/plugins/speko/py.typed",
+    }
     problems = [f"the wheel lacks {name}" for name in sorted(needed - names)]
-    expected = re.compile(rf"{PACKAGE}(-[^/]+\.dist-info)?/")
+    expected = re.compile(rf"({PACKAGE}(-[^/]+\.dist-info)?|livekit/plugins/speko)/")
     strangers = sorted(name for name in names if not expected.match(name))
     problems += [f"the wheel holds {name}, which is not the package's" for name in strangers]
     return problems
@@ -47,6 +54,9 @@ def installed_problems() -> list[str]:
     said, installed = livekit_plugins_speko.__version__, metadata.version(NAME)
     if said != installed:
         problems.append(f"__version__ is {said}, expected the distribution's {installed}")
+    for short in ("STT", "LLM", "TTS"):
+        if getattr(speko, short) is not getattr(livekit_plugins_speko, f"Speko{short}"):
+            problems.append(f"livekit.plugins.speko.{short} is not Speko{short}")
     requires = metadata.requires(NAME) or []
     core = sorted(
         re.split(r"[^\w.-]", line)[0] for line in requires if not re.search(r";.*\bextra\b", line)

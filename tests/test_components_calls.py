@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
-from livekit.agents import tokenize, tts, vad
+import pytest
+from livekit.agents import APIError, tokenize, tts, vad
 from livekit.agents.types import USERDATA_TIMED_TRANSCRIPT
 
-from livekit_plugins_speko import Speko
+from livekit_plugins_speko import Speko, create_speko_components
 from livekit_plugins_speko.testing import Gate, LocalGateway, Speech, ToolRows
-from tests.helpers.components_calls import SPEECH, make, say, take_a_turn
+from tests.helpers.components_calls import INTENT, SPEECH, make, say, take_a_turn, think
 from tests.helpers.support import conversation, tone
 
 TWO_SENTENCES = "The first one is long enough.  The second one is long enough too."
@@ -139,3 +140,15 @@ async def test_closing_twice_is_no_error(speko: Speko, voice_detector: vad.VAD) 
     components = make(speko, voice_detector)
     await components.aclose()
     await components.aclose()
+
+
+async def test_a_client_that_was_made_for_the_components_is_closed_with_them(
+    gateway: LocalGateway, voice_detector: vad.VAD, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPEKO_API_KEY", gateway.api_key)
+    monkeypatch.setenv("SPEKO_BASE_URL", gateway.base_url)
+    components = create_speko_components(vad=voice_detector, intent=INTENT)
+    await take_a_turn(gateway, components)
+    await components.aclose()
+    with pytest.raises(APIError, match="The client is closed"):
+        await think(components)

@@ -18,7 +18,7 @@ from livekit_plugins_speko import (
     SpekoAuthError,
     SpekoRateLimitError,
 )
-from livekit_plugins_speko._faults import LiveKitErrors, to_livekit_error
+from livekit_plugins_speko._faults import livekit_errors, to_livekit_error
 
 RETRIED = (408, 429, 500, 502, 503, 504, 599)
 NOT_RETRIED = (302, 400, 401, 403, 404, 409, 413, 422)
@@ -64,7 +64,7 @@ def test_each_fault_becomes_its_error(
     fault: Exception, expected: type[APIError], retryable: bool
 ) -> None:
     with pytest.raises(APIError) as raised:
-        with LiveKitErrors():
+        with livekit_errors():
             raise fault
     assert type(raised.value) is expected
     assert raised.value.retryable == retryable
@@ -78,7 +78,7 @@ def test_each_fault_becomes_its_error(
 def test_what_is_no_fault_of_a_call_stays_what_it_is(bug: BaseException) -> None:
     assert to_livekit_error(bug) is None
     with pytest.raises(type(bug)) as raised:
-        with LiveKitErrors():
+        with livekit_errors():
             raise bug
     assert raised.value is bug
 
@@ -86,14 +86,14 @@ def test_what_is_no_fault_of_a_call_stays_what_it_is(bug: BaseException) -> None
 def test_livekit_s_own_error_stays_what_it_is() -> None:
     error = APIStatusError("no", status_code=500)
     with pytest.raises(APIStatusError) as raised:
-        with LiveKitErrors():
+        with livekit_errors():
             raise error
     assert raised.value is error
     assert raised.value.__cause__ is None
 
 
 def test_nothing_is_raised_where_nothing_failed() -> None:
-    with LiveKitErrors():
+    with livekit_errors():
         pass
 
 
@@ -124,7 +124,7 @@ def test_what_cannot_be_read_is_not_quoted() -> None:
     with pytest.raises(ValidationError) as unread:
         TypeAdapter(int).validate_python("my card is 4111")
     with pytest.raises(APIError) as raised:
-        with LiveKitErrors():
+        with livekit_errors():
             raise unread.value
     assert raised.value.retryable
     assert "4111" not in "".join(traceback.format_exception(raised.value))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TypeAlias
@@ -16,7 +15,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from livekit_plugins_speko import RouteEvent, Speko
-from livekit_plugins_speko._reporting import Reported
+from livekit_plugins_speko._call import Calls
 from livekit_plugins_speko.testing import (
     Gate,
     LocalGateway,
@@ -294,9 +293,9 @@ async def test_a_listener_that_fails_does_not_swallow_a_cancellation(
 async def test_a_call_that_is_ended_from_elsewhere_is_told_of() -> None:
     """As the garbage collector ends a coroutine that nobody awaits any more."""
     events = routes_of(recognizer := make_stt(Speko(api_key="k", base_url="http://127.0.0.1:1")))
-    block = Reported(recognizer, "transcribe", "id")
-    contextvars.copy_context().run(block.__enter__)
-    block.__exit__(GeneratorExit, GeneratorExit(), None)
+    block = Calls(recognizer, "transcribe").open("id", 60.0)
+    await asyncio.create_task(block.__aenter__())
+    await block.__aexit__(GeneratorExit, GeneratorExit(), None)
     assert [event.outcome for event in events] == ["cancelled"]
 
 

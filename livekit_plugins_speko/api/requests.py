@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 from ..intent import Intent, PipelineConstraints
 from .types import ChatTool
 
 MAX_KEYWORDS = 200
 """How many keywords the service takes with one transcription."""
+
+SPEEDS = (0.5, 2.0)
+"""Slowest and fastest speech that the service takes, as factors of the voice's own."""
+
+TEMPERATURES = (0.0, 2.0)
+"""Lowest and highest temperature that the service takes."""
+
+MAX_TOOL_HOPS = 16
+"""Most rounds of tools inside the service for one completion."""
+
+ReasoningEffort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
+REASONING_EFFORTS = get_args(ReasoningEffort)
+"""How much a model may think before it replies, as the service spells it."""
+
+MAX_PROMPT_CHARS = 2000
+"""How long the context of one transcription may be, in characters."""
 
 
 def build_intent(intent: Intent) -> dict[str, Any]:

@@ -5,21 +5,31 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from livekit.agents import APIConnectOptions, APIError, llm, utils
+from livekit.agents import APIConnectOptions, llm, utils
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, NotGivenOr
 
-from .._aio import Deadline, closing
-from .._base import SpekoClient, prewarm, require_client
-from .._checks import check_callback, check_number, check_session_id, check_whole
-from .._faults import LiveKitErrors
-from .._identity import SpekoIdentity
-from .._reporting import Reported
-from .._retry_after import RetryAfter
-from ..api.requests import build_constraints, build_intent, build_tool
-from ..api.timing import Timing
+from .._aio import closing
+from .._base import Client, CompletionEvent, SpekoClient, SpekoIdentity, given
+from .._call import Call, Calls
+from .._checks import (
+    check_callback,
+    check_flag,
+    check_one_of,
+    check_range,
+    check_session_id,
+    check_whole,
+)
+from .._faults import livekit_errors
+from ..api.requests import (
+    MAX_TOOL_HOPS,
+    REASONING_EFFORTS,
+    TEMPERATURES,
+    ReasoningEffort,
+    build_tool,
+)
 from ..api.types import ChatTool
 from ..errors import SpekoAdapterError
 from ..intent import (
@@ -32,46 +42,65 @@ from ..intent import (
 )
 from .chat_context import chat_context_to_speko, function_tools_to_speko
 from .reply import Reply
-from .tools import RegisteredToolsLoader, merge_tools, to_chat_tool
+from .tools import RegisteredToolsLoader, all_tools, to_chat_tool
 
-# Events that hand nothing on and yet show that the service gets somewhere.
-_SIGNS_OF_WORK = ("tool_call", "server_tool_call")
-_NAMES_A_ROUTE = ("meta", "done")
-_EXTRA_KWARGS = ("temperature", "max_tokens", "max_tool_hops")
+# The official SDK lacks it, and it is on by default.
+_OPTIONAL = ("voice_optimized",)
+_EXTRA_KWARGS = ("temperature", "max_tokens", "reasoning_effort", "max_tool_hops")
 
 
-@dataclass(frozen=True)
-class _Options:
+@dataclass(frozen=True, kw_only=True)
+class LLMOptions:
+    """The options of `SpekoLLM`, or of one call of it, checked when they are made."""
+
     intent: Intent
     temperature: float | None
     max_tokens: int | None
+    reasoning_effort: ReasoningEffort | None
+    voice_optimized: bool
     constraints: PipelineConstraints | None
     session_id: str | None
-    tools: tuple[ChatTool, ...]
+    # These are of one call.
+    max_tool_hops: int | None = None
+    parallel_tool_calls: bool | None = None
+    tool_choice: Any = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "intent", validate_intent(self.intent))
+        check_range("SpekoLLM: temperature", self.temperature, *TEMPERATURES)
+        check_whole("SpekoLLM: max_tokens", self.max_tokens)
+        check_one_of("SpekoLLM: reasoning_effort", self.reasoning_effort, REASONING_EFFORTS)
+        check_flag("SpekoLLM: voice_optimized", self.voice_optimized)
+        check_session_id("SpekoLLM: session_id", self.session_id)
+        check_whole("SpekoLLM: max_tool_hops", self.max_tool_hops, most=MAX_TOOL_HOPS)
 
-@dataclass(frozen=True)
-class _Call:
-    """What one call of `SpekoLLM.chat` asks for beside the conversation."""
-
-    tool_choice: Any
-    parallel_tool_calls: bool | None
-    temperature: float | None
-    max_tokens: int | None
-    max_tool_hops: int | None
+    def request(self) -> dict[str, Any]:
+        """Return the arguments of ``complete_stream`` but the messages and tools."""
+        return {
+            "intent": self.intent,
+            "temperature": self.temperature,
+            "max_tokens": self.max_tokens,
+            "reasoning_effort": self.reasoning_effort,
+            "voice_optimized": self.voice_optimized or None,
+            "constraints": self.constraints,
+            "session_id": self.session_id,
+            "max_tool_hops": self.max_tool_hops,
+            "parallel_tool_calls": self.parallel_tool_calls,
+            "tool_choice": self.tool_choice,
+        }
 
 
 class SpekoLLM(SpekoIdentity, llm.LLM[Any]):
     """Completes conversations with the model that Speko's router picks.
 
-    It owns the fetch of the agent's registered tools; the client stays the caller's. The tools are
-    kept for its life, so make one for each session.
+    It owns the fetch of the agent's registered tools, which are kept for its life: make one for
+    each session.
     """
 
     def __init__(
         self,
         *,
-        speko: SpekoClient,
+        speko: SpekoClient | None = None,
         intent: IntentLike,
         temperature: float | None = None,
         max_tokens: int | None = None,
@@ -80,54 +109,91 @@ class SpekoLLM(SpekoIdentity, llm.LLM[Any]):
         tools: Sequence[ChatTool | Mapping[str, Any]] | None = None,
         agent_id: str | None = None,
         on_registered_tools_error: Callable[[Exception], None] | None = None,
+        reasoning_effort: ReasoningEffort | None = None,
+        voice_optimized: bool = True,
         api_base_url: str | None = None,
         api_key: str | None = None,
     ) -> None:
         """Check the options; open nothing.
 
         Args:
-            speko: The client: `Speko`, or ``AsyncSpeko`` of the official SDK.
-            intent: What to route by.
-            temperature: The model's. None leaves it to the model.
+            speko: The client: `Speko`, or ``AsyncSpeko`` of the official SDK. It stays the
+                caller's. Default: a `Speko` of its own, made of ``SPEKO_API_KEY`` and
+                ``SPEKO_BASE_URL``, which `aclose` closes.
+            intent: Language, region and goal to route by.
+            temperature: From 0 to 2. None leaves it to the model.
             max_tokens: Longest reply, in tokens. None leaves it to the model.
             constraints: Providers that the router may choose from.
-            session_id: Session to book the calls to.
-            tools: Tools for every call, beside those of the session's agent, which win over them.
+            session_id: Session that the calls are attributed to.
+            tools: Tools for every call. They win over every other tool of their name.
             agent_id: Agent whose registered tools take part. They are fetched on the first
-                `chat`, and win over every other tool of their name.
-            on_registered_tools_error: Called once when that fetch fails; the call goes on. Without
-                it the log says so.
-            api_base_url: Ignored, for people who come from the TypeScript package: the client
-                knows it.
+                `chat`, and win over the tools of the session's agent.
+            on_registered_tools_error: Called once when that fetch fails; the call continues.
+                Without it the log reports the failure.
+            reasoning_effort: How much the model may think before it replies: ``none``,
+                ``minimal``, ``low``, ``medium``, ``high`` or ``xhigh``. None leaves it to the
+                model. Thinking is silence on the line.
+            voice_optimized: Ask the service for replies that are meant to be spoken, as Speko's
+                TypeScript adapter does with every completion.
+            api_base_url: Ignored, for people who come from the TypeScript package. The client has
+                it.
             api_key: Ignored likewise.
 
         Raises:
-            ValueError: An option that can't be used.
+            ValueError: An option that cannot be used; or no `speko` and no usable key in the
+                environment.
             TypeError: `speko` is no async client.
         """
         super().__init__()
         self._label = "speko.LLM"
-        self._speko = require_client(speko, "SpekoLLM")
-        check_number("SpekoLLM: temperature", temperature)
-        check_whole("SpekoLLM: max_tokens", max_tokens)
-        check_session_id("SpekoLLM: session_id", session_id)
+        self._client = Client(speko, "SpekoLLM")
         check_callback("SpekoLLM: on_registered_tools_error", on_registered_tools_error)
         warn_of_ignored(api_base_url=api_base_url, api_key=api_key)
-        self._options = _Options(
+        self._own_tools = _checked_tools(tools)
+        self._options = LLMOptions(
             intent=validate_intent(intent),
             temperature=temperature,
             max_tokens=max_tokens,
+            reasoning_effort=reasoning_effort,
+            voice_optimized=voice_optimized,
             constraints=validate_constraints(constraints),
             session_id=session_id,
-            tools=_own_tools(tools),
         )
-        self._retry_after = RetryAfter()
+        self._client.request("complete_stream", self._options.request(), optional=_OPTIONAL)
+        self._calls = Calls(self, "complete")
         # None without an agent_id.
         self._registered_tools: RegisteredToolsLoader | None = None
         if agent_id is not None:
             self._registered_tools = RegisteredToolsLoader(
-                speko=self._speko, agent_id=agent_id, on_error=on_registered_tools_error
+                speko=self._client.speko, agent_id=agent_id, on_error=on_registered_tools_error
             )
+
+    def update_options(
+        self,
+        *,
+        intent: NotGivenOr[IntentLike] = NOT_GIVEN,
+        temperature: NotGivenOr[float | None] = NOT_GIVEN,
+        max_tokens: NotGivenOr[int | None] = NOT_GIVEN,
+        reasoning_effort: NotGivenOr[ReasoningEffort | None] = NOT_GIVEN,
+    ) -> None:
+        """Change options from the next call on.
+
+        Args:
+            intent: As in the constructor, and likewise the others.
+            temperature: None leaves it to the model.
+            max_tokens: None leaves it to the model.
+            reasoning_effort: None leaves it to the model.
+
+        Raises:
+            ValueError: A value that cannot be used. Nothing has changed then.
+        """
+        changed = given(
+            intent=intent,
+            temperature=temperature,
+            max_tokens=max_tokens,
+            reasoning_effort=reasoning_effort,
+        )
+        self._options = replace(self._options, **changed)
 
     def chat(
         self,
@@ -146,17 +212,18 @@ class SpekoLLM(SpekoIdentity, llm.LLM[Any]):
             tools: Tools for this call.
             conn_options: ``timeout`` bounds, in seconds, the wait for the first output and each
                 pause after it, never the whole reply. There are no retries once a part of the
-                reply was handed on: a second reply would be another one.
-            parallel_tool_calls: Whether one turn may call several tools.
+                reply was forwarded: a second reply would be another one.
+            parallel_tool_calls: Allow several tool calls in one turn.
             tool_choice: ``auto``, ``none``, ``required``, or a function by name.
-            extra_kwargs: ``temperature``, ``max_tokens`` and ``max_tool_hops`` for this call.
+            extra_kwargs: ``temperature``, ``max_tokens``, ``reasoning_effort`` and
+                ``max_tool_hops`` (rounds of tools inside the service, 1 to 16) for this call.
 
         Returns:
             A stream of chunks that share an id: one for each piece of text as it arrives, then
             the tool calls, then the usage.
 
         Raises:
-            ValueError: An extra option that doesn't exist, or whose value can't be used.
+            ValueError: An extra option that does not exist, or whose value cannot be used.
         """
         extra = dict(extra_kwargs) if utils.is_given(extra_kwargs) else {}
         for name in extra:
@@ -165,37 +232,39 @@ class SpekoLLM(SpekoIdentity, llm.LLM[Any]):
                     f'SpekoLLM: unknown option "{name}" in extra_kwargs. '
                     f"Expected: {', '.join(_EXTRA_KWARGS)}."
                 )
-        check_number("SpekoLLM: temperature", extra.get("temperature"))
-        check_whole("SpekoLLM: max_tokens", extra.get("max_tokens"))
-        check_whole("SpekoLLM: max_tool_hops", extra.get("max_tool_hops"))
-        call = _Call(
-            tool_choice=tool_choice if utils.is_given(tool_choice) else None,
-            parallel_tool_calls=(
-                parallel_tool_calls if utils.is_given(parallel_tool_calls) else None
-            ),
-            temperature=extra.get("temperature", self._options.temperature),
-            max_tokens=extra.get("max_tokens", self._options.max_tokens),
-            max_tool_hops=extra.get("max_tool_hops"),
+        options = replace(
+            self._options,
+            **extra,
+            **given(tool_choice=tool_choice, parallel_tool_calls=parallel_tool_calls),
         )
         return SpekoLLMStream(
-            self, chat_ctx=chat_ctx, tools=tools or [], conn_options=conn_options, call=call
+            self, chat_ctx=chat_ctx, tools=tools or [], conn_options=conn_options, options=options
         )
 
     async def _prewarm_impl(self) -> None:
-        prewarm(self._speko)
+        self._client.prewarm()
+
+    def own_client(self) -> None:
+        """Close the client with this object. `create_speko_components` made it for three."""
+        self._client.own()
 
     async def aclose(self) -> None:
-        """Cancel what it still does by itself. Replies that are being read go on."""
+        """Cancel the fetch of registered tools, and close the client if it was made here.
+
+        Replies that are being read continue, unless the client closes.
+        """
         await super().aclose()
         if self._registered_tools is not None:
             await self._registered_tools.aclose()
+        await self._client.aclose()
 
-    async def _tools_of(self, runtime: Sequence[llm.Tool]) -> list[dict[str, Any]] | None:
-        """Every tool of a call, in the API's spelling. Waits for the registered ones."""
+    async def _tools_for(self, runtime: Sequence[llm.Tool]) -> list[dict[str, Any]] | None:
+        """Return every tool of a call, in the API's spelling. Waits for the registered ones."""
         registered = await self._registered_tools.load() if self._registered_tools else None
-        own = merge_tools(function_tools_to_speko(runtime), self._options.tools)
-        merged = merge_tools(registered, own)
-        return None if merged is None else [build_tool(tool) for tool in merged]
+        tools = all_tools(
+            own=self._own_tools, registered=registered, runtime=function_tools_to_speko(runtime)
+        )
+        return [build_tool(tool) for tool in tools] or None
 
 
 class SpekoLLMStream(llm.LLMStream):
@@ -208,27 +277,18 @@ class SpekoLLMStream(llm.LLMStream):
         chat_ctx: llm.ChatContext,
         tools: list[llm.Tool],
         conn_options: APIConnectOptions,
-        call: _Call,
+        options: LLMOptions,
     ) -> None:
         """Begin the reply. `SpekoLLM.chat` does that."""
         super().__init__(speko_llm, chat_ctx=chat_ctx, tools=tools, conn_options=conn_options)
         self._speko_llm = speko_llm
-        self._options = speko_llm._options
-        self._call = call
+        self._request = speko_llm._client.request(
+            "complete_stream", options.request(), optional=_OPTIONAL
+        )
 
     async def _run(self) -> None:
         reply = Reply(utils.shortuuid("speko_llm_"))
-        try:
-            async with self._speko_llm._retry_after.heeded(self._conn_options.timeout):
-                await self._complete(reply)
-        except APIError as error:
-            if reply.handed_on:
-                # Words can't be taken back: a retry would say them again, or others.
-                error.retryable = False
-            raise
-
-    async def _complete(self, reply: Reply) -> None:
-        with LiveKitErrors():
+        with livekit_errors():
             messages = chat_context_to_speko(self._chat_ctx, include_tool_calls=True)
             if not messages:
                 raise SpekoAdapterError(
@@ -236,47 +296,33 @@ class SpekoLLMStream(llm.LLMStream):
                     "or instructions to the agent.",
                     "INVALID_CONTEXT",
                 )
-            tools = await self._speko_llm._tools_of(self._tools)
-            with Reported(self._speko_llm, "complete", reply.id) as timing:
-                async with Deadline(self._conn_options.timeout) as deadline:
-                    await self._stream(reply, deadline, timing, messages, tools)
+            tools = await self._speko_llm._tools_for(self._tools)
+        async with self._speko_llm._calls.open(reply.id, self._conn_options.timeout) as call:
+            response = self._speko_llm._client.speko.complete_stream(
+                messages=messages, tools=tools, **self._request
+            )
+            async with closing(response) as events:
+                async for event in events:
+                    self._forward(event, reply, call)
+                    if reply.done is not None:
+                        break
+            reply.finish()
 
-    async def _stream(
-        self,
-        reply: Reply,
-        deadline: Deadline,
-        timing: Timing,
-        messages: list[dict[str, Any]],
-        tools: list[dict[str, Any]] | None,
-    ) -> None:
-        answer = self._speko_llm._speko.complete_stream(
-            messages=messages,
-            intent=build_intent(self._options.intent),
-            temperature=self._call.temperature,
-            max_tokens=self._call.max_tokens,
-            constraints=build_constraints(self._options.constraints),
-            tools=tools,
-            tool_choice=self._call.tool_choice,
-            parallel_tool_calls=self._call.parallel_tool_calls,
-            max_tool_hops=self._call.max_tool_hops,
-            session_id=self._options.session_id,
-        )
-        async with closing(answer) as events:
-            async for event in events:
-                if event.type in _NAMES_A_ROUTE:
-                    timing.route = event
-                chunks = reply.push(event)
-                if chunks or event.type in _SIGNS_OF_WORK:
-                    deadline.restart()
-                for chunk in chunks:
-                    timing.note_output()
-                    self._event_ch.send_nowait(chunk)
-                if reply.done is not None:
-                    break
-        reply.finish()
+    def _forward(self, event: CompletionEvent, reply: Reply, call: Call) -> None:
+        if event.type == "meta" or event.type == "done":
+            call.served_by(event)
+        elif event.type == "tool_call" or event.type == "server_tool_call":
+            call.progress()
+        for chunk in reply.push(event):
+            # Words cannot be taken back: a retry would say them again, or others.
+            call.commit()
+            call.output()
+            self._event_ch.send_nowait(chunk)
 
 
-def _own_tools(tools: Sequence[ChatTool | Mapping[str, Any]] | None) -> tuple[ChatTool, ...]:
+def _checked_tools(
+    tools: Sequence[ChatTool | Mapping[str, Any]] | None,
+) -> tuple[ChatTool, ...]:
     if isinstance(tools, str | Mapping) or not isinstance(tools or (), Sequence):
         raise ValueError(
             f"SpekoLLM: tools must be a list of ChatTool or mappings, got {type(tools).__name__}."
@@ -285,7 +331,7 @@ def _own_tools(tools: Sequence[ChatTool | Mapping[str, Any]] | None) -> tuple[Ch
 
 
 def warn_of_ignored(*, api_base_url: str | None, api_key: str | None) -> None:
-    """Warn whoever called the caller of this function of options that do nothing."""
+    """Warn the caller's caller of options that do nothing."""
     for name, option, value in (
         ("api_base_url", "base_url", api_base_url),
         ("api_key", "api_key", api_key),

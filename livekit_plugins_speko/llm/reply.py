@@ -1,11 +1,10 @@
-"""From the events of one completion to LiveKit's chunks. No I/O."""
+"""Convert the events of one completion to LiveKit's chunks. No I/O."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from livekit.agents import llm, utils
 
+from .._base import CompletionEvent, Done, ToolCall, Usage
 from ..errors import EMPTY_COMPLETION, STREAM_ENDED, SpekoApiError
 
 
@@ -22,14 +21,9 @@ class Reply:
         # they call is told apart by its name and arguments.
         self._calls: dict[object, llm.FunctionToolCall] = {}
         # The event that ended the reply. None before it came.
-        self.done: Any = None
+        self.done: Done | None = None
 
-    @property
-    def handed_on(self) -> bool:
-        """Whether a part of the reply was returned already."""
-        return bool(self._text) or self.done is not None
-
-    def push(self, event: Any) -> list[llm.ChatChunk]:
+    def push(self, event: CompletionEvent) -> list[llm.ChatChunk]:
         """Take the next event; return the chunks to hand on.
 
         Raises:
@@ -54,7 +48,7 @@ class Reply:
         if self.done is None:
             raise SpekoApiError("Speko's reply ended without its end.", 200, STREAM_ENDED)
 
-    def _end(self, event: Any) -> list[llm.ChatChunk]:
+    def _end(self, event: Done) -> list[llm.ChatChunk]:
         # The older service sends all of its text here; the current one, what no delta brought.
         text = event.text or ""
         chunks = self._text_chunks(text[len(self._text) :] if text.startswith(self._text) else "")
@@ -78,7 +72,7 @@ class Reply:
         delta = llm.ChoiceDelta(role="assistant", content=text)
         return [llm.ChatChunk(id=self.id, delta=delta)]
 
-    def _add_call(self, call: Any) -> None:
+    def _add_call(self, call: ToolCall) -> None:
         key = call.id or (call.name, call.args)
         if key not in self._calls:
             self._calls[key] = llm.FunctionToolCall(
@@ -89,7 +83,7 @@ class Reply:
             )
 
 
-def _usage(usage: Any) -> llm.CompletionUsage:
+def _usage(usage: Usage) -> llm.CompletionUsage:
     return llm.CompletionUsage(
         prompt_tokens=usage.prompt_tokens,
         completion_tokens=usage.completion_tokens,

@@ -37,6 +37,29 @@ def merge_tools(
     return list(by_name.values()) or None
 
 
+def all_tools(
+    *,
+    own: Sequence[ChatTool],
+    registered: Sequence[ChatTool] | None,
+    runtime: Sequence[ChatTool],
+) -> list[ChatTool]:
+    """Merge every tool of a call, each name once.
+
+    Args:
+        own: Tools of the `SpekoLLM`. They win over all others, as in the TypeScript adapter.
+        registered: Tools registered for the agent. They win over those of the call.
+        runtime: Tools of the call.
+
+    Returns:
+        The `SpekoLLM`'s tools, then those of the call, then the registered ones.
+    """
+    wins: dict[str, ChatTool] = {}
+    for tools in (runtime, registered or (), own):
+        wins.update({tool.name: tool for tool in tools})
+    names = dict.fromkeys(tool.name for tool in (*own, *runtime, *(registered or ())))
+    return [wins[name] for name in names]
+
+
 def to_chat_tool(tool: Any) -> ChatTool:
     """Return a tool as `ChatTool`.
 
@@ -81,7 +104,7 @@ class RegisteredToolsLoader:
         """
         check_agent_id("SpekoAdapter: agent_id", agent_id)
         check_callback("SpekoAdapter: on_registered_tools_error", on_error)
-        self._speko = require_client(speko, "RegisteredToolsLoader")
+        require_client(speko, "RegisteredToolsLoader")
         if not callable(
             getattr(getattr(getattr(speko, "agents", None), "tools", None), "list_chat_tools", None)
         ):
@@ -89,6 +112,7 @@ class RegisteredToolsLoader:
                 "RegisteredToolsLoader: speko must have agents.tools.list_chat_tools(), got "
                 f"{type(speko).__name__}, which has not."
             )
+        self._list_chat_tools = speko.agents.tools.list_chat_tools
         self._agent_id = agent_id
         self._on_error = on_error
         # The one fetch: running, done, or cancelled by aclose(). None until the first load.
@@ -119,7 +143,7 @@ class RegisteredToolsLoader:
     async def _fetch(self) -> list[ChatTool] | None:
         try:
             tools = await asyncio.wait_for(
-                self._speko.agents.tools.list_chat_tools(self._agent_id, available=True),
+                self._list_chat_tools(self._agent_id, available=True),
                 REGISTERED_TOOLS_TIMEOUT_S,
             )
             return read_tools(tools, to_chat_tool, self._agent_id)

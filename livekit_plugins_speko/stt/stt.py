@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NoReturn
 
 from livekit.agents import APIConnectOptions, LanguageCode, stt, utils
-from livekit.agents.telemetry import tracer
 from livekit.agents.types import NOT_GIVEN, NotGivenOr
 
-from .._aio import Deadline
-from .._base import SpekoClient, prewarm, require_client
-from .._checks import check_session_id, check_text, check_words
-from .._faults import LiveKitErrors
-from .._identity import SpekoIdentity
-from .._reporting import Reported
-from .._retry_after import RetryAfter
-from ..api.client import Speko
-from ..api.requests import MAX_KEYWORDS, build_constraints
-from ..api.timing import Timing
+from .._base import Client, SpekoClient, SpekoIdentity, Transcript, given
+from .._call import Call, Calls
+from .._checks import check_length, check_session_id, check_words, text_or_none
+from .._faults import livekit_errors
+from ..api.requests import MAX_KEYWORDS, MAX_PROMPT_CHARS
 from ..audio.wav import frames_to_wav
 from ..intent import (
     ConstraintsLike,
@@ -32,48 +27,79 @@ from ..intent import (
 from ..log import logger
 
 
-@dataclass(frozen=True)
-class _Options:
+@dataclass(frozen=True, kw_only=True)
+class STTOptions:
+    """The options of `SpekoSTT`, checked when they are made."""
+
     intent: Intent
     constraints: PipelineConstraints | None
     session_id: str | None
-    keywords: tuple[str, ...]
+    keywords: Sequence[str] | None
     stt_language: str | None
+    prompt: str | None
+
+    def __post_init__(self) -> None:
+        put = partial(object.__setattr__, self)
+        put("intent", validate_intent(self.intent))
+        check_words("SpekoSTT: keywords", self.keywords, most=MAX_KEYWORDS)
+        put("keywords", tuple(self.keywords or ()))
+        put("stt_language", text_or_none("SpekoSTT: stt_language", self.stt_language))
+        put("prompt", text_or_none("SpekoSTT: prompt", self.prompt))
+        check_length("SpekoSTT: prompt", self.prompt, most=MAX_PROMPT_CHARS)
+        check_session_id("SpekoSTT: session_id", self.session_id)
+
+    def request(self) -> dict[str, Any]:
+        """Return the arguments that every ``transcribe`` has in common."""
+        return {
+            "language": self.intent.language,
+            "region": self.intent.region,
+            "optimize_for": self.intent.optimize_for,
+            "content_type": "audio/wav",
+            "constraints": self.constraints,
+            "session_id": self.session_id,
+            "stt_language": self.stt_language,
+            "prompt": self.prompt,
+        }
 
 
 class SpekoSTT(SpekoIdentity, stt.STT[Any]):
     """Recognises one utterance at a time, with the provider that Speko's router picks.
 
-    It uploads whole utterances, so a session needs a VAD that cuts them out:
-    `create_speko_components` puts it into a `SpekoSTTAdapter` with one. It owns nothing;
-    the client stays the caller's. Sessions may share it, but for the session keyterms, which
-    belong to the session that set them last.
+    It uploads whole utterances, so a session needs a VAD to find them: `create_speko_components`
+    puts it into a `SpekoSTTAdapter` with one. Sessions may share it, but for the session keyterms,
+    which belong to the session that set them last.
     """
 
     def __init__(
         self,
         *,
-        speko: SpekoClient,
+        speko: SpekoClient | None = None,
         intent: IntentLike,
         constraints: ConstraintsLike | None = None,
         session_id: str | None = None,
         keywords: Sequence[str] | None = None,
         stt_language: str | None = None,
+        prompt: str | None = None,
     ) -> None:
         """Check the options; open nothing.
 
         Args:
-            speko: The client: `Speko`, or ``AsyncSpeko`` of the official SDK.
-            intent: What to route by.
+            speko: The client: `Speko`, or ``AsyncSpeko`` of the official SDK. It stays the
+                caller's. Default: a `Speko` of its own, made of ``SPEKO_API_KEY`` and
+                ``SPEKO_BASE_URL``, which `aclose` closes.
+            intent: Language, region and goal to route by.
             constraints: Providers that the router may choose from.
-            session_id: Session to book the calls to.
+            session_id: Session that the calls are attributed to.
             keywords: Words to listen for (names, products), 200 at most; case is kept. LiveKit's
                 session keyterms join them.
-            stt_language: Language told to the provider, where it differs from the intent's, which
-                stays the one to route by.
+            stt_language: Language given to the provider, where it differs from the intent's, which
+                remains the one to route by. Blank is none.
+            prompt: Context of the conversation for providers that take it, 2000 characters at
+                most.
 
         Raises:
-            ValueError: An intent, constraints or keywords that can't be used.
+            ValueError: An intent, constraints or an option that cannot be used; or no `speko` and
+                no usable key in the environment.
             TypeError: `speko` is no async client.
         """
         super().__init__(
@@ -82,20 +108,48 @@ class SpekoSTT(SpekoIdentity, stt.STT[Any]):
             )
         )
         self._label = "speko.STT"
-        self._speko = require_client(speko, "SpekoSTT")
-        check_words("SpekoSTT: keywords", keywords, most=MAX_KEYWORDS)
-        check_text("SpekoSTT: stt_language", stt_language)
-        check_session_id("SpekoSTT: session_id", session_id)
-        self._options = _Options(
-            intent=validate_intent(intent),
-            constraints=validate_constraints(constraints),
-            session_id=session_id,
-            keywords=tuple(keywords or ()),
-            stt_language=stt_language,
-        )
-        self._retry_after = RetryAfter()
-        # LiveKit's keyterms for the session, beside the user's own keywords.
+        self._client = Client(speko, "SpekoSTT")
+        # True with a client that reports interim transcripts while it waits for the final one.
+        self._has_interims = self._client.takes("transcribe", "on_interim")
+        self._calls = Calls(self, "transcribe", span="stt_request")
+        # Keyterms that LiveKit set for the session, beside the user's own keywords.
         self._session_keyterms: tuple[str, ...] = ()
+        self._use(
+            STTOptions(
+                intent=validate_intent(intent),
+                constraints=validate_constraints(constraints),
+                session_id=session_id,
+                keywords=keywords,
+                stt_language=stt_language,
+                prompt=prompt,
+            )
+        )
+
+    def update_options(
+        self,
+        *,
+        intent: NotGivenOr[IntentLike] = NOT_GIVEN,
+        keywords: NotGivenOr[Sequence[str] | None] = NOT_GIVEN,
+        stt_language: NotGivenOr[str | None] = NOT_GIVEN,
+        prompt: NotGivenOr[str | None] = NOT_GIVEN,
+    ) -> None:
+        """Change options from the next call on.
+
+        Args:
+            intent: As in the constructor, and likewise the others.
+            keywords: None removes them.
+            stt_language: None removes it.
+            prompt: None removes it.
+
+        Raises:
+            ValueError: A value that cannot be used. Nothing has changed then.
+        """
+        changed = given(intent=intent, keywords=keywords, stt_language=stt_language, prompt=prompt)
+        self._use(replace(self._options, **changed))
+
+    def _use(self, options: STTOptions) -> None:
+        self._options = options
+        self._request = self._client.request("transcribe", options.request())
 
     def stream(
         self,
@@ -106,7 +160,7 @@ class SpekoSTT(SpekoIdentity, stt.STT[Any]):
         """Not supported.
 
         Raises:
-            NotImplementedError: Always. The text says what to use.
+            NotImplementedError: Always. The text names the alternatives.
         """
         raise NotImplementedError(
             "SpekoSTT recognises whole utterances and has no stream(). Wrap it with "
@@ -117,8 +171,8 @@ class SpekoSTT(SpekoIdentity, stt.STT[Any]):
         self._session_keyterms = tuple(term for term in keyterms if term.strip())
 
     def _keywords(self) -> list[str] | None:
-        """The user's keywords, then the session's, each once, as many as the service takes."""
-        words = list(dict.fromkeys((*self._options.keywords, *self._session_keyterms)))
+        """Return the user's keywords, then the session's, each once, as many as may be sent."""
+        words = list(dict.fromkeys((*(self._options.keywords or ()), *self._session_keyterms)))
         if len(words) > MAX_KEYWORDS:
             logger.debug(
                 "more keywords than the service takes, the last ones are left out",
@@ -128,22 +182,11 @@ class SpekoSTT(SpekoIdentity, stt.STT[Any]):
 
     def prewarm(self) -> None:
         """Open the client's connection before the first call needs it, once for each client."""
-        prewarm(self._speko)
+        self._client.prewarm()
 
-    def _progress_to(self, deadline: Deadline, timing: Timing) -> dict[str, Any]:
-        """Let interim transcripts count as output, with the client that tells of them.
-
-        A long utterance may take the service longer than a caller would wait for silence.
-        """
-        if not isinstance(self._speko, Speko):
-            return {}
-
-        def on_interim(text: str) -> None:
-            if text:
-                deadline.restart()
-                timing.note_output()
-
-        return {"on_interim": on_interim}
+    async def aclose(self) -> None:
+        """Close the client if it was made here."""
+        await self._client.aclose()
 
     async def _recognize_impl(
         self,
@@ -152,43 +195,32 @@ class SpekoSTT(SpekoIdentity, stt.STT[Any]):
         language: NotGivenOr[str] = NOT_GIVEN,
         conn_options: APIConnectOptions,
     ) -> stt.SpeechEvent:
-        asked = language if utils.is_given(language) and language else None
+        options, request = self._options, self._request
+        requested = language if utils.is_given(language) and language else None
+        if requested is not None:
+            request = {**request, "stt_language": requested}
         request_id = utils.shortuuid("speko_stt_")
-        async with self._retry_after.heeded(conn_options.timeout):
-            with LiveKitErrors():
-                wav = frames_to_wav(buffer)
-                with tracer.start_as_current_span("stt_request"):
-                    result = await self._transcribe(wav, asked, conn_options.timeout, request_id)
+        with livekit_errors():
+            wav = frames_to_wav(buffer)
+        async with self._calls.open(request_id, conn_options.timeout) as call:
+            result = await self._transcribe(wav, request, call)
         return stt.SpeechEvent(
             type=stt.SpeechEventType.FINAL_TRANSCRIPT,
             request_id=request_id,
             alternatives=[
                 stt.SpeechData(
-                    language=LanguageCode(asked or self._options.intent.language),
+                    language=LanguageCode(requested or options.intent.language),
                     text=result.text,
                     confidence=1.0 if result.confidence is None else result.confidence,
                 )
             ],
         )
 
-    async def _transcribe(
-        self, wav: bytes, asked: str | None, timeout_s: float, request_id: str
-    ) -> Any:
-        options = self._options
-        with Reported(self, "transcribe", request_id) as timing:
-            async with Deadline(timeout_s) as deadline:
-                result = await self._speko.transcribe(
-                    wav,
-                    language=options.intent.language,
-                    region=options.intent.region,
-                    optimize_for=options.intent.optimize_for,
-                    content_type="audio/wav",
-                    constraints=build_constraints(options.constraints),
-                    session_id=options.session_id,
-                    keywords=self._keywords(),
-                    stt_language=asked or options.stt_language,
-                    **self._progress_to(deadline, timing),
-                )
-                timing.route = result
-                timing.note_output()
-                return result
+    async def _transcribe(self, wav: bytes, request: dict[str, Any], call: Call) -> Transcript:
+        if self._has_interims:
+            # A long utterance may take the service longer than a caller would wait in silence.
+            request = {**request, "on_interim": lambda text: call.output() if text else None}
+        result = await self._client.speko.transcribe(wav, keywords=self._keywords(), **request)
+        call.served_by(result)
+        call.output()
+        return result

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NoReturn
 
 from livekit.agents import APIConnectOptions, tts, utils
 from livekit.agents.tts import AudioEmitter
-from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS
+from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, NotGivenOr
 
-from .._aio import Deadline, closing
-from .._base import SpekoClient, prewarm, require_client
-from .._checks import check_flag, check_number, check_rate, check_session_id, check_text
-from .._faults import LiveKitErrors
-from .._identity import SpekoIdentity
-from .._reporting import Reported
-from .._retry_after import RetryAfter
-from ..api.requests import build_constraints
+from .._aio import closing
+from .._base import Client, SpekoClient, SpekoIdentity, given
+from .._call import Call, Calls
+from .._checks import check_flag, check_range, check_rate, check_session_id, text_or_none
+from ..api.requests import SPEEDS
 from ..api.response import drain
-from ..api.timing import Timing
 from ..audio.decoding import decode
 from ..audio.pcm import SAMPLE_RATES_HZ, AudioFormat
 from ..audio.wav import DEFAULT_SAMPLE_RATE, SAMPLE_BYTES
@@ -37,8 +34,10 @@ FRAME_SIZE_MS = 20
 """Longest frame that is emitted, in milliseconds. Short frames make a short wait for the first."""
 
 
-@dataclass(frozen=True)
-class _Options:
+@dataclass(frozen=True, kw_only=True)
+class TTSOptions:
+    """The options of `SpekoTTS`, checked when they are made."""
+
     intent: Intent
     voice: str | None
     speed: float | None
@@ -49,19 +48,43 @@ class _Options:
     spoken_form: bool | None
     convert_audio: bool
 
+    def __post_init__(self) -> None:
+        put = partial(object.__setattr__, self)
+        put("intent", validate_intent(self.intent))
+        put("voice", text_or_none("SpekoTTS: voice", self.voice))
+        put("instructions", text_or_none("SpekoTTS: instructions", self.instructions))
+        check_range("SpekoTTS: speed", self.speed, *SPEEDS)
+        check_session_id("SpekoTTS: session_id", self.session_id)
+        check_flag("SpekoTTS: spoken_form", self.spoken_form)
+        check_flag("SpekoTTS: convert_audio", self.convert_audio)
+
+    def request(self) -> dict[str, Any]:
+        """Return the arguments that every ``synthesize_stream`` has in common."""
+        return {
+            "language": self.intent.language,
+            "region": self.intent.region,
+            "optimize_for": self.intent.optimize_for,
+            "voice": self.voice,
+            "speed": self.speed,
+            "instructions": self.instructions,
+            "spoken_form": self.spoken_form,
+            "constraints": self.constraints,
+            "session_id": self.session_id,
+        }
+
 
 class SpekoTTS(SpekoIdentity, tts.TTS[Any]):
     """Speaks one text at a time, with the voice that Speko's router picks.
 
-    A session hands over text as the model writes it: `create_speko_components` puts this class
-    into a `SpekoTTSAdapter`, which cuts the text into sentences. It owns the streams it
-    has made; the client stays the caller's. Sessions may share it.
+    A session passes text on as the model writes it: `create_speko_components` puts this class into
+    a `SpekoTTSAdapter`, which cuts the text into sentences. It owns the streams it has made.
+    Sessions may share it.
     """
 
     def __init__(
         self,
         *,
-        speko: SpekoClient,
+        speko: SpekoClient | None = None,
         intent: IntentLike,
         voice: str | None = None,
         speed: float | None = None,
@@ -75,21 +98,25 @@ class SpekoTTS(SpekoIdentity, tts.TTS[Any]):
         """Check the options; open nothing.
 
         Args:
-            speko: The client: `Speko`, or ``AsyncSpeko`` of the official SDK.
-            intent: What to route by.
-            voice: Voice of the provider. None leaves it to Speko.
-            speed: Factor above 0; 1.0 is the voice's own.
-            sample_rate: Hz of the audio that is emitted, mono. Most providers send the default.
-            instructions: How to say it, for providers that take such.
+            speko: The client: `Speko`, or ``AsyncSpeko`` of the official SDK. It stays the
+                caller's. Default: a `Speko` of its own, made of ``SPEKO_API_KEY`` and
+                ``SPEKO_BASE_URL``, which `aclose` closes.
+            intent: Language, region and goal to route by.
+            voice: Voice of the provider. None and blank leave it to Speko.
+            speed: Factor from 0.5 to 2; 1.0 is the voice's own.
+            sample_rate: Sample rate of the emitted audio in Hz, mono. Most providers send the
+                default.
+            instructions: How to say it, for providers that take such. Blank is none.
             constraints: Providers that the router may choose from.
-            session_id: Session to book the calls to.
-            spoken_form: Whether Speko turns numbers and markdown into spoken words first.
-            convert_audio: Whether audio of another rate, of two channels or compressed is
-                converted. Without it such audio is an error, and the sentence is lost: set it
-                where a failover may change the provider in the middle of a call.
+            session_id: Session that the calls are attributed to.
+            spoken_form: Let Speko turn numbers and markdown into spoken words first.
+            convert_audio: Convert audio of another rate, of two channels, or compressed. Without
+                it such audio is an error, and the sentence is lost: set it where a failover may
+                change the provider in the middle of a call.
 
         Raises:
-            ValueError: An option that can't be used.
+            ValueError: An option that cannot be used; or no `speko` and no usable key in the
+                environment.
             TypeError: `speko` is no async client.
         """
         check_rate("SpekoTTS: sample_rate", sample_rate, SAMPLE_RATES_HZ)
@@ -99,27 +126,49 @@ class SpekoTTS(SpekoIdentity, tts.TTS[Any]):
             num_channels=1,
         )
         self._label = "speko.TTS"
-        self._speko = require_client(speko, "SpekoTTS")
-        check_number("SpekoTTS: speed", speed, above=0)
-        for name, value in (("voice", voice), ("instructions", instructions)):
-            check_text(f"SpekoTTS: {name}", value)
-        check_session_id("SpekoTTS: session_id", session_id)
-        check_flag("SpekoTTS: spoken_form", spoken_form)
-        check_flag("SpekoTTS: convert_audio", convert_audio)
-        self._options = _Options(
-            intent=validate_intent(intent),
-            voice=voice,
-            speed=speed,
-            sample_rate=sample_rate,
-            instructions=instructions,
-            constraints=validate_constraints(constraints),
-            session_id=session_id,
-            spoken_form=spoken_form,
-            convert_audio=convert_audio,
-        )
-        self._retry_after = RetryAfter()
-        # Streams that somebody still holds.
+        self._client = Client(speko, "SpekoTTS")
+        self._calls = Calls(self, "synthesize")
+        # Streams that are still referenced.
         self._streams: weakref.WeakSet[SpekoTTSChunkedStream] = weakref.WeakSet()
+        self._use(
+            TTSOptions(
+                intent=validate_intent(intent),
+                voice=voice,
+                speed=speed,
+                sample_rate=sample_rate,
+                instructions=instructions,
+                constraints=validate_constraints(constraints),
+                session_id=session_id,
+                spoken_form=spoken_form,
+                convert_audio=convert_audio,
+            )
+        )
+
+    def update_options(
+        self,
+        *,
+        intent: NotGivenOr[IntentLike] = NOT_GIVEN,
+        voice: NotGivenOr[str | None] = NOT_GIVEN,
+        speed: NotGivenOr[float | None] = NOT_GIVEN,
+        instructions: NotGivenOr[str | None] = NOT_GIVEN,
+    ) -> None:
+        """Change options from the next call on.
+
+        Args:
+            intent: As in the constructor, and likewise the others.
+            voice: None leaves it to Speko.
+            speed: None is the voice's own.
+            instructions: None removes them.
+
+        Raises:
+            ValueError: A value that cannot be used. Nothing has changed then.
+        """
+        changed = given(intent=intent, voice=voice, speed=speed, instructions=instructions)
+        self._use(replace(self._options, **changed))
+
+    def _use(self, options: TTSOptions) -> None:
+        self._options = options
+        self._request = self._client.request("synthesize_stream", options.request())
 
     def synthesize(
         self, text: str, *, conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS
@@ -127,7 +176,7 @@ class SpekoTTS(SpekoIdentity, tts.TTS[Any]):
         """Speak a text; the audio streams.
 
         Args:
-            text: What to say. Blank text is nothing to say, and makes no request.
+            text: The text. One without a letter or digit is nothing to say, and makes no request.
             conn_options: ``timeout`` bounds, in seconds, the wait for the first audio and each
                 pause after it, never the whole utterance.
         """
@@ -139,7 +188,7 @@ class SpekoTTS(SpekoIdentity, tts.TTS[Any]):
         """Not supported.
 
         Raises:
-            NotImplementedError: Always. The text says what to use.
+            NotImplementedError: Always. The text names the alternatives.
         """
         raise NotImplementedError(
             "SpekoTTS speaks whole texts and has no stream(). Wrap it with "
@@ -149,30 +198,32 @@ class SpekoTTS(SpekoIdentity, tts.TTS[Any]):
 
     def prewarm(self) -> None:
         """Open the client's connection before the first call needs it, once for each client."""
-        prewarm(self._speko)
+        self._client.prewarm()
 
     async def aclose(self) -> None:
-        """Stop everything that is being spoken."""
+        """Stop every stream, and close the client if it was made here."""
         for stream in list(self._streams):
             await stream.aclose()
+        await self._client.aclose()
 
 
 class SpekoTTSChunkedStream(tts.ChunkedStream):
     """One text being spoken, made by `SpekoTTS.synthesize`.
 
     It yields int16 mono frames of at most 20 ms at the TTS's sample rate, as the audio arrives; the
-    last one is marked final. When synthesis breaks in the middle and LiveKit tries again, it goes
-    on at the sample where it stopped. Nothing is said twice then, as far as the same voice answers:
-    one that another provider renders has its words at other places.
+    last one is marked final. When synthesis fails in the middle and LiveKit retries it, the retry
+    continues at the sample where the audio stopped. Nothing is said twice then, as long as the same
+    voice renders it: another provider's has its words at other places.
     """
 
     def __init__(self, *, tts: SpekoTTS, input_text: str, conn_options: APIConnectOptions) -> None:
         """Begin to speak. `SpekoTTS.synthesize` does that."""
         super().__init__(tts=tts, input_text=input_text, conn_options=conn_options)
-        self._speko = tts._speko
+        self._speko = tts._client.speko
+        self._calls = tts._calls
         self._options = tts._options
-        self._retry_after = tts._retry_after
-        # Samples that earlier attempts have handed on.
+        self._request = tts._request
+        # Samples that earlier attempts have emitted.
         self._spoken_samples = 0
         # The emitter of the attempt before this one. None in the first.
         self._last_emitter: AudioEmitter | None = None
@@ -192,29 +243,13 @@ class SpekoTTSChunkedStream(tts.ChunkedStream):
         )
         if not self._input_text.strip():
             return
-        timeout_s = self._conn_options.timeout
-        async with self._retry_after.heeded(timeout_s):
-            with LiveKitErrors(), Reported(self._tts, "synthesize", request_id) as timing:
-                async with Deadline(timeout_s) as deadline:
-                    await self._speak(output_emitter, deadline, timing)
+        async with self._calls.open(request_id, self._conn_options.timeout) as call:
+            await self._speak(output_emitter, call)
 
-    async def _speak(
-        self, output_emitter: AudioEmitter, deadline: Deadline, timing: Timing
-    ) -> None:
-        options = self._options
-        stream = await self._speko.synthesize_stream(
-            self._input_text,
-            language=options.intent.language,
-            region=options.intent.region,
-            optimize_for=options.intent.optimize_for,
-            voice=options.voice,
-            speed=options.speed,
-            instructions=options.instructions,
-            spoken_form=options.spoken_form,
-            constraints=build_constraints(options.constraints),
-            session_id=options.session_id,
-        )
-        timing.route = stream
+    async def _speak(self, output_emitter: AudioEmitter, call: Call) -> None:
+        stream = await self._speko.synthesize_stream(self._input_text, **self._request)
+        call.served_by(stream)
+        timing = call.timing
         if timing.connected_s is not None and timing.connection_reused is not None:
             self._acquire_time = timing.connected_s
             self._connection_reused = timing.connection_reused
@@ -222,32 +257,28 @@ class SpekoTTSChunkedStream(tts.ChunkedStream):
             audio = AudioFormat(
                 content_type=stream.content_type,
                 provider=stream.provider,
-                sample_rate=options.sample_rate,
-                convert=options.convert_audio,
+                sample_rate=self._options.sample_rate,
+                convert=self._options.convert_audio,
             )
             async with closing(stream) as chunks, closing(decode(chunks, audio)) as decoded:
-                await self._emit(decoded, output_emitter, deadline, timing)
+                await self._emit(decoded, output_emitter, call)
                 # What follows the samples of a WAV.
                 await drain(chunks)
 
     async def _emit(
-        self,
-        decoded: AsyncIterator[bytes],
-        output_emitter: AudioEmitter,
-        deadline: Deadline,
-        timing: Timing,
+        self, decoded: AsyncIterator[bytes], output_emitter: AudioEmitter, call: Call
     ) -> None:
         """Emit what no earlier attempt has spoken."""
         spoken_bytes = self._spoken_samples * SAMPLE_BYTES
-        came_bytes = 0
+        received_bytes = 0
         async for pcm in decoded:
             if pcm:
-                deadline.restart()
-            new = pcm[max(0, spoken_bytes - came_bytes) :]
-            came_bytes += len(pcm)
+                call.progress()
+            new = pcm[max(0, spoken_bytes - received_bytes) :]
+            received_bytes += len(pcm)
             if new:
-                timing.note_output()
+                call.timing.note_output()
                 output_emitter.push(new)
-        if came_bytes <= spoken_bytes:
-            # All of it was heard before; LiveKit takes an attempt without a frame for a failure.
+        if received_bytes <= spoken_bytes:
+            # All of it was spoken before; LiveKit takes an attempt without a frame for a failure.
             output_emitter.push(bytes(SAMPLE_BYTES))

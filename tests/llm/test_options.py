@@ -100,7 +100,7 @@ async def test_extra_options_count_for_one_call(gateway: LocalGateway, client: A
     ("extra", "text"),
     [
         ({"top_p": 1}, 'SpekoLLM: unknown option "top_p" in extra_kwargs. Expected: temperature,'),
-        ({"temperature": "hot"}, "SpekoLLM: temperature must be a number, got 'hot'."),
+        ({"temperature": "hot"}, "SpekoLLM: temperature must be a number from 0 to 2, got 'hot'."),
         ({"max_tokens": 0}, "SpekoLLM: max_tokens must be a whole number, 1 or more, got 0."),
         ({"max_tool_hops": -1}, "SpekoLLM: max_tool_hops must be a whole number"),
     ],
@@ -128,7 +128,7 @@ async def test_function_tools_go_out_as_inline_tools(gateway: LocalGateway, clie
     assert sorted(tool) == ["description", "name", "parameters"]
 
 
-async def test_a_tool_of_the_call_wins_over_the_models_own(
+async def test_a_tool_of_the_constructor_wins_over_the_calls(
     gateway: LocalGateway, client: Any
 ) -> None:
     gateway.complete.script(Reply("Hi."))
@@ -136,7 +136,7 @@ async def test_a_tool_of_the_call_wins_over_the_models_own(
     await chat(make_llm(client, tools=tools), tools=[get_weather])
     sent = gateway.requests[0].json["tools"]
     assert [(tool["name"], tool["description"]) for tool in sent] == [
-        ("get_weather", "Tell the weather."),
+        ("get_weather", "Another."),
         ("lookup", ""),
     ]
 
@@ -173,9 +173,9 @@ async def test_calls_and_their_outputs_are_part_of_the_conversation(
             "Expected one of: balanced, accuracy, latency, cost.",
         ),
         ({"constraints": {"allowed_providers": {"vad": []}}}, '"vad"'),
-        ({"temperature": "hot"}, "SpekoLLM: temperature must be a number, got 'hot'."),
-        ({"temperature": float("nan")}, "SpekoLLM: temperature must be a number, got nan."),
-        ({"temperature": True}, "SpekoLLM: temperature must be a number, got True."),
+        ({"temperature": "hot"}, "SpekoLLM: temperature must be a number from 0 to 2, got 'hot'."),
+        ({"temperature": float("nan")}, "SpekoLLM: temperature must be a number from 0 to 2, got nan."),
+        ({"temperature": True}, "SpekoLLM: temperature must be a number from 0 to 2, got True."),
         ({"max_tokens": 0}, "SpekoLLM: max_tokens must be a whole number, 1 or more, got 0."),
         ({"max_tokens": 1.5}, "SpekoLLM: max_tokens must be a whole number, 1 or more, got 1.5."),
         ({"session_id": 7}, "SpekoLLM: session_id must be a string, got int."),

@@ -153,13 +153,3 @@ def test_calls_without_an_id_are_told_apart_and_get_one() -> None:
     ids = [call.call_id for call in chunk.delta.tool_calls]
     assert [call.arguments for call in chunk.delta.tool_calls] == ["{}", '{"at": 1}']
     assert all(ids) and len(set(ids)) == 2
-
-
-def test_what_was_handed_on_is_known() -> None:
-    reply = Reply("reply-1")
-    reply.push(MetaEvent())
-    reply.push(DeltaEvent(text=""))
-    reply.push(call_event(A))
-    assert not reply.handed_on
-    reply.push(DeltaEvent(text="It"))
-    assert reply.handed_on

@@ -216,7 +216,7 @@ async def test_what_a_registered_tool_does_not_say_is_not_made_up(
 async def search_here() -> None: ...
 
 
-async def test_a_registered_tool_wins_over_the_calls_and_the_models_own(
+async def test_a_constructors_tool_wins_over_a_registered_one_and_that_over_the_calls(
     gateway: LocalGateway, client: Any
 ) -> None:
     search = row("search", source=SOURCES["builtin"])
@@ -225,7 +225,7 @@ async def test_a_registered_tool_wins_over_the_calls_and_the_models_own(
     model = make_agents_llm(client, tools=[tool("lookup", "Mine."), tool("note", "Mine.")])
     await chat(model, tools=[hang_up, search_here])
     assert [(each["name"], each["description"]) for each in sent_tools(gateway) or []] == [
-        ("lookup", "About lookup."),
+        ("lookup", "Mine."),
         ("note", "Mine."),
         ("hang_up", "Hang up."),
         ("search", "About search."),
@@ -243,7 +243,7 @@ def test_a_tool_that_its_owner_changes_later_stays_as_it_was(speko: Speko) -> No
     parameters: dict[str, Any] = {"type": "object"}
     model = make_agents_llm(speko, tools=[{"name": "a", "parameters": parameters}])
     parameters["type"] = "array"
-    assert model._options.tools[0].parameters == {"type": "object"}
+    assert model._own_tools[0].parameters == {"type": "object"}
 
 
 def test_a_callback_that_cannot_be_called_is_refused(speko: Speko) -> None:

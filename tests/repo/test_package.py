@@ -41,7 +41,7 @@ FLOORS = (
     {"errors", "intent", "log", "version"},
     {"_checks", "_aio"},
     {"api", "audio"},
-    {"_base", "_faults", "_identity", "_reporting", "_retry_after", "route"},
+    {"_base", "_call", "_faults", "route"},
     {"stt", "llm", "tts"},
     {"components"},
     {"__init__"},
@@ -53,7 +53,7 @@ MODULES = sorted(
 # These only read and write messages.
 WITHOUT_IO = ("errors", "intent", "_checks", "api/types", "api/requests", "api/responses")
 
-COMMON = {"speko": ..., "intent": ..., "constraints": None, "session_id": None}
+COMMON = {"speko": None, "intent": ..., "constraints": None, "session_id": None}
 REGISTERED = {"agent_id": None, "on_registered_tools_error": None}
 IGNORED = {"api_base_url": None, "api_key": None}
 ROUTING = {"language": ..., "region": None, "optimize_for": None}
@@ -125,14 +125,18 @@ def test_what_is_offered_is_documented(name: str) -> None:
             },
         ),
         (package.Intent, ROUTING),
-        (package.SpekoSTT, {**COMMON, "keywords": None, "stt_language": None}),
+        (
+            package.SpekoSTT,
+            {**COMMON, **dict.fromkeys(("keywords", "stt_language", "prompt"))},
+        ),
         (
             package.SpekoLLM,
             {
                 **COMMON,
                 **REGISTERED,
                 **IGNORED,
-                **dict.fromkeys(("temperature", "max_tokens", "tools")),
+                **dict.fromkeys(("temperature", "max_tokens", "tools", "reasoning_effort")),
+                "voice_optimized": True,
             },
         ),
         (
