@@ -226,7 +226,7 @@ async def test_a_failed_fetch_of_registered_tools_is_told(
         (
             {"llm": {"top_p": 1}},
             'create_speko_components: unknown option "top_p" in llm. '
-            "Expected: temperature, max_tokens, tools.",
+            "Expected: temperature, max_tokens, tools, reasoning_effort, voice_optimized.",
         ),
         (
             {"tts_options": {"voice": "joe"}},

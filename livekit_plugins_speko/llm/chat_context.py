@@ -1,10 +1,12 @@
-"""From LiveKit's chat context and tools to Speko's messages and tools."""
+"""Convert LiveKit's chat context and tools to Speko's messages and tools."""
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
-from collections.abc import Sequence
-from typing import Any, TypeAlias
+import json
+import math
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NoReturn, TypeAlias
 
 from livekit.agents import llm
 
@@ -21,16 +23,16 @@ def chat_context_to_speko(
 
     Args:
         chat_ctx: LiveKit's context. It is not changed.
-        include_tool_calls: Whether function calls and their outputs take part. Calls that stand
-            side by side become one assistant message, followed by their outputs. An output
-            without its call is left out, and so is a call without its output (the caller barged
-            in, say): providers refuse a conversation with half of one.
+        include_tool_calls: Include function calls and their outputs. Calls side by side become
+            one assistant message, followed by their outputs. An output without its call is left
+            out, and so is a call without its output (the caller barged in, say): providers refuse
+            a conversation with half of one. Arguments that are no JSON object are replaced by one.
 
     Returns:
         The messages in the context's order: ``developer`` has become ``system``; other roles,
         messages without text, handoffs and configuration updates are gone. The list may be empty.
     """
-    answers = _answers(chat_ctx) if include_tool_calls else {}
+    answers = _pairs(chat_ctx) if include_tool_calls else {}
     messages: list[dict[str, Any]] = []
     answered: list[_Answered] = []
     for position, item in enumerate(chat_ctx.items):
@@ -46,21 +48,39 @@ def chat_context_to_speko(
     return messages + _tool_messages(answered)
 
 
-def _answers(chat_ctx: llm.ChatContext) -> dict[int, _Answered]:
-    """The calls that have an output, by their position in the context.
+def _pairs(chat_ctx: llm.ChatContext) -> dict[int, _Answered]:
+    """Pair each output with its call; return the pairs by the call's position.
 
-    Some models begin to count anew in each turn, so an id may stand for several calls: the first
-    has the first output, the second the second.
+    Some models use an id again, in the next turn or for two calls of one reply. So an output
+    belongs to the latest run of calls before it that has one of its id and name without an output,
+    and to the first such call in it.
     """
-    outputs: dict[str, deque[llm.FunctionCallOutput]] = defaultdict(deque)
-    for item in chat_ctx.items:
-        if isinstance(item, llm.FunctionCallOutput):
-            outputs[item.call_id].append(item)
-    return {
-        position: (item, outputs[item.call_id].popleft())
-        for position, item in enumerate(chat_ctx.items)
-        if isinstance(item, llm.FunctionCall) and outputs[item.call_id]
-    }
+    pairs: dict[int, _Answered] = {}
+    # Runs of calls side by side: of those without an output the position.
+    runs: list[dict[int, llm.FunctionCall]] = []
+    in_run = False
+    for position, item in enumerate(chat_ctx.items):
+        if isinstance(item, llm.FunctionCall):
+            if not in_run:
+                runs.append({})
+            runs[-1][position] = item
+        elif isinstance(item, llm.FunctionCallOutput):
+            found = _call_of(item, runs)
+            if found is not None:
+                run, at = found
+                pairs[at] = (run.pop(at), item)
+        in_run = isinstance(item, llm.FunctionCall)
+    return pairs
+
+
+def _call_of(
+    output: llm.FunctionCallOutput, runs: Sequence[dict[int, llm.FunctionCall]]
+) -> tuple[dict[int, llm.FunctionCall], int] | None:
+    for run in reversed(runs):
+        for position, call in run.items():
+            if call.call_id == output.call_id and output.name in ("", call.name):
+                return run, position
+    return None
 
 
 def _has_text(message: llm.ChatMessage) -> bool:
@@ -70,19 +90,53 @@ def _has_text(message: llm.ChatMessage) -> bool:
 def _tool_messages(answered: Sequence[_Answered]) -> list[dict[str, Any]]:
     if not answered:
         return []
+    ids = _unlike_ids(answered)
     calls = [
-        {"id": call.call_id, "name": call.name, "args": call.arguments or "{}"}
-        for call, _ in answered
+        {"id": call_id, "name": call.name, "args": _json_object(call.arguments)}
+        for call_id, (call, _) in zip(ids, answered, strict=True)
     ]
     asked: dict[str, Any] = {"role": "assistant", "content": "", "toolCalls": calls}
-    return [asked, *(_tool_result(output) for _, output in answered)]
+    outputs = zip(ids, (output for _, output in answered), strict=True)
+    return [asked, *(_tool_result(call_id, output) for call_id, output in outputs)]
 
 
-def _tool_result(output: llm.FunctionCallOutput) -> dict[str, Any]:
+def _unlike_ids(answered: Sequence[_Answered]) -> list[str]:
+    """Return an id for each call of one message, its own if no other has it."""
+    ids: list[str] = []
+    for call, _ in answered:
+        repeats = sum(other.call_id == call.call_id for other, _ in answered[: len(ids)])
+        ids.append(f"{call.call_id}_{repeats + 1}" if repeats else call.call_id)
+    return ids
+
+
+@lru_cache(maxsize=1024)
+def _json_object(arguments: str) -> str:
+    """Return a call's arguments as the text of a JSON object, which is all that services take.
+
+    What LiveKit's parser can repair is repaired as for the call itself, else they are ``{}``.
+    Cached, since LiveKit logs each repair and a conversation is sent anew with every turn.
+    """
+    try:
+        if isinstance(json.loads(arguments, parse_constant=_refuse_constant), dict):
+            return arguments
+    except (ValueError, RecursionError):
+        pass
+    try:
+        repaired = llm.utils.parse_function_arguments(arguments) if arguments.strip() else {}
+        return json.dumps(repaired, allow_nan=False)
+    except (ValueError, TypeError, RecursionError):
+        return "{}"
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _tool_result(call_id: str, output: llm.FunctionCallOutput) -> dict[str, Any]:
     message: dict[str, Any] = {
         "role": "tool",
         "content": output.output,
-        "toolCallId": output.call_id,
+        "toolCallId": call_id,
     }
     if output.is_error:
         message["isError"] = True
@@ -105,7 +159,20 @@ def function_tools_to_speko(tools: Sequence[llm.Tool | llm.Toolset] | None) -> l
         ChatTool(
             name=function["name"],
             description=function.get("description") or "",
-            parameters=function.get("parameters") or {"type": "object", "properties": {}},
+            parameters=_finite(function.get("parameters")) or {"type": "object", "properties": {}},
         )
         for function in functions
     ]
+
+
+def _finite(schema: Any) -> Any:
+    """Return a JSON Schema without the numbers that JSON has no word for, such as a default."""
+    if isinstance(schema, Mapping):
+        return {key: _finite(value) for key, value in schema.items() if not _is_endless(value)}
+    if isinstance(schema, list | tuple):
+        return [_finite(value) for value in schema if not _is_endless(value)]
+    return schema
+
+
+def _is_endless(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)

@@ -311,13 +311,14 @@ class SpekoLLMStream(llm.LLMStream):
     def _forward(self, event: CompletionEvent, reply: Reply, call: Call) -> None:
         if event.type == "meta" or event.type == "done":
             call.served_by(event)
-        elif event.type == "tool_call" or event.type == "server_tool_call":
+        elif event.type != "error":
+            # Tools, and thoughts that are not forwarded, show that the service works.
             call.progress()
         for chunk in reply.push(event):
             # Words cannot be taken back: a retry would say them again, or others.
             call.commit()
             call.output()
-            self._event_ch.send_nowait(chunk)
+            self._event_ch.send_nowait(chunk)  # type: ignore[arg-type]  # takes `SpeakNow` too
 
 
 def _checked_tools(

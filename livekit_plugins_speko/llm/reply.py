@@ -2,29 +2,80 @@
 
 from __future__ import annotations
 
-from livekit.agents import llm, utils
+import unicodedata
+from typing import Literal, TypeAlias
+
+from livekit.agents import FlushSentinel, llm, utils
+from livekit.agents.llm.utils import ThinkingTokenFilter, strip_thinking_tokens
 
 from .._base import CompletionEvent, Done, ToolCall, Usage
 from ..errors import EMPTY_COMPLETION, STREAM_ENDED, SpekoApiError
 
+# Scripts that write words without spaces between them, as Unicode names their characters.
+_WITHOUT_SPACES = (
+    "CJK",
+    "HIRAGANA",
+    "KATAKANA",
+    "BOPOMOFO",
+    "YI ",
+    "THAI",
+    "LAO",
+    "KHMER",
+    "MYANMAR",
+    "TIBETAN",
+    "JAVANESE",
+    "BALINESE",
+    "TAI ",
+    "NEW TAI",
+)
+
+
+class SpeakNow(FlushSentinel):
+    """Make LiveKit speak what came so far, although the reply continues.
+
+    It has the attributes of a chunk without content, which is what LiveKit's metrics and an
+    ``llm_node`` of the user's read of it.
+    """
+
+    def __init__(self, reply_id: str) -> None:
+        self.id = reply_id
+        self.delta: None = None
+        self.usage: None = None
+
+    def has_response(self) -> Literal[False]:
+        """Return False: there is no content."""
+        return False
+
+
+Chunk: TypeAlias = llm.ChatChunk | SpeakNow
+
 
 class Reply:
-    """Puts one reply together. Fed by hand, event by event; used by one task."""
+    """One reply put together. Fed by hand, event by event; used by one task."""
 
     def __init__(self, reply_id: str) -> None:
         """Begin a reply whose chunks all have the id `reply_id`."""
         # The id of all its chunks.
         self.id = reply_id
-        # Text handed on so far.
-        self._text = ""
-        # Inline tool calls by id, in the order of their first sight. Some models give no ids: what
-        # they call is told apart by its name and arguments.
-        self._calls: dict[object, llm.FunctionToolCall] = {}
+        # Leaves out what the model only thinks, also when a tag arrives in pieces.
+        self._thoughts = ThinkingTokenFilter()
+        # Text as the service sent it: of the whole reply, and since its last hop began.
+        self._received = self._received_in_hop = ""
+        # White space at the beginning. A reply of nothing else is empty.
+        self._blank = ""
+        # The end of the text forwarded so far.
+        self._tail = ""
+        # True when another hop began since the last text, so that a space may be missing.
+        self._hopped = False
+        # True when there is text that LiveKit may still hold back.
+        self._unspoken = False
+        # Inline tool calls in the order of their first arrival, by id, name and arguments.
+        self._calls: dict[tuple[str, str, str], llm.FunctionToolCall] = {}
         # The event that ended the reply. None before it came.
         self.done: Done | None = None
 
-    def push(self, event: CompletionEvent) -> list[llm.ChatChunk]:
-        """Take the next event; return the chunks to hand on.
+    def push(self, event: CompletionEvent) -> list[Chunk]:
+        """Take the next event; return the chunks to forward.
 
         Raises:
             SpekoApiError: The service gave up (an ``error`` event), or the reply is empty.
@@ -33,6 +84,8 @@ class Reply:
             return self._text_chunks(event.text)
         if event.type == "tool_call":
             self._add_call(event)
+        elif event.type == "server_tool_call" or event.type == "meta":
+            return self._hop()
         elif event.type == "error":
             raise SpekoApiError(event.error, 200, event.code)
         elif event.type == "done":
@@ -40,21 +93,27 @@ class Reply:
         return []
 
     def finish(self) -> None:
-        """Say that the events are over.
+        """Declare that the events are over.
 
         Raises:
-            SpekoApiError: There was none, code ``STREAM_ENDED``.
+            SpekoApiError: ``done`` was not among them, code ``STREAM_ENDED``.
         """
         if self.done is None:
             raise SpekoApiError("Speko's reply ended without its end.", 200, STREAM_ENDED)
 
-    def _end(self, event: Done) -> list[llm.ChatChunk]:
-        # The older service sends all of its text here; the current one, what no delta brought.
-        text = event.text or ""
-        chunks = self._text_chunks(text[len(self._text) :] if text.startswith(self._text) else "")
+    def _hop(self) -> list[Chunk]:
+        """Begin another hop: have the words before a tool of the service spoken meanwhile."""
+        self._hopped, self._received_in_hop = True, ""
+        if not self._unspoken:
+            return []
+        self._unspoken = False
+        return [SpeakNow(self.id)]
+
+    def _end(self, event: Done) -> list[Chunk]:
+        chunks = self._text_chunks(self._missing(event.text or ""), final=True)
         for call in event.tool_calls or ():
             self._add_call(call)
-        if not self._text and not self._calls:
+        if not self._tail and not self._calls:
             raise SpekoApiError(
                 "Speko's reply has neither text nor tool calls.", 200, EMPTY_COMPLETION
             )
@@ -65,22 +124,62 @@ class Reply:
         chunks.append(llm.ChatChunk(id=self.id, usage=_usage(event.usage)))
         return chunks
 
-    def _text_chunks(self, text: str) -> list[llm.ChatChunk]:
+    def _missing(self, text: str) -> str:
+        """Return what no delta brought: all of an older service's text, or the rest of a hop's."""
+        for received in (self._received, self._received_in_hop):
+            if text.startswith(received) and text.strip() not in self._received:
+                return text[len(received) :]
+        return ""
+
+    def _text_chunks(self, text: str, *, final: bool = False) -> list[Chunk]:
+        self._received += text
+        self._received_in_hop += text
+        visible = strip_thinking_tokens(text, self._thoughts, final=final) or ""
+        text = self._blank + visible
+        if not self._tail and not text.strip():
+            self._blank = text
+            return []
+        self._blank = ""
         if not text:
             return []
-        self._text += text
+        if self._hopped:
+            text = _spaced(self._tail, text)
+            self._hopped = False
+        self._tail = (self._tail + text)[-_TAIL_CHARS:]
+        self._unspoken = True
         delta = llm.ChoiceDelta(role="assistant", content=text)
         return [llm.ChatChunk(id=self.id, delta=delta)]
 
     def _add_call(self, call: ToolCall) -> None:
-        key = call.id or (call.name, call.args)
-        if key not in self._calls:
-            self._calls[key] = llm.FunctionToolCall(
-                name=call.name,
-                arguments=call.args,
-                # The tool's result must find its call.
-                call_id=call.id or utils.shortuuid("call_"),
-            )
+        key = (call.id, call.name, call.args)
+        if key in self._calls:
+            return
+        # Its result must find it: some models give no ids, others the same one to two calls.
+        taken = not call.id or any(call.id == call_id for call_id, _, _ in self._calls)
+        self._calls[key] = llm.FunctionToolCall(
+            name=call.name,
+            arguments=call.args,
+            call_id=utils.shortuuid("call_") if taken else call.id,
+        )
+
+
+_TAIL_CHARS = 64
+
+
+def _spaced(before: str, after: str) -> str:
+    """Return `after` with a space in front, where the language has spaces and none is there."""
+    if not before or before[-1].isspace() or after[0].isspace():
+        return after
+    last = next((c for c in reversed(before) if c.isalnum()), "")
+    first = next((c for c in after if c.isalnum()), "")
+    together = any(_without_spaces(c) for c in (before[-1], last, first) if c)
+    return after if together else f" {after}"
+
+
+def _without_spaces(character: str) -> bool:
+    if unicodedata.east_asian_width(character) in "WF":
+        return not unicodedata.name(character, "").startswith("HANGUL")
+    return unicodedata.name(character, "").startswith(_WITHOUT_SPACES)
 
 
 def _usage(usage: Usage) -> llm.CompletionUsage:

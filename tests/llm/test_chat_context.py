@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from typing import Any
 
 import pytest
@@ -335,3 +337,109 @@ def test_an_id_that_is_used_again_pairs_each_call_with_its_own_output() -> None:
         called("call_0"),
         given("call_0", "rainy"),
     ]
+
+
+def test_unanswered_call_takes_no_output_of_a_later_turn() -> None:
+    messages = convert(
+        calls("call_0", args='{"city":"Rome"}'),
+        says("user", "Never mind. Paris?"),
+        calls("call_0"),
+        gives("call_0"),
+    )
+    assert messages == [
+        {"role": "user", "content": "Never mind. Paris?"},
+        called("call_0"),
+        given("call_0"),
+    ]
+
+
+def test_calls_that_share_an_id_pair_by_place_and_get_ids_of_their_own() -> None:
+    asked, first, second = convert(
+        calls("a", args='{"city":"Paris"}'),
+        calls("a", args='{"city":"Rome"}'),
+        gives("a", "sunny"),
+        gives("a", "rainy"),
+    )
+    sent = [(call["id"], call["args"]) for call in asked["toolCalls"]]
+    assert sent == [("a", '{"city":"Paris"}'), ("a_2", '{"city":"Rome"}')]
+    assert (first, second) == (given("a", "sunny"), given("a_2", "rainy"))
+
+
+def test_calls_that_share_an_id_pair_by_name() -> None:
+    time_output = llm.FunctionCallOutput(
+        name="get_time", call_id="a", output="noon", is_error=False
+    )
+    weather = llm.FunctionCallOutput(
+        name="get_weather", call_id="a", output="sunny", is_error=False
+    )
+    asked, *results = convert(calls("a"), calls("a", "get_time", "{}"), time_output, weather)
+    by_id = {call["id"]: call["name"] for call in asked["toolCalls"]}
+    assert {by_id[result["toolCallId"]]: result["content"] for result in results} == {
+        "get_weather": "sunny",
+        "get_time": "noon",
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "replayed"),
+    [
+        ('{"city": "Paris"}', '{"city": "Paris"}'),
+        ('{"city":  "Zoë"}', '{"city":  "Zoë"}'),
+        ("Paris please", "{}"),
+        ("   ", "{}"),
+        ("", "{}"),
+        ('{"city": NaN}', "{}"),
+        ('{"city": -Infinity}', "{}"),
+        ('["Paris"]', "{}"),
+        ('"Paris"', "{}"),
+        ("null", "{}"),
+        ("5", "{}"),
+        ('{"city": "Paris"', '{"city": "Paris"}'),
+        ("{'city': 'Paris'}", '{"city": "Paris"}'),
+        ('"{\\"city\\": \\"Paris\\"}"', '{"city": "Paris"}'),
+        ("[" * 100_000, "{}"),
+    ],
+)
+def test_arguments_are_replayed_as_a_json_object(arguments: str, replayed: str) -> None:
+    (asked, result) = convert(calls("a", args=arguments), gives("a", "no such city"))
+    assert asked["toolCalls"][0]["args"] == replayed
+    assert result["content"] == "no such city"
+
+
+@llm.function_tool
+async def search(
+    query: str,
+    max_price: float = math.inf,
+    least: float = -math.inf,
+    ratio: float = math.nan,
+    limit: float = 5.0,
+) -> str:
+    """Search the shop."""
+    return ""
+
+
+def test_default_that_json_cannot_say_is_left_out_of_the_schema() -> None:
+    (tool,) = function_tools_to_speko([search])
+    json.dumps(tool.parameters, allow_nan=False)
+    properties = tool.parameters["properties"]
+    assert properties["limit"]["default"] == 5.0
+    assert "default" not in {
+        **properties["max_price"],
+        **properties["least"],
+        **properties["ratio"],
+    }
+    assert tool.parameters["required"] == ["query"]
+
+
+def test_raw_schema_is_cleared_of_endless_numbers_too() -> None:
+    schema: dict[str, Any] = {
+        "type": "object",
+        "properties": {"n": {"enum": [1, math.inf], "maximum": math.inf, "minimum": 0}},
+    }
+
+    @llm.function_tool(raw_schema={"name": "count", "description": "", "parameters": schema})
+    async def count(raw_arguments: dict[str, object]) -> str:
+        return ""
+
+    (tool,) = function_tools_to_speko([count])
+    assert tool.parameters["properties"]["n"] == {"enum": [1], "minimum": 0}

@@ -174,7 +174,10 @@ async def test_calls_and_their_outputs_are_part_of_the_conversation(
         ),
         ({"constraints": {"allowed_providers": {"vad": []}}}, '"vad"'),
         ({"temperature": "hot"}, "SpekoLLM: temperature must be a number from 0 to 2, got 'hot'."),
-        ({"temperature": float("nan")}, "SpekoLLM: temperature must be a number from 0 to 2, got nan."),
+        (
+            {"temperature": float("nan")},
+            "SpekoLLM: temperature must be a number from 0 to 2, got nan.",
+        ),
         ({"temperature": True}, "SpekoLLM: temperature must be a number from 0 to 2, got True."),
         ({"max_tokens": 0}, "SpekoLLM: max_tokens must be a whole number, 1 or more, got 0."),
         ({"max_tokens": 1.5}, "SpekoLLM: max_tokens must be a whole number, 1 or more, got 1.5."),

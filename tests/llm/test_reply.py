@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from livekit.agents import llm
+from livekit.agents import FlushSentinel, llm
 
 from livekit_plugins_speko import SpekoApiError
 from livekit_plugins_speko.api.types import (
@@ -25,7 +25,7 @@ A = ToolCall(id="a", name="get_weather", args='{"city":"Paris"}')
 B = ToolCall(id="b", name="get_time", args="{}")
 
 
-def feed(*events: Any) -> list[llm.ChatChunk]:
+def feed(*events: Any) -> list[Any]:
     """Every chunk that a new reply makes of these events."""
     reply = Reply(ID)
     return [chunk for event in events for chunk in reply.push(event)]
@@ -153,3 +153,153 @@ def test_calls_without_an_id_are_told_apart_and_get_one() -> None:
     ids = [call.call_id for call in chunk.delta.tool_calls]
     assert [call.arguments for call in chunk.delta.tool_calls] == ["{}", '{"at": 1}']
     assert all(ids) and len(set(ids)) == 2
+
+
+# Hops: tools that run inside the service
+
+
+def texts_of(chunks: list[Any]) -> list[str]:
+    return [chunk.delta.content for chunk in chunks if chunk.delta and chunk.delta.content]
+
+
+def hop(before: list[str], after: list[str], done_text: str | None = None) -> list[Any]:
+    """Chunks of a reply with a tool of the service in the middle."""
+    return feed(
+        MetaEvent(),
+        *(DeltaEvent(text=text) for text in before),
+        ServerToolCallEvent(id="s", name="stock", status="started"),
+        ServerToolCallEvent(id="s", name="stock", status="completed"),
+        MetaEvent(hop=1),
+        *(DeltaEvent(text=text) for text in after),
+        DoneEvent(text="".join(after) if done_text is None else done_text),
+    )
+
+
+def test_words_before_a_tool_of_the_service_are_flushed_once() -> None:
+    chunks = hop(["One moment."], ["It is", " in stock."])
+    flushes = [place for place, chunk in enumerate(chunks) if isinstance(chunk, FlushSentinel)]
+    assert flushes == [1]
+    assert chunks[1].id == ID and not chunks[1].has_response()
+
+
+def test_nothing_is_flushed_before_the_first_word() -> None:
+    assert not any(isinstance(chunk, FlushSentinel) for chunk in hop([], ["It is in stock."]))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "reads"),
+    [
+        (["One moment."], ["It is noon."], "One moment. It is noon."),
+        (["One moment. "], ["It is noon."], "One moment. It is noon."),
+        (["One moment."], [" It is noon."], "One moment. It is noon."),
+        (["One moment."], ["\n", "It is noon."], "One moment.\nIt is noon."),
+        (["Einen Moment …"], ["Es ist 12 Uhr."], "Einen Moment … Es ist 12 Uhr."),
+        (["Секунду."], ["Есть."], "Секунду. Есть."),
+        (["잠시만요."], ["있습니다."], "잠시만요. 있습니다."),
+        (["रुकिए।"], ["मिल गया।"], "रुकिए। मिल गया।"),
+        (
+            ["少々お待ちください。"],
+            ["ございます。"],
+            "少々お待ちください。ございます。",
+        ),
+        (["请稍等。"], ["有货。"], "请稍等。有货。"),
+        (["请稍等!"], ["iPhone 有货。"], "请稍等!iPhone 有货。"),
+        (["รอสักครู่"], ["มีของ"], "รอสักครู่มีของ"),
+        (["សូមរង់ចាំ"], ["មាន"], "សូមរង់ចាំមាន"),
+        ([], ["It is noon."], "It is noon."),
+    ],
+)
+def test_space_parts_the_hops_where_the_language_has_spaces(
+    before: list[str], after: list[str], reads: str
+) -> None:
+    assert "".join(texts_of(hop(before, after))) == reads
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "done_text", "reads"),
+    [
+        (["Wait."], [], "It is noon.", "Wait. It is noon."),
+        (["Wait."], [], "Wait.It is noon.", "Wait. It is noon."),
+        (["Wait."], ["It is"], "It is noon.", "Wait. It is noon."),
+        (["Wait."], ["It is noon."], "Wait.It is noon.", "Wait. It is noon."),
+        (["Wait. "], [], "Wait.", "Wait. "),
+        (["Wait."], ["It is noon."], "Wait. It is noon.", "Wait. It is noon."),
+        (["Wait."], ["It is noon."], "", "Wait. It is noon."),
+    ],
+)
+def test_text_of_done_adds_only_what_no_delta_brought(
+    before: list[str], after: list[str], done_text: str, reads: str
+) -> None:
+    assert "".join(texts_of(hop(before, after, done_text))) == reads
+
+
+# Thoughts
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        ["<think>The caller asks.</think>It is noon."],
+        ["<think>", "The caller", " asks.", "</think>", "It is noon."],
+        ["<thi", "nk>The <b> caller</th", "ink>It is", " noon."],
+        ["It is <think>hm</think>noon."],
+        list("<think>a</think>It is noon."),
+    ],
+)
+def test_thoughts_are_left_out(pieces: list[str]) -> None:
+    whole = "".join(pieces)
+    chunks = feed(*(DeltaEvent(text=piece) for piece in pieces), DoneEvent(text=whole))
+    assert "".join(texts_of(chunks)) == "It is noon."
+
+
+@pytest.mark.parametrize("text", ["a < b", "1 <th", "<thin"])
+def test_text_that_only_begins_like_a_thought_is_kept(text: str) -> None:
+    assert "".join(texts_of(feed(DeltaEvent(text=text), DoneEvent(text=text)))) == text
+
+
+# Replies of nothing
+
+
+@pytest.mark.parametrize(
+    "pieces", [["\n"], [" ", "\n\n"], ["<think>Nothing to say.</think>"], ["<think>a</think>\n"]]
+)
+def test_reply_without_a_word_is_empty_and_forwards_nothing(pieces: list[str]) -> None:
+    reply = Reply(ID)
+    assert [chunk for piece in pieces for chunk in reply.push(DeltaEvent(text=piece))] == []
+    with pytest.raises(SpekoApiError) as raised:
+        reply.push(DoneEvent(text="".join(pieces)))
+    assert raised.value.code == "EMPTY_COMPLETION"
+
+
+def test_white_space_before_the_first_word_comes_with_it() -> None:
+    chunks = feed(DeltaEvent(text="\n"), DeltaEvent(text="Hi."), DoneEvent(text="\nHi."))
+    assert texts_of(chunks) == ["\nHi."]
+
+
+# Ids of tool calls
+
+
+def calls_of(*events: Any) -> list[tuple[str, str, str]]:
+    return [
+        (call.call_id, call.name, call.arguments)
+        for chunk in feed(*events)
+        if chunk.delta
+        for call in chunk.delta.tool_calls
+    ]
+
+
+@pytest.mark.parametrize("name", ["lock", "unlock"])
+@pytest.mark.parametrize("twice", [True, False])
+def test_calls_that_share_an_id_each_have_one(name: str, twice: bool) -> None:
+    front = ToolCall(id="1", name="lock", args='{"door": "front"}')
+    back = ToolCall(id="1", name=name, args='{"door": "back"}')
+    events = [call_event(front), call_event(back)] if twice else []
+    first, second = calls_of(*events, DoneEvent(tool_calls=(front, back)))
+    assert first == ("1", "lock", '{"door": "front"}')
+    assert second[1:] == (name, '{"door": "back"}')
+    assert second[0] not in ("", "1")
+
+
+def test_the_same_call_twice_is_one() -> None:
+    events = (call_event(A), call_event(A), DoneEvent(tool_calls=(A, A)))
+    assert calls_of(*events) == [(A.id, A.name, A.args)]
