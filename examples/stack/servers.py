@@ -16,7 +16,7 @@ from .process import Process, ProcessFailed
 ROOT = Path(__file__).parent.parent.parent
 # Where `make livekit` puts the server.
 LIVEKIT_SERVER = ROOT / ".tools" / "livekit-server"
-# As the README has them, in the project's root.
+# As docs/deploying.md has them, in the project's root.
 WORKER = ("examples/agent.py", "dev")
 GATEWAY = ("examples/gateway.py",)
 SERVER_FLAGS = (

@@ -14,7 +14,7 @@ from tests.e2e.conftest import StartWorker
 from tests.e2e.conversation import Conversation, StartCheck
 from tests.e2e.rooms import fresh_room, trouble
 from tests.e2e.words import heard
-from tests.repo.readme import block
+from tests.repo.pages import block
 
 # Long enough for a job that must not come: those that are meant to come take a second or two.
 NO_JOB_S = 5.0
@@ -29,8 +29,8 @@ async def test_an_agent_is_asked_for_by_its_name(
 ) -> None:
     for name, value in livekit.environment.items():
         monkeypatch.setenv(name, value)
-    readme: dict[str, Any] = {}
-    exec(block("def caller_token"), readme)
+    guide: dict[str, Any] = {}
+    exec(block("def caller_token"), guide)
     async with start(agent_name="front-desk") as worker:
         async with Caller(livekit, fresh_room()) as stranger:
             with check("a room that asks for nobody gets no agent of that name"):
@@ -38,13 +38,13 @@ async def test_an_agent_is_asked_for_by_its_name(
                 assert not stranger.agents
         with check("a caller's token asks for the agent"):
             room = fresh_room()
-            async with Caller(livekit, room, token=readme["caller_token"](room)) as caller:
+            async with Caller(livekit, room, token=guide["caller_token"](room)) as caller:
                 talk = Conversation(caller, recogniser, check)
                 await talk.is_answered()
                 await talk.is_greeted()
         with check("a dispatch puts the agent into a room where a caller waits"):
             async with Caller(livekit, room := fresh_room()) as caller:
-                await readme["send_agent"](room)
+                await guide["send_agent"](room)
                 talk = Conversation(caller, recogniser, check)
                 await talk.is_answered()
                 await talk.is_greeted()

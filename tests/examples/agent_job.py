@@ -66,7 +66,8 @@ async def main() -> None:
     metadata = os.environ.get("JOB_METADATA", "")
     agent = runpy.run_path(os.environ.get("AGENT_FILE", str(ROOT / "examples" / "agent.py")))
     with fake_job_context(room=rtc.Room(), job_metadata=metadata) as ctx:
-        agent["prewarm"](ctx.proc)
+        if "prewarm" in agent:
+            agent["prewarm"](ctx.proc)
         job = Job(ctx, agent["entrypoint"])
         replies = await job.run()
     print(json.dumps({"replies": replies, "shut_down": job.shut_down}), flush=True)

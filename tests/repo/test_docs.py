@@ -1,0 +1,209 @@
+"""The code blocks of the documentation, run as they stand, and its links, commands and sizes."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from livekit import api
+from livekit.agents import AgentSession, vad
+from livekit.agents.voice.agent_session import SessionConnectOptions
+
+from livekit_plugins_speko import Speko, SpekoComponents, SpekoLLM, SpekoSTT, SpekoTTS
+from livekit_plugins_speko.testing import LocalGateway, Reply, Speech
+from tests.helpers.components_calls import INTENT, make, take_a_turn
+from tests.helpers.subprocesses import run_python
+from tests.helpers.support import tone
+from tests.repo.pages import (
+    DOCS,
+    GUIDE,
+    PAGES,
+    README,
+    ROOT,
+    anchors,
+    block,
+    blocks,
+    links,
+    name,
+    prose,
+    text,
+)
+
+QUICKSTART = "stt=speko.STT(intent=INTENT)"
+FASTEST = "def prewarm"
+RUN_BELOW = (
+    *(QUICKSTART, FASTEST, "parts = ", "complete_stream", "async def test_", "def watch"),
+    *("SessionConnectOptions", "def caller_token", "def switch_to_spanish", "async def parrot"),
+)
+"""Each block of the guide, by a text that only it holds."""
+
+MOST_COLUMNS = 120
+MOST_README_BYTES = 7_000
+
+
+def run(containing: str, **names: Any) -> dict[str, Any]:
+    """Run a block in this process; return the names that it made."""
+    exec(compile(block(containing), f"block with {containing}", "exec"), names)
+    return names
+
+
+def test_every_block_is_run_here() -> None:
+    written = [code for page in GUIDE for code in blocks(page, "python")]
+    assert sorted(written) == sorted(block(containing) for containing in RUN_BELOW)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_lead_to_files_and_headings(page: Path) -> None:
+    for link in links(page):
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{name(page)} links to {link}"
+        assert not anchor or anchor in anchors(target), f"{name(page)} links to {link}"
+
+
+def test_a_link_to_a_missing_heading_is_found() -> None:
+    assert "the-client-alone" in anchors(DOCS / "errors.md")
+    assert "the-client-together" not in anchors(DOCS / "errors.md")
+    assert "errors.md#the-client-alone" in links(DOCS / "options.md")
+
+
+def test_the_readme_links_to_every_page_of_the_docs() -> None:
+    assert {name(page) for page in DOCS.glob("*.md")} <= {
+        link.partition("#")[0] for link in links(README)
+    }
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.read_bytes()) <= MOST_README_BYTES
+
+
+@pytest.mark.parametrize(
+    "page", [*GUIDE, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md"], ids=name
+)
+def test_lines_are_short(page: Path) -> None:
+    long = [line for line in text(page).splitlines() if len(line) > MOST_COLUMNS]
+    assert long == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_make_commands_exist(page: Path) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z0-9]+):", makefile, re.MULTILINE))
+    for command in re.findall(r"`make ([a-z0-9 ]+)`", prose(page)):
+        assert set(command.split()) <= targets, f"{name(page)} has make {command}"
+
+
+@pytest.mark.parametrize("containing", [QUICKSTART, FASTEST])
+async def test_the_agents_of_the_guide_take_a_call(
+    containing: str, gateway: LocalGateway, tmp_path: Path
+) -> None:
+    gateway.complete.script(Reply("Good morning."))
+    gateway.synthesize.always(Speech(tone(0.2)))
+    agent = tmp_path / "agent.py"
+    agent.write_text(block(containing), encoding="utf-8")
+    environment = {
+        "SPEKO_API_KEY": gateway.api_key,
+        "SPEKO_BASE_URL": gateway.base_url,
+        "AGENT_FILE": str(agent),
+    }
+    done = await run_python("-m", "tests.examples.agent_job", environment=environment)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout.splitlines()[-1])
+    assert report == {"replies": ["Good morning."], "shut_down": None}
+    texts = " ".join(request.json["text"] for request in gateway.requests_to("synthesize"))
+    assert texts.startswith("Hello! How can I help you?")
+
+
+async def test_the_readme_s_parts_for_calls_take_a_turn(
+    gateway: LocalGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPEKO_API_KEY", gateway.api_key)
+    monkeypatch.setenv("SPEKO_BASE_URL", gateway.base_url)
+    imports = "from livekit.agents import AgentSession\nfrom livekit.plugins import silero, speko\n"
+    made: dict[str, Any] = {"INTENT": INTENT}
+    exec(imports + block("parts = "), made)
+    parts: SpekoComponents = made["parts"]
+    assert isinstance(made["session"], AgentSession) and made["session"].tts is parts.tts
+    assert [request.status for request in await take_a_turn(gateway, parts)] == [200, 200, 200]
+    await parts.aclose()
+
+
+async def test_the_client_block_prints_a_reply_and_speaks(gateway: LocalGateway) -> None:
+    gateway.complete.script(Reply("Bonjour tout le monde."))
+    gateway.synthesize.script(Speech(tone(1.5)))
+    environment = {"SPEKO_API_KEY": gateway.api_key, "SPEKO_BASE_URL": gateway.base_url}
+    done = await run_python("-c", block("complete_stream"), environment=environment)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "Bonjour tout le monde.\n1.5 s spoken by local\n"
+
+
+async def test_the_block_about_tests_passes_as_a_test(tmp_path: Path) -> None:
+    test = tmp_path / "test_block.py"
+    test.write_text(block("async def test_"), encoding="utf-8")
+    done = await run_python(
+        *("-m", "pytest", "-q", "-c", "pyproject.toml", "-p", "no:cov"),
+        *("--rootdir", ".", str(test)),
+        environment={},
+    )
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout
+
+
+async def test_the_block_on_routes_prints_each_call(
+    gateway: LocalGateway,
+    speko: Speko,
+    voice_detector: vad.VAD,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    components = make(speko, voice_detector)
+    run("def watch")["watch"](components)
+    await take_a_turn(gateway, components)
+    printed = capsys.readouterr().out
+    for call in ("transcribe", "complete", "synthesize"):
+        assert f"{call} completed local " in printed
+
+
+async def test_the_block_on_changing_options_changes_the_next_requests(
+    gateway: LocalGateway, speko: Speko
+) -> None:
+    tts = SpekoTTS(speko=speko, intent=INTENT)
+    others = SpekoSTT(speko=speko, intent=INTENT), SpekoLLM(speko=speko, intent=INTENT)
+    run("def switch_to_spanish")["switch_to_spanish"](*others, tts)
+    gateway.synthesize.script(Speech(tone()))
+    async with tts.synthesize("Hola.") as stream:
+        assert [audio async for audio in stream]
+    (request,) = gateway.requests
+    assert request.json["intent"] == {"language": "es-MX", "optimizeFor": "latency"}
+    assert (request.json["voice"], request.json["speed"]) == ("sofia", 0.9)
+
+
+def test_the_block_on_timeouts_makes_options_that_a_session_takes() -> None:
+    options = run("SessionConnectOptions")["options"]
+    for each in ("stt_conn_options", "llm_conn_options", "tts_conn_options"):
+        assert getattr(options, each).timeout == 4.0
+    assert isinstance(options, SessionConnectOptions)
+    assert "conn_options" in inspect.signature(AgentSession).parameters
+
+
+def test_the_token_of_a_caller_names_the_agent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIVEKIT_API_KEY", "key")
+    monkeypatch.setenv("LIVEKIT_API_SECRET", "s" * 32)
+    claims = api.TokenVerifier().verify(run("def caller_token")["caller_token"]("room"))
+    assert claims.video is not None and claims.video.room == "room" and claims.video.room_join
+    assert claims.room_config is not None
+    assert [agent.agent_name for agent in claims.room_config.agents] == ["front-desk"]
+
+
+async def test_the_engine_of_the_examples_page_repeats_what_was_said(
+    gateway: LocalGateway, speko: Speko
+) -> None:
+    made = run("async def parrot")
+    gateway.complete.use(made["parrot"])
+    messages = [{"role": "user", "content": "Polly?"}]
+    reply = await speko.complete(messages=messages, intent={"language": "en"})
+    assert reply.text == "Polly?"
+    await made["serve"]()
