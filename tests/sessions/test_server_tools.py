@@ -10,6 +10,9 @@ from tests.helpers.tts_calls import speech
 from tests.sessions.test_session import QUESTION, calling
 
 
+SAID = ["One moment, I will look that up for you.", "It is in stock."]
+
+
 async def test_words_before_the_tool_are_spoken_while_it_runs(
     gateway: LocalGateway, speko: Speko, voice_detector: vad.VAD
 ) -> None:
@@ -29,7 +32,7 @@ async def test_words_before_the_tool_are_spoken_while_it_runs(
     async with calling(speko, voice_detector) as call:
         said = await call.line.say(QUESTION)
         spoken = await gateway.arrived("synthesize")
-        assert spoken.json["text"] == "One moment, I will look that up for you."
+        assert spoken.json["text"] == SAID[0]
         tool_runs.open()
         await gateway.arrived("synthesize", count=2)
         await call.reply_heard(said.started_s)
@@ -38,4 +41,4 @@ async def test_words_before_the_tool_are_spoken_while_it_runs(
         ]
         assert call.errors == []
     texts = [request.json["text"] for request in gateway.requests_to("synthesize")]
-    assert texts == ["One moment, I will look that up for you.", "It is in stock."]
+    assert texts == SAID
