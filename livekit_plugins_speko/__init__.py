@@ -10,6 +10,7 @@ import threading
 
 from livekit.agents import Plugin
 
+from ._call import RouteEvent
 from .api.client import Speko
 from .api.types import ChatTool
 from .audio.wav import (
@@ -32,7 +33,6 @@ from .llm.chat_context import chat_context_to_speko
 from .llm.llm import SpekoLLM
 from .llm.tools import RegisteredToolsLoader, merge_tools
 from .log import logger
-from .route import RouteEvent
 from .stt.stream_adapter import EagerStats, SpekoSTTAdapter
 from .stt.stt import SpekoSTT
 from .tts.first_words import FirstWordsTokenizer

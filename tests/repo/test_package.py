@@ -41,7 +41,7 @@ FLOORS = (
     {"errors", "intent", "log", "version"},
     {"_checks", "_aio"},
     {"api", "audio"},
-    {"_base", "_call", "_faults", "route"},
+    {"_base", "_call", "_faults"},
     {"stt", "llm", "tts"},
     {"components"},
     {"__init__"},

@@ -9,7 +9,6 @@ from livekit_plugins_speko.testing import Gate, LocalGateway, Reply, ServerToolC
 from tests.helpers.tts_calls import speech
 from tests.sessions.test_session import QUESTION, calling
 
-
 SAID = ["One moment, I will look that up for you.", "It is in stock."]
 
 
