@@ -79,7 +79,7 @@ faults: $(READY) ## Try every fault of the service, and print what becomes of th
 demo: $(READY) ## Hold a whole spoken conversation on this machine, without a key
 	$(BIN)/python examples/demo.py
 
-bench: $(READY) ## Measure what the plugin adds and what it takes away, beside others (five minutes)
+bench: $(READY) ## Measure latency, CPU and memory beside other plugins (five minutes)
 	$(BIN)/python -m benchmarks
 
 livekit: ## Build LiveKit's server into .tools (with Go, once, two minutes)

@@ -1,4 +1,4 @@
-"""Whether a caller who thinks for a minute costs the next turn a new connection, over TLS.
+"""The connections that a turn opens after a caller has been silent for a minute, over TLS.
 
 It takes that minute, in which it does nothing: it can run beside the other benchmarks.
 
@@ -10,12 +10,20 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Iterator
+from typing import Any
 
-from benchmarks._callers import Caller, OpenAIPlugin, SpekoPlugin
-from benchmarks._common import Gateway, parser, print_table, write_json
-from benchmarks.gateway import CERTIFICATE
+from benchmarks.common.callers import Caller, OpenAIPlugin, SpekoPlugin
+from benchmarks.common.gateway import CERTIFICATE, Gateway
+from benchmarks.common.report import Aim, parser, print_table, write_json
 
 TURN = ("stt", "llm", "tts")
+
+
+def aims(figures: Any) -> Iterator[Aim]:
+    """The goals of this benchmark."""
+    opened = figures[SpekoPlugin.name]["second"][0]
+    yield Aim("connections that a second turn opens after 60 s, TLS", 0, opened)
 
 
 async def main() -> None:
@@ -26,22 +34,22 @@ async def main() -> None:
     os.environ["SSL_CERT_FILE"] = str(CERTIFICATE)
     with Gateway(tls=True) as ours, Gateway(tls=True) as theirs:
         callers = {ours: SpekoPlugin(ours.url), theirs: OpenAIPlugin(theirs.url)}
-        turns = [[await turn(gateway, caller) for gateway, caller in callers.items()]]
+        first = [await turn(gateway, caller) for gateway, caller in callers.items()]
         await asyncio.sleep(options.seconds)
-        turns += [[await turn(gateway, caller) for gateway, caller in callers.items()]]
+        second = [await turn(gateway, caller) for gateway, caller in callers.items()]
         for caller in callers.values():
             await caller.aclose()
     names = [caller.name for caller in callers.values()]
-    figures = {n: {"first": a, "second": b} for n, a, b in zip(names, *turns, strict=True)}
+    figures = {n: {"first": a, "second": b} for n, a, b in zip(names, first, second, strict=True)}
     print(f"Two turns over TLS, {options.seconds:g} s apart: connections opened, and how long\n")
     head = ("client", "first turn", "second turn", "first, ms", "second, ms")
-    rows = [(n, a[0], b[0], a[1], b[1]) for n, a, b in zip(names, *turns, strict=True)]
+    rows = [(n, a[0], b[0], a[1], b[1]) for n, a, b in zip(names, first, second, strict=True)]
     print_table(head, rows)
     write_json(options.json, figures)
 
 
 async def turn(gateway: Gateway, caller: Caller) -> tuple[int, float]:
-    """One turn, request after request: the connections that it opened, and its milliseconds."""
+    """Take one turn, request after request: the connections that it opened, its milliseconds."""
     gateway.reset()
     began = time.perf_counter()
     for stage in TURN:

@@ -1,9 +1,9 @@
-"""From the caller's last sound to the first sound of the answer, step by step, in whole sessions.
+"""From the caller's last sound to the first sound of the reply, step by step, in whole sessions.
 
 Recorded speech in real time, Silero's VAD, the gateway's set latencies. LiveKit's own adapters
-beside this package's, all at once in one process, so that they share what the machine does.
+beside this package's, all at once in one process, so that they share the machine's noise.
 
-    .venv/bin/python -m benchmarks.turns [--json turns.json]
+    .venv/bin/python -m benchmarks.turns [--times 2] [--json FILE]
 """
 
 from __future__ import annotations
@@ -16,15 +16,22 @@ from typing import Any, TypeAlias
 
 from livekit.plugins import silero
 
-from benchmarks._common import Gateway, machine, median, p95, parser, print_table, write_json
-from benchmarks._turn_call import TEXTS, Turn, hold
-from benchmarks._turn_setup import Setup
-from benchmarks._turn_speech import NAMES, Utterance, recorded, with_pause
+from benchmarks.common.call import Turn, hold
+from benchmarks.common.gateway import Gateway
+from benchmarks.common.report import (
+    Aim,
+    machine,
+    median,
+    p95,
+    parser,
+    print_table,
+    write_json,
+)
+from benchmarks.common.setup import Setup
+from benchmarks.common.speech import NAMES, TEXTS, Utterance, recorded, with_pause
 
-# Each of the five utterances so many times, after one turn that warms up.
-TIMES = 4
 PAUSE_S = 0.3
-# Between the starts of two calls, lest they go in step and one always waits for another.
+# Between the starts of two calls, so that they do not run in step.
 APART_S = 0.37
 
 LIVEKITS = Setup("LiveKit's", ours=False)
@@ -33,50 +40,64 @@ EAGER = Setup("eager", eager=True)
 BOTH = Setup("eager, first words", eager=True, first_words="clause")
 HASTY_VAD = Setup("LiveKit's, its VAD at 0.2 s", ours=False, vad_silence_s=0.2)
 
-# The calls of one table each; the first is what the others are compared with.
+# The calls of one table each, by the reply's opening; the others are compared with the first.
 TABLES = {
-    "The reply opens with one clause": (LIVEKITS, FIRST_WORDS, EAGER, BOTH),
-    "The reply opens with two clauses": tuple(
-        replace(each, reply="two clauses") for each in (LIVEKITS, FIRST_WORDS, BOTH)
-    ),
-    'The reply opens with "Sure."': tuple(
-        replace(each, reply="Sure.") for each in (LIVEKITS, FIRST_WORDS, BOTH)
-    ),
+    "one clause": (LIVEKITS, EAGER, BOTH),
+    "two clauses": tuple(replace(e, reply="two clauses") for e in (LIVEKITS, FIRST_WORDS, BOTH)),
+    '"Sure."': tuple(replace(e, reply="Sure.") for e in (LIVEKITS, FIRST_WORDS, BOTH)),
 }
-PAUSED_EAGER = replace(EAGER, pause_s=PAUSE_S)
-PAUSED = (
-    *(replace(each, pause_s=PAUSE_S) for each in (LIVEKITS, HASTY_VAD)),
-    *(PAUSED_EAGER, replace(BOTH, pause_s=PAUSE_S)),
-)
+PAUSED = tuple(replace(each, pause_s=PAUSE_S) for each in (LIVEKITS, HASTY_VAD, EAGER))
 ALL = (*itertools.chain(*TABLES.values()), *PAUSED)
 
-# When each thing happened, in milliseconds after the caller's last sound.
+# The times of a turn, in milliseconds after the caller's last sound.
 STEPS = (
-    "recognition asked",
+    "recognition requested",
     "transcript",
     "VAD's end",
     "final",
     "first token",
-    "synthesis asked",
+    "synthesis requested",
     "first audio",
 )
-COUNTS = ("STT", "LLM", "TTS", "TTS thrown away", "finals", "of the whole")
+COUNTS = ("STT", "LLM", "TTS", "TTS wasted", "finals", "of the whole")
 
 Figures: TypeAlias = dict[str, list[dict[str, Any]]]
 """The steps and counts of each turn, by the setup's line."""
 
 
-async def measured(gateway: Gateway, at_once: int, times: int) -> Figures:
-    """Hold all the calls."""
+def aims(figures: Any) -> Iterator[Aim]:
+    """The goals of this benchmark."""
+    turns: Figures = figures["turns"]
+
+    def first_audio(setup: Setup) -> float:
+        return median(column(turns, setup, "first audio"))
+
+    one, two, sure = TABLES.values()
+    livekits_ms, eager_ms = first_audio(one[0]), first_audio(EAGER)
+    yield Aim("last sound to first audio, eager, over LiveKit's", 0.78, eager_ms / livekits_ms)
+    yield Aim("the same, ms later than LiveKit's", -330, eager_ms - livekits_ms)
+    for opening, setups in (("one clause", one), ("two clauses", two)):
+        ratio = first_audio(setups[-1]) / first_audio(setups[0])
+        yield Aim(f"the same, eager and first words, a first sentence of {opening}", 0.74, ratio)
+    ratio = first_audio(sure[1]) / first_audio(sure[0])
+    yield Aim('the same, first words alone, a reply that opens with "Sure."', 0.9, ratio)
+    for count in ("STT", "LLM", "finals"):
+        most = max(column(turns, EAGER, count))
+        yield Aim(f"an utterance without a pause, eager: {count}", 1, most)
+    for count, goal in (("finals", 1), ("TTS wasted", 0)):
+        most = max(column(turns, PAUSED[-1], count))
+        yield Aim(f"an utterance with a pause, eager: {count}", goal, most)
+
+
+async def measured(gateway: Gateway, times: int) -> Figures:
+    """Hold all the calls at once."""
     silences = {each.vad_silence_s for each in ALL}
     detectors = {each: silero.VAD.load(min_silence_duration=each) for each in silences}
-    places = asyncio.Semaphore(at_once)
 
     async def held(setup: Setup, wait_s: float) -> list[Turn]:
-        async with places:
-            await asyncio.sleep(wait_s)
-            said = list(utterances(setup.pause_s, times))
-            return await hold(setup, gateway, detectors[setup.vad_silence_s], said)
+        await asyncio.sleep(wait_s)
+        said = list(utterances(setup.pause_s, times))
+        return await hold(setup, gateway, detectors[setup.vad_silence_s], said)
 
     waits = (APART_S * index for index in range(len(ALL)))
     calls = await asyncio.gather(*map(held, ALL, waits))
@@ -89,25 +110,25 @@ async def measured(gateway: Gateway, at_once: int, times: int) -> Figures:
 
 
 def utterances(pause_s: float, times: int) -> Iterator[Utterance]:
-    """What is said in one call: one utterance to warm up, then all of them in turn."""
+    """The utterances of one call: one to warm up, then all of them in turn."""
     for name in itertools.chain(NAMES[:1], NAMES * (1 if pause_s else times)):
         yield with_pause(recorded(name), pause_s) if pause_s else recorded(name)
 
 
 def figures_of(turn: Turn, records: list[dict[str, Any]]) -> dict[str, Any]:
-    """The steps and the counts of one turn.
+    """Sum up the steps and the counts of one turn.
 
     Args:
-        turn: What the session reported.
+        turn: The times that the session reported.
         records: The requests of its call.
     """
     mine = [each for each in records if turn.began_s <= each["arrived_s"] < turn.over_s]
-    heard, _, spoken = of_each_kind = [
+    recognized, _, spoken = of_each_kind = [
         [each for each in mine if each["path"] == f"/v1/{kind}"]
         for kind in ("transcribe", "complete", "synthesize")
     ]
     times = (
-        max(each["arrived_s"] for each in heard if each["arrived_s"] < turn.transcript_s),
+        max(each["arrived_s"] for each in recognized if each["arrived_s"] < turn.transcript_s),
         turn.transcript_s,
         turn.vad_end_s,
         turn.final_s,
@@ -117,7 +138,7 @@ def figures_of(turn: Turn, records: list[dict[str, Any]]) -> dict[str, Any]:
     )
     counts = (
         *map(len, of_each_kind),
-        # No text stands twice in a reply, and one reply was heard to its end.
+        # No text comes twice in a reply, and one reply was played to its end.
         len(spoken) - len({each["text"] for each in spoken}),
         len(turn.finals),
         turn.finals.count(TEXTS[turn.utterance]),
@@ -127,10 +148,13 @@ def figures_of(turn: Turn, records: list[dict[str, Any]]) -> dict[str, Any]:
     return {**steps, **dict(zip(COUNTS, counts, strict=True)), "turn": asdict(turn)}
 
 
-def print_steps(title: str, setups: Sequence[Setup], figures: Figures) -> None:
-    """Each setup's steps, and its first audio beside the first setup's."""
+def print_steps(opening: str, setups: Sequence[Setup], figures: Figures) -> None:
+    """Print each setup's steps, and its first audio beside the first setup's."""
     times = len(figures[setups[0].line])
-    print(f"{title}: {times} turns each, ms after the caller's last sound, medians\n")
+    print(
+        f"The reply opens with {opening}: {times} turns each, ms after the caller's last sound, "
+        "medians\n"
+    )
     base = median(column(figures, setups[0], "first audio"))
     rows: list[list[object]] = []
     for setup in setups:
@@ -142,7 +166,7 @@ def print_steps(title: str, setups: Sequence[Setup], figures: Figures) -> None:
 
 
 def print_counts(title: str, setups: Sequence[Setup], figures: Figures) -> None:
-    """How many requests and final transcripts an utterance costs."""
+    """Print how many requests and final transcripts an utterance takes."""
     print(f"{title}: requests and final transcripts for each utterance, mean\n")
     rows: list[list[object]] = []
     for setup in setups:
@@ -152,22 +176,21 @@ def print_counts(title: str, setups: Sequence[Setup], figures: Figures) -> None:
 
 
 def column(figures: Figures, setup: Setup, name: str) -> list[float]:
-    """One figure of all the turns of a setup."""
+    """Return one figure of all the turns of a setup."""
     return [turn[name] for turn in figures[setup.line]]
 
 
 def main() -> None:
     """Measure, and print the tables."""
     command = parser(__doc__)
-    command.add_argument("--at-once", type=int, default=len(ALL), help="calls at once")
-    command.add_argument("--times", type=int, default=TIMES, help="turns of each utterance")
+    command.add_argument("--times", type=int, default=2, help="turns of each utterance")
     options = command.parse_args()
     with Gateway() as gateway:
-        figures = asyncio.run(measured(gateway, options.at_once, options.times))
+        figures = asyncio.run(measured(gateway, options.times))
         late_ms = gateway.stats()["late_ms"]
     print(f"{machine()}; the gateway's writes were {late_ms['p95']:.1f} ms late at p95\n")
-    for title, setups in TABLES.items():
-        print_steps(title, setups, figures)
+    for opening, setups in TABLES.items():
+        print_steps(opening, setups, figures)
     plain, *_ = TABLES.values()
     print_counts("An utterance without a pause", plain, figures)
     print_counts(f"An utterance with {PAUSE_S} s of silence put into it", PAUSED, figures)

@@ -1,4 +1,4 @@
-"""Sessions that talk and listen in real time, for `sessions`: what each of them heard, and when."""
+"""Sessions without a VAD that talk in real time, and how late each frame of their audio is."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from livekit.agents import llm, tokenize, tts
+from livekit.agents import tts
 
-from benchmarks._callers import MESSAGE, UTTERANCE, OpenAIPlugin, Plugin, SpekoPlugin
-from livekit_plugins_speko.tts.stream_adapter import SpekoTTSAdapter
+from benchmarks.common.callers import UTTERANCE, OpenAIPlugin, Plugin, SpekoPlugin, asked
+from benchmarks.common.setup import TOKENIZER
+from livekit_plugins_speko import SpekoTTSAdapter
 
 FRAME_S = 0.02
-SENTENCE = "It is sunny in Paris today, with a light wind from the west."
-TOKENIZER = tokenize.basic.SentenceTokenizer(retain_format=True)
+LONG_SENTENCE = "It is sunny in Paris today, with a light wind from the west."
 
 
 @dataclass
-class Heard:
-    """What a player heard. Times are `time.monotonic`'s.
+class Playback:
+    """A reply as its listener plays it. Times are `time.monotonic`'s.
 
     The player's clock begins with the first frame, and takes a frame every 20 ms from then on. It
-    has nothing in store, and a late frame shifts none of those behind it.
+    buffers nothing, and a late frame delays none of those after it.
 
     Attributes:
         began_s: When the first frame was there; None before that.
@@ -31,11 +31,11 @@ class Heard:
 
     began_s: float | None = None
     late_ms: list[float] = field(default_factory=list)
-    # Seconds of audio that came and make no frame yet.
+    # Seconds of audio that are less than a frame.
     _rest_s: float = 0.0
 
     def take(self, duration_s: float) -> None:
-        """Take note of audio that is there now."""
+        """Take audio that is there now."""
         now_s = time.monotonic()
         self._rest_s += duration_s
         while self._rest_s > FRAME_S - 1e-9:
@@ -44,7 +44,7 @@ class Heard:
                 self.began_s = now_s
             self.late_ms.append(max(0.0, 1e3 * (now_s - self._due_s())))
 
-    async def to_the_end(self) -> None:
+    async def finish(self) -> None:
         """Wait until the last frame was played."""
         await asyncio.sleep(max(0.0, self._due_s() - time.monotonic()))
 
@@ -53,21 +53,21 @@ class Heard:
 
 
 class Talker(Plugin):
-    """One session's three parts, used as a session uses them, but for the VAD."""
+    """One session's STT, LLM and TTS, used as a session uses them, but for the VAD."""
 
-    # Cuts a reply into sentences, and has the voice speak them.
+    # Cuts a reply into sentences, and synthesizes them.
     _adapter: tts.StreamAdapter
 
-    async def speak(self) -> Heard:
-        """Say one sentence, and listen to its end."""
+    async def speak(self) -> Playback:
+        """Say one sentence, and play it to its end."""
 
         async def sentence() -> AsyncIterator[str]:
-            yield SENTENCE
+            yield LONG_SENTENCE
 
         return await self._say(sentence())
 
-    async def take_turn(self) -> Heard:
-        """Understand somebody, answer, and listen to the answer's end."""
+    async def take_turn(self) -> Playback:
+        """Recognize an utterance, and play the reply to its end."""
         await self._stt.recognize(UTTERANCE)
         return await self._say(self._tokens())
 
@@ -76,22 +76,20 @@ class Talker(Plugin):
         await super().aclose()
 
     async def _tokens(self) -> AsyncIterator[str]:
-        context = llm.ChatContext.empty()
-        context.add_message(role="user", content=MESSAGE)
-        async with self._llm.chat(chat_ctx=context) as chunks:
+        async with self._llm.chat(chat_ctx=asked()) as chunks:
             async for chunk in chunks:
                 if chunk.delta is not None and chunk.delta.content:
                     yield chunk.delta.content
 
-    async def _say(self, text: AsyncIterator[str]) -> Heard:
-        heard = Heard()
+    async def _say(self, text: AsyncIterator[str]) -> Playback:
+        playback = Playback()
         async with self._adapter.stream() as stream:
             pushing = asyncio.create_task(self._push(text, stream))
             async for audio in stream:
-                heard.take(audio.frame.duration)
+                playback.take(audio.frame.duration)
             await pushing
-        await heard.to_the_end()
-        return heard
+        await playback.finish()
+        return playback
 
     async def _push(self, text: AsyncIterator[str], stream: tts.SynthesizeStream) -> None:
         async for token in text:

@@ -1,4 +1,4 @@
-"""What the benchmarks' gateway answers, and when: settings in, timed bytes out. No I/O."""
+"""The responses of the benchmarks' gateway: settings in, timed bytes out. No I/O."""
 
 from __future__ import annotations
 
@@ -13,31 +13,9 @@ import numpy as np
 RATE_HZ = 24_000
 LONGEST_SPEECH_MS = 120_000
 REPLY = (
-    "I",
-    " can",
-    " tell",
-    " you",
-    " what",
-    " the",
-    " weather",
-    " is",
-    " like",
-    " today",
-    ".",
-    " It",
-    " is",
-    " sunny",
-    " in",
-    " Paris",
-    ",",
-    " with",
-    " a",
-    " light",
-    " wind",
-    " from",
-    " the",
-    " west",
-    ".",
+    *("I", " can", " tell", " you", " what", " the", " weather", " is", " like", " today", "."),
+    *(" It", " is", " sunny", " in", " Paris", ",", " with", " a", " light", " wind", " from"),
+    *(" the", " west", "."),
 )
 
 Piece: TypeAlias = tuple[float, bytes]
@@ -46,10 +24,10 @@ Piece: TypeAlias = tuple[float, bytes]
 
 @dataclass(frozen=True)
 class Upstream:
-    """The latencies and the words of the providers that the gateway stands for.
+    """The latencies and the words of the providers that the gateway stands in for.
 
-    Headers and the first output are written at once, as by a service that answers when its
-    provider does. The pieces of audio are 40 ms long: who streams PCM writes 20 to 100 at a time.
+    Headers and the first output are written together, as by a service that responds when its
+    provider does. The pieces of audio are 40 ms long: services that stream PCM write 20 to 100.
 
     Attributes:
         recognition_ms: From the last byte of the upload to the transcript.
@@ -77,17 +55,17 @@ class Upstream:
     speech_ms: dict[str, int] = field(default_factory=dict)
 
     def transcript(self, audio_s: float) -> str:
-        """The text of an upload of that length."""
+        """Return the text of an upload of that length."""
         return [text for seconds, text in self.transcripts if audio_s >= seconds][-1]
 
     def spoken_ms(self, text: str) -> int:
-        """How much audio a text becomes."""
+        """Return how many milliseconds of audio a text becomes."""
         length = self.speech_ms.get(text, round(self.character_ms * len(text)))
         return min(max(length, self.piece_ms), LONGEST_SPEECH_MS)
 
 
 def transcribed(upstream: Upstream, text: str) -> list[Piece]:
-    """Speko's transcript, as events."""
+    """Build Speko's transcript, as events."""
     meta = {"provider": "bench", "model": "bench-1", "failoverCount": 0, "scoresRunId": "run-1"}
     done = {**meta, "text": text, "confidence": 0.98}
     body = chunk(event("meta", meta) + event("done", done)) + LAST_CHUNK
@@ -95,14 +73,14 @@ def transcribed(upstream: Upstream, text: str) -> list[Piece]:
 
 
 def transcribed_openai(upstream: Upstream, text: str) -> list[Piece]:
-    """OpenAI's transcript, one JSON object."""
+    """Build OpenAI's transcript, one JSON object."""
     body = json.dumps({"text": text}).encode()
     return [(upstream.recognition_ms / 1e3, whole("application/json", body))]
 
 
 @cache
 def completed(first_token_ms: float, token_ms: float, reply: tuple[str, ...]) -> list[Piece]:
-    """Speko's reply, an event for each token."""
+    """Build Speko's reply, an event for each token."""
     meta = {"provider": "bench", "model": "bench-1", "failoverCount": 0, "scoresRunId": "run-1"}
     usage = {"promptTokens": 20, "completionTokens": len(reply)}
     done = {**meta, "text": "".join(reply), "usage": usage}
@@ -113,7 +91,7 @@ def completed(first_token_ms: float, token_ms: float, reply: tuple[str, ...]) ->
 
 @cache
 def completed_openai(first_token_ms: float, token_ms: float, reply: tuple[str, ...]) -> list[Piece]:
-    """OpenAI's reply, a chunk for each token, then the reason of its end, the usage and the end."""
+    """Build OpenAI's reply: a chunk for each token, then the finish reason, the usage, the end."""
 
     def data(choices: list[Any], usage: dict[str, int] | None = None) -> bytes:
         fields: dict[str, Any] = {"id": "chatcmpl-1", "object": "chat.completion.chunk"}
@@ -134,7 +112,7 @@ def completed_openai(first_token_ms: float, token_ms: float, reply: tuple[str, .
 def tokens(
     head: bytes, bodies: list[bytes], end: bytes, first_ms: float, each_ms: float
 ) -> list[Piece]:
-    """An event stream, written token by token; its end is written with the last token."""
+    """Time an event stream token by token; its end is written with the last token."""
     writes = [chunk(body) for body in bodies]
     writes[0] = head + writes[0]
     writes[-1] += chunk(end) + LAST_CHUNK
@@ -142,7 +120,7 @@ def tokens(
 
 
 def synthesized(upstream: Upstream, spoken_ms: int, head: bytes) -> list[Piece]:
-    """Audio of that length, the same for Speko and OpenAI but for the head."""
+    """Build audio of that length, the same for Speko and OpenAI but for the head."""
     every_s = upstream.piece_ms / upstream.audio_speed / 1e3
     whole_pieces, rest_ms = divmod(spoken_ms, upstream.piece_ms)
     writes = audio_pieces(upstream.piece_ms)[:whole_pieces]
@@ -156,20 +134,20 @@ def synthesized(upstream: Upstream, spoken_ms: int, head: bytes) -> list[Piece]:
 
 @cache
 def audio_pieces(piece_ms: int) -> list[bytes]:
-    """The longest speech, cut and framed as chunks."""
+    """Cut the longest speech into pieces, framed as chunks."""
     size = piece_ms * RATE_HZ // 1000 * 2
     return [chunk(noise()[at : at + size]) for at in range(0, len(noise()) - size + 1, size)]
 
 
 @cache
 def noise() -> bytes:
-    """The longest speech: no sample of it is 0, so that silence is what somebody else put in."""
+    """Make the longest speech: noise, so that nothing can take it for silence."""
     samples = LONGEST_SPEECH_MS * RATE_HZ // 1000
     return np.random.default_rng(1).integers(1, 8000, samples).astype("<i2").tobytes()
 
 
 def wav_seconds(body: bytes) -> float:
-    """How long the WAV in an upload is, be it the body or a part of a form."""
+    """Return the length of the WAV in an upload, which is the body or a part of a form."""
     start = body.find(b"RIFF")
     if start < 0:
         return 0.0
@@ -179,23 +157,23 @@ def wav_seconds(body: bytes) -> float:
 
 
 def event(name: str, data: dict[str, Any]) -> bytes:
-    """One event of Speko's."""
+    """Frame one server-sent event."""
     return f"event: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n".encode()
 
 
 def chunk(data: bytes) -> bytes:
-    """One chunk of a chunked body."""
+    """Frame one chunk of a chunked body."""
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def whole(content_type: str, body: bytes, status: str = "200 OK") -> bytes:
-    """An answer in one piece."""
+    """Build a response in one piece."""
     lines = (f"HTTP/1.1 {status}", f"Content-Type: {content_type}", f"Content-Length: {len(body)}")
     return "\r\n".join((*lines, "", "")).encode() + body
 
 
 def head(content_type: str, *more: str) -> bytes:
-    """The head of an answer whose body is chunked."""
+    """Build the head of a response whose body is chunked."""
     lines = ("HTTP/1.1 200 OK", f"Content-Type: {content_type}", "Transfer-Encoding: chunked")
     return "\r\n".join((*lines, *more, "", "")).encode()
 

@@ -1,4 +1,4 @@
-"""The same three requests made by bare httpx, bare aiohttp, this plugin and OpenAI's."""
+"""The same three requests made by bare httpx, this plugin and OpenAI's."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import time
 from abc import ABC, abstractmethod
 from typing import Any
 
-import aiohttp
 import httpx
 from livekit import rtc
 from livekit.agents import llm
 from livekit.plugins import openai
 
-from benchmarks._common import API_KEY, INTENT
+from benchmarks.common.gateway import API_KEY, INTENT
 from livekit_plugins_speko import Speko, SpekoLLM, SpekoSTT, SpekoTTS, frames_to_wav
 
-# Two seconds of what a caller said, and what is said back.
+# Two seconds of audio.
 UTTERANCE = rtc.AudioFrame(bytes(64_000), 16_000, 1, 32_000)
 SENTENCE = "It is sunny in Paris."
 MESSAGE = "What is the weather in Paris today?"
@@ -25,56 +24,43 @@ LLM_BODY = {"messages": [{"role": "user", "content": MESSAGE}], "intent": INTENT
 TTS_BODY = {"text": SENTENCE, "intent": INTENT}
 
 
-class Caller(ABC):
-    """One way to make the requests. Each reads its answer to the end.
+def asked() -> llm.ChatContext:
+    """A chat that ends with `MESSAGE`."""
+    context = llm.ChatContext.empty()
+    context.add_message(role="user", content=MESSAGE)
+    return context
 
-    They return when the first output came, as time.perf_counter gives it.
+
+class Caller(ABC):
+    """One way to make the requests.
+
+    Each method reads its response to the end, and returns when the first output came, on
+    `time.perf_counter`.
     """
 
     name: str
 
     @abstractmethod
     async def stt(self) -> float:
-        """Recognise `UTTERANCE`."""
+        """Recognize `UTTERANCE`."""
 
     @abstractmethod
     async def llm(self) -> float:
-        """Answer `MESSAGE`."""
+        """Complete the chat that ends with `MESSAGE`."""
 
     @abstractmethod
     async def tts(self) -> float:
-        """Speak `SENTENCE`."""
+        """Synthesize `SENTENCE`."""
 
     @abstractmethod
     async def aclose(self) -> None:
-        """Close what was opened."""
+        """Close the connections."""
 
 
-class Bare(Caller):
-    """An HTTP client that reads bytes and no more."""
-
-    # What it calls a body of bytes.
-    _bytes: str
-
-    async def stt(self) -> float:
-        body = {self._bytes: frames_to_wav(UTTERANCE)}
-        return await self._send("/v1/transcribe", headers=STT_HEADERS, **body)
-
-    async def llm(self) -> float:
-        return await self._send("/v1/complete", headers=HEADERS, json=LLM_BODY)
-
-    async def tts(self) -> float:
-        return await self._send("/v1/synthesize", headers=HEADERS, json=TTS_BODY)
-
-    @abstractmethod
-    async def _send(self, path: str, **request: Any) -> float: ...
-
-
-class BareHttpx(Bare):
-    """httpx used well."""
+class BareHttpx(Caller):
+    """httpx with one client for all requests, reading bytes and parsing nothing."""
 
     name = "bare httpx"
-    _bytes = "content"
 
     def __init__(self, url: str) -> None:
         self._client = httpx.AsyncClient(
@@ -83,6 +69,16 @@ class BareHttpx(Bare):
             trust_env=False,
             limits=httpx.Limits(keepalive_expiry=300),
         )
+
+    async def stt(self) -> float:
+        wav = frames_to_wav(UTTERANCE)
+        return await self._send("/v1/transcribe", headers=STT_HEADERS, content=wav)
+
+    async def llm(self) -> float:
+        return await self._send("/v1/complete", headers=HEADERS, json=LLM_BODY)
+
+    async def tts(self) -> float:
+        return await self._send("/v1/synthesize", headers=HEADERS, json=TTS_BODY)
 
     async def _send(self, path: str, **request: Any) -> float:
         first = 0.0
@@ -95,29 +91,8 @@ class BareHttpx(Bare):
         await self._client.aclose()
 
 
-class BareAiohttp(Bare):
-    """aiohttp, as it comes."""
-
-    name = "bare aiohttp"
-    _bytes = "data"
-
-    def __init__(self, url: str) -> None:
-        self._session = aiohttp.ClientSession()
-        self._url = url
-
-    async def _send(self, path: str, **request: Any) -> float:
-        first = 0.0
-        async with self._session.post(self._url + path, **request) as response:
-            async for _ in response.content.iter_any():
-                first = first or time.perf_counter()
-        return first
-
-    async def aclose(self) -> None:
-        await self._session.close()
-
-
 class Plugin(Caller):
-    """A LiveKit plugin's three parts, called as a session calls them."""
+    """A LiveKit plugin's STT, LLM and TTS, called as a session calls them."""
 
     _stt: Any
     _llm: Any
@@ -128,10 +103,8 @@ class Plugin(Caller):
         return time.perf_counter()
 
     async def llm(self) -> float:
-        context = llm.ChatContext.empty()
-        context.add_message(role="user", content=MESSAGE)
         first = 0.0
-        async with self._llm.chat(chat_ctx=context) as chunks:
+        async with self._llm.chat(chat_ctx=asked()) as chunks:
             async for chunk in chunks:
                 if not first and chunk.delta is not None and chunk.delta.content:
                     first = time.perf_counter()
@@ -155,6 +128,7 @@ class SpekoPlugin(Plugin):
     name = "speko"
 
     def __init__(self, url: str, speko: Speko | None = None) -> None:
+        # None when the client is shared, and not closed here.
         self._owned = Speko(base_url=url, api_key=API_KEY) if speko is None else None
         speko = self._owned or speko
         assert speko is not None
@@ -169,12 +143,19 @@ class SpekoPlugin(Plugin):
 
 
 class OpenAIPlugin(Plugin):
-    """livekit-plugins-openai, with the models whose answers are read as they come."""
+    """livekit-plugins-openai, with models whose responses stream."""
 
     name = "openai plugin"
 
     def __init__(self, url: str) -> None:
-        options: dict[str, Any] = {"base_url": f"{url}/v1", "api_key": API_KEY}
-        self._stt = openai.STT(model="gpt-4o-mini-transcribe", **options)
-        self._llm = openai.LLM(model="gpt-4o-mini", **options)
-        self._tts = openai.TTS(model="tts-1", response_format="pcm", **options)
+        self._stt, self._llm, self._tts = openai_parts(url)
+
+
+def openai_parts(url: str) -> tuple[openai.STT, openai.LLM, openai.TTS]:
+    """Make livekit-plugins-openai's STT, LLM and TTS."""
+    options: dict[str, Any] = {"base_url": f"{url}/v1", "api_key": API_KEY}
+    return (
+        openai.STT(model="gpt-4o-mini-transcribe", **options),
+        openai.LLM(model="gpt-4o-mini", **options),
+        openai.TTS(model="tts-1", response_format="pcm", **options),
+    )

@@ -1,4 +1,4 @@
-"""A client's process for `sessions`, and what a process finds out of itself."""
+"""A client's process for `sessions`, and what a process measures of itself."""
 
 from __future__ import annotations
 
@@ -12,19 +12,23 @@ from typing import Any, TypeAlias
 
 import psutil  # type: ignore[import-untyped]
 
-from benchmarks._common import ROOT
+from benchmarks.common.report import ROOT
 
 Row: TypeAlias = dict[str, Any]
 Step: TypeAlias = tuple[str, int, float]
-"""What sessions do, how many do it at once, over how many seconds they begin."""
+"""The sessions' task, how many sessions do it at once, over how many seconds they begin."""
 
 
 class Worker:
-    """A client's process: started by ``with``, ended after it. It does one step at a time."""
+    """A client's process: started by ``with``, ended after it. It does one step at a time.
 
-    def __init__(self, of: str, url: str) -> None:
+    The module is run with ``--of CLIENT --url URL``. It prints a line when it is ready, then a row
+    of JSON for each step that it reads from its standard input, and ends with that.
+    """
+
+    def __init__(self, module: str, of: str, url: str) -> None:
         self._of = of
-        self._command = [sys.executable, "-m", "benchmarks.sessions", "--of", of, "--url", url]
+        self._command = [sys.executable, "-m", module, "--of", of, "--url", url]
         # None outside the block.
         self._process: subprocess.Popen[str] | None = None
 
@@ -39,11 +43,11 @@ class Worker:
         assert self._process is not None and self._process.stdout is not None
         self._process.stdout.readline()
 
-    def do(self, what: Step) -> Row:
+    def do(self, step: Step) -> Row:
         """Have it do a step; return its row."""
         assert self._process is not None
         assert self._process.stdin is not None and self._process.stdout is not None
-        print(json.dumps(what), file=self._process.stdin, flush=True)
+        print(json.dumps(step), file=self._process.stdin, flush=True)
         row: Row = json.loads(self._process.stdout.readline())
         return {"client": self._of, **row}
 
@@ -53,13 +57,13 @@ class Worker:
 
 
 class Waited:
-    """How long this thread has waited for a core, from now on. Linux counts it."""
+    """How long this thread has waited for a core since the object was made. Linux counts it."""
 
     def __init__(self) -> None:
         self._began_s, self._since_s = time.monotonic(), self._waited_s()
 
     def percent(self) -> float:
-        """The part of the time since it was made."""
+        """The share of the time since then."""
         return 100 * (self._waited_s() - self._since_s) / (time.monotonic() - self._began_s)
 
     def _waited_s(self) -> float:
@@ -68,6 +72,6 @@ class Waited:
 
 
 def resident_kb() -> float:
-    """Memory of this process, in kB, without what waits to be collected."""
+    """Memory of this process, in kB, after a collection."""
     gc.collect()
     return float(psutil.Process().memory_info().rss) / 1024

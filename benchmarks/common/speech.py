@@ -1,26 +1,31 @@
-"""What the caller of the turns says: recorded utterances, 16000 Hz mono int16."""
+"""The caller's words: recorded utterances, 16000 Hz mono int16."""
 
 from __future__ import annotations
 
+import json
 import wave
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-FIXTURES = Path(__file__).parent.parent / "tests" / "fixtures"
+from benchmarks.common.report import ROOT
+
+FIXTURES = ROOT / "tests" / "fixtures"
+TEXTS: dict[str, str] = json.loads((FIXTURES / "fixtures.json").read_text())
 RATE_HZ = 16_000
-# What is quieter than this is silence (of 32767), as for who trimmed the recordings.
+# Quieter samples than this (of 32767) are silence; the recordings were trimmed by the same bound.
 QUIET = 400
 # A pause is put into the middle of an utterance, where it is quietest over this stretch.
 QUIET_STRETCH_S = 0.03
 NAMES = ("question", "weather", "time", "story", "goodbye")
+# The VAD hands on this much of the silence before an utterance with it.
+VAD_PADDING_S = 0.5
 
 
 @dataclass(frozen=True)
 class Utterance:
-    """Something that a caller says.
+    """One recorded utterance.
 
     Attributes:
         name: Of the recording.
@@ -39,6 +44,13 @@ class Utterance:
         """The last sample that is louder than silence."""
         return int(np.flatnonzero(np.abs(self.samples.astype(np.int32)) > QUIET)[-1])
 
+    def transcripts(self) -> list[tuple[float, str]]:
+        """The gateway's transcripts by the seconds uploaded: half the text for half the audio."""
+        text = TEXTS[self.name]
+        # The silence after a half is uploaded with it, and is no second half.
+        whole_s = VAD_PADDING_S + self.quiet_at / RATE_HZ + self.pause_s + 0.25
+        return [(0.0, text[: len(text) // 2]), (whole_s, text)]
+
 
 def recorded(name: str) -> Utterance:
     """Read one of the recordings in tests/fixtures."""
@@ -54,7 +66,7 @@ def recorded(name: str) -> Utterance:
 
 
 def with_pause(whole: Utterance, pause_s: float) -> Utterance:
-    """The same utterance with that much silence put into its middle."""
+    """Put that much silence into the middle of an utterance."""
     silence = np.zeros(round(pause_s * RATE_HZ), dtype=np.int16)
     samples = np.insert(whole.samples, whole.quiet_at, silence)
     return Utterance(whole.name, samples, whole.quiet_at, pause_s)

@@ -1,9 +1,8 @@
-"""One session in real time: somebody speaks, it is understood, answered and heard."""
+"""One call in real time: an `AgentSession` between a microphone and a loudspeaker."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,18 +19,16 @@ from livekit.agents import (
 )
 from livekit.agents.voice import ModelSettings
 
-from benchmarks._common import API_KEY, INTENT, Gateway
-from benchmarks._turn_line import Loudspeaker, Microphone
-from benchmarks._turn_setup import CHARACTER_MS, REPLIES, Setup
-from benchmarks._turn_speech import FIXTURES, RATE_HZ, Utterance
+from benchmarks.common.gateway import API_KEY, INTENT, Gateway
+from benchmarks.common.line import Loudspeaker, Microphone
+from benchmarks.common.setup import CHARACTER_MS, REPLIES, Setup
+from benchmarks.common.speech import Utterance
 from livekit_plugins_speko import Speko, SpekoLLM
-from livekit_plugins_speko.testing._gateway.waiting import Changes, within
 
-TEXTS: dict[str, str] = json.loads((FIXTURES / "fixtures.json").read_text())
 # A turn that takes longer hangs.
 TURN_S = 30.0
-# Before an utterance: Silero hands half a second of what was before on with it, and a session is
-# listening again long before.
+# Before an utterance: longer than the silence that Silero hands on with it, and long enough for the
+# session to listen again.
 SILENCE_S = 0.6
 # After the last sound of an utterance with a pause: each half might get a reply of its own.
 TWO_REPLIES_S = 2.5
@@ -39,21 +36,21 @@ TWO_REPLIES_S = 2.5
 
 @dataclass(frozen=True)
 class Turn:
-    """When each thing of one turn happened, in seconds on `time.monotonic`.
+    """The times of one turn, in seconds on `time.monotonic`.
 
-    Each time but that of the audio is the last before the audio: of what was really heard.
+    Each time but that of the audio is the last before the audio: of the reply that was played.
 
     Attributes:
-        utterance: What was said.
-        began_s: When the caller opened their mouth.
-        last_sound_s: When the last sound of it was heard.
-        vad_end_s: When the session's VAD said that the caller is silent.
-        transcript_s: When the session got the transcript that the reply was begun with, be it a
-            preflight.
+        utterance: Name of the recording.
+        began_s: When the utterance began.
+        last_sound_s: When its last sound was spoken.
+        vad_end_s: When the session's VAD reported the end of speech.
+        transcript_s: When the session got the transcript that the reply was begun with, a preflight
+            or the final one.
         final_s: When it got the final one.
         token_s: When the model's first token came.
         audio_s: When the first audio left the session.
-        over_s: When the reply was over, and nothing else had come for a while.
+        over_s: When the reply was complete, and a second one would have come.
         finals: The final transcripts.
     """
 
@@ -71,10 +68,10 @@ class Turn:
 
 @dataclass
 class Notes:
-    """What a session reported since the turn began, with times on `time.monotonic`."""
+    """The session's reports since the turn began, with times on `time.monotonic`."""
 
     vad_ends: list[float] = field(default_factory=list)
-    # When a transcript came, what it says, whether it is final.
+    # When a transcript came, its text, True for a final one.
     transcripts: list[tuple[float, str, bool]] = field(default_factory=list)
     tokens: list[float] = field(default_factory=list)
 
@@ -90,10 +87,10 @@ class Notes:
             each.clear()
 
     def turn(self, utterance: str, began_s: float, last_sound_s: float, audio_s: float) -> Turn:
-        """What the turn came to, of which the caller heard the reply from `audio_s` on."""
+        """Sum the turn up, whose reply was played from `audio_s` on."""
         before = [each for each in self.transcripts if each[0] < audio_s]
         final_s, text = next(each[:2] for each in reversed(before) if each[2])
-        # The one before the final is what the reply was begun with if it says the same.
+        # The reply was begun with the one before the final if it has the same text.
         early = [each for each in before if not each[2]][-1:]
         return Turn(
             utterance=utterance,
@@ -134,26 +131,23 @@ class Call:
         self._notes = notes
         self._microphone, self._loudspeaker = Microphone(), Loudspeaker()
         session.input.audio, session.output.audio = self._microphone, self._loudspeaker
-        self._heard = Changes()
-        self._loudspeaker.on("playback_finished", lambda event: self._heard.notify())
 
     async def take_turn(self, utterance: Utterance) -> Turn:
-        """Be silent, speak, and hear the reply to its end."""
-        notes, loudspeaker = self._notes, self._loudspeaker
-        notes.clear()
-        heard = loudspeaker.finished
+        """Be silent, speak, and listen to the reply to its end."""
+        loudspeaker = self._loudspeaker
+        self._notes.clear()
+        loudspeaker.finished.clear()
         await asyncio.sleep(SILENCE_S)
         began_s, last_sound_s = time.monotonic(), self._microphone.say(utterance)
-        whole = self._heard.until(lambda: loudspeaker.finished > heard)
-        await within(whole, TURN_S, f"the reply to {utterance.name}")
+        await asyncio.wait_for(loudspeaker.finished.wait(), TURN_S)
         if utterance.pause_s:
             await asyncio.sleep(max(0.0, last_sound_s + TWO_REPLIES_S - time.monotonic()))
-        return notes.turn(utterance.name, began_s, last_sound_s, loudspeaker.started[-1])
+        return self._notes.turn(utterance.name, began_s, last_sound_s, loudspeaker.started[-1])
 
 
 @asynccontextmanager
 async def calling(setup: Setup, url: str, detector: vad.VAD) -> AsyncIterator[Call]:
-    """A session of this setup, which is listening."""
+    """Start a session of this setup, which listens inside the block."""
     async with Speko(base_url=url, api_key=API_KEY) as speko:
         recognizer = setup.stt_adapter(speko, detector)
         voice = setup.tts_adapter(speko)
@@ -164,7 +158,7 @@ async def calling(setup: Setup, url: str, detector: vad.VAD) -> AsyncIterator[Ca
             vad=detector,
             turn_handling={
                 "turn_detection": "vad",
-                # The loudspeaker can't pause, and nobody interrupts.
+                # The loudspeaker cannot pause, and the caller never interrupts.
                 "interruption": {"mode": "vad", "resume_false_interruption": False},
             },
         )
@@ -190,15 +184,7 @@ async def hold(
     turns: list[Turn] = []
     async with calling(setup, url, detector) as call:
         for utterance in utterances:
-            transcripts = understood(utterance)
+            transcripts = utterance.transcripts()
             await asyncio.to_thread(gateway.line, setup.line, transcripts=transcripts)
             turns.append(await call.take_turn(utterance))
     return turns
-
-
-def understood(utterance: Utterance) -> list[tuple[float, str]]:
-    """What the gateway understands by the seconds that it gets: the half of the half."""
-    text = TEXTS[utterance.name]
-    # The VAD hands on half a second of what was before; the silence after a half counts as well.
-    whole_s = 0.5 + utterance.quiet_at / RATE_HZ + utterance.pause_s + 0.25
-    return [(0.0, text[: len(text) // 2]), (whole_s, text)]

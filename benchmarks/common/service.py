@@ -1,24 +1,23 @@
 """A service in a process of its own: Speko's wire and OpenAI's, with the same set latencies.
 
-    .venv/bin/python -m benchmarks.gateway [--port 0] [--tls]
+    .venv/bin/python -m benchmarks.common.service [--port 0] [--tls]
 
-It prints ``{"port": 34567}`` and serves until its standard input ends. `benchmarks._common.Gateway`
-starts it and speaks to it.
+It prints ``{"port": 34567}`` and serves until its standard input ends. `gateway.Gateway` starts it
+and talks to it.
 
-Every byte of an answer is ready before its request comes, or soon after; each write has a
-time of its own, counted from the request's last byte, so that late writes do not add up. It waits
-with `select`, since `epoll` rounds every wait up to a millisecond.
+Every byte of a response is ready before its request comes, or soon after; each write has a time of
+its own, counted from the request's last byte, so that late writes do not add up. It waits with
+`select`, since `epoll` rounds every wait up to a millisecond.
 
 The wires, below ``/`` or below a line, ``/lines/NAME``, which has settings of its own:
     POST /v1/transcribe  POST /v1/complete  POST /v1/synthesize  (Speko)
     POST /v1/audio/transcriptions  POST /v1/chat/completions  POST /v1/audio/speech  (OpenAI)
     HEAD anything: 204; anything else: 404 (for prewarming)
 
-For whoever measures:
+For the benchmark:
     PUT /lines/NAME     JSON with some of `Upstream`'s fields: makes or changes a line; the base URL
-                        is then http://127.0.0.1:PORT/lines/NAME. NAME "" is what stands below "/".
-    GET /stats          JSON: what `Stats.to_json` has, since the last DELETE. Connections that were
-                        opened before that count in "open" and no more in "connections".
+                        is then http://127.0.0.1:PORT/lines/NAME. NAME "" is the line below "/".
+    GET /stats          JSON of `Stats.to_json`: the figures since the last DELETE.
     DELETE /stats
 """
 
@@ -32,10 +31,10 @@ import ssl
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 
-from benchmarks._records import Record, Stats
-from benchmarks._upstream import (
+from benchmarks.common.gateway import CERTIFICATE
+from benchmarks.common.records import Record, Stats
+from benchmarks.common.upstream import (
     OPENAI_AUDIO,
     SPEKO_AUDIO,
     Piece,
@@ -50,23 +49,20 @@ from benchmarks._upstream import (
     whole,
 )
 
-CERTIFICATE = Path(__file__).parent.parent / "tests/fixtures/loopback.pem"
 NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
 NOT_FOUND = whole("application/json", b'{"error":"no such path"}', "404 Not Found")
 
 
 class Service:
-    """What all connections share: the lines, the figures."""
+    """The lines and the figures, shared by all connections."""
 
     def __init__(self) -> None:
         # Settings by the name of the line.
         self.lines = {"": Upstream()}
         self.stats = Stats()
-        # Connections of clients that are open.
-        self.open: set[Connection] = set()
 
-    def answer(self, method: str, target: str, body: bytes) -> tuple[Record, list[Piece]] | bytes:
-        """A request's timed pieces with its record, or an answer to write at once."""
+    def respond(self, method: str, target: str, body: bytes) -> tuple[Record, list[Piece]] | bytes:
+        """Return a request's record and timed pieces, or a response to write at once."""
         line, path = split_line(target)
         upstream = self.lines.get(line)
         if method == "HEAD" or method != "POST" or upstream is None:
@@ -79,7 +75,7 @@ class Service:
         return record, pieces
 
     def control(self, method: str, target: str, body: bytes) -> bytes | None:
-        """The answer to whoever measures; None for the request of a client."""
+        """Return the response to the benchmark; None for the request of a client."""
         line, path = split_line(target)
         if method == "PUT" and path in ("", "/"):
             settings = json.loads(body)
@@ -93,12 +89,11 @@ class Service:
         if method == "DELETE":
             self.stats = Stats()
             return NO_CONTENT
-        figures = self.stats.to_json(len(self.open))
-        return whole("application/json", json.dumps(figures).encode())
+        return whole("application/json", json.dumps(self.stats.to_json()).encode())
 
 
 def split_line(target: str) -> tuple[str, str]:
-    """The name of the line and the path below it."""
+    """Split a target into the name of its line and the path below it."""
     path = target.partition("?")[0]
     if not path.startswith("/lines/"):
         return "", path
@@ -107,7 +102,7 @@ def split_line(target: str) -> tuple[str, str]:
 
 
 def pieces_of(record: Record, upstream: Upstream, body: bytes) -> list[Piece] | None:
-    """The pieces of an answer; None for a path of neither wire."""
+    """Build the pieces of a response; None for a path of neither wire."""
     if record.path in ("/v1/transcribe", "/v1/audio/transcriptions"):
         record.audio_s = wav_seconds(body)
         record.text = upstream.transcript(record.audio_s)
@@ -134,13 +129,13 @@ class Connection(asyncio.Protocol):
         self._received = bytearray()
         # None before the connection is made.
         self._transport: asyncio.Transport | None = None
-        # Whether it carried a client's request.
+        # True once it carried a client's request.
         self._counted = False
-        # The timer of the next write; None between two answers.
+        # The timer of the next write; None between two responses.
         self._timer: asyncio.TimerHandle | None = None
-        # The request that is being answered; None between two.
+        # The request that is being served; None between two.
         self._record: Record | None = None
-        # What is left to write, last first.
+        # The pieces that are not yet written, last first.
         self._pieces: list[Piece] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -148,11 +143,8 @@ class Connection(asyncio.Protocol):
         self._transport = transport
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._service.open.discard(self)
         if self._timer is not None:
             self._timer.cancel()
-        if self._record is not None:
-            self._record.aborted = True
 
     def data_received(self, data: bytes) -> None:
         self._received += data
@@ -169,26 +161,21 @@ class Connection(asyncio.Protocol):
         body = bytes(self._received[end + 4 : size])
         del self._received[:size]
         method, target, _ = first.split(" ")
-        self._answer(method, target, body)
+        self._respond(method, target, body)
 
-    def _answer(self, method: str, target: str, body: bytes) -> None:
+    def _respond(self, method: str, target: str, body: bytes) -> None:
         assert self._transport is not None
-        answer: tuple[Record, list[Piece]] | bytes | None
-        answer = self._service.control(method, target, body)
-        if answer is None:
-            self._count()
-            answer = self._service.answer(method, target, body)
-        if isinstance(answer, bytes):
-            self._transport.write(answer)
-        else:
-            self._record, self._pieces = answer[0], answer[1][::-1]
-            self._set_timer()
-
-    def _count(self) -> None:
-        if not self._counted:
+        response: tuple[Record, list[Piece]] | bytes | None
+        response = self._service.control(method, target, body)
+        if response is None:
+            self._service.stats.connections += not self._counted
             self._counted = True
-            self._service.stats.connections += 1
-            self._service.open.add(self)
+            response = self._service.respond(method, target, body)
+        if isinstance(response, bytes):
+            self._transport.write(response)
+        else:
+            self._record, self._pieces = response[0], response[1][::-1]
+            self._set_timer()
 
     def _set_timer(self) -> None:
         assert self._record is not None
@@ -196,25 +183,19 @@ class Connection(asyncio.Protocol):
         self._timer = self._loop.call_at(due_s, self._write)
 
     def _write(self) -> None:
-        record = self._record
-        assert self._transport is not None and record is not None
+        assert self._transport is not None and self._record is not None
         offset_s, data = self._pieces.pop()
-        now_s = time.monotonic()
-        late_ms = 1e3 * (now_s - record.arrived_s - offset_s)
-        self._service.stats.late_ms.append(late_ms)
-        record.late_ms = max(record.late_ms, late_ms)
-        if record.first_byte_s is None:
-            record.first_byte_s = now_s
+        late_s = time.monotonic() - self._record.arrived_s - offset_s
+        self._service.stats.late_ms.append(1e3 * late_s)
         self._transport.write(data)
         if self._pieces:
             self._set_timer()
         else:
-            record.ended_s = now_s
             self._record = self._timer = None
 
 
 async def serve(port: int, tls: bool) -> None:
-    """Serve until standard input ends, which it does when whoever started this is gone."""
+    """Serve until standard input ends, which it does when the benchmark's process has ended."""
     context: ssl.SSLContext | None = None
     if tls:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -232,10 +213,10 @@ async def serve(port: int, tls: bool) -> None:
 
 def main() -> None:
     """Read the command line, and serve."""
-    parser = argparse.ArgumentParser(description="A gateway for the benchmarks.")
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--tls", action="store_true")
-    options = parser.parse_args()
+    command = argparse.ArgumentParser(description="A gateway for the benchmarks.")
+    command.add_argument("--port", type=int, default=0)
+    command.add_argument("--tls", action="store_true")
+    options = command.parse_args()
     loop = asyncio.SelectorEventLoop(selectors.SelectSelector())
     asyncio.set_event_loop(loop)
     loop.run_until_complete(serve(options.port, options.tls))

@@ -8,7 +8,7 @@ import time
 from livekit import rtc
 from livekit.agents.voice import io
 
-from benchmarks._turn_speech import RATE_HZ, Utterance
+from benchmarks.common.speech import RATE_HZ, Utterance
 
 FRAME_MS = 20
 FRAME_SAMPLES = RATE_HZ * FRAME_MS // 1000
@@ -16,25 +16,24 @@ SILENCE = bytes(2 * FRAME_SAMPLES)
 
 
 class Microphone(io.AudioInput):
-    """Hands over each frame when the last of its samples was heard, as a microphone does.
+    """Delivers each frame when the last of its samples was spoken, as a microphone does.
 
-    Read by one session. Frames stand on one clock from the first on: a late one shifts none of
-    those after it.
+    Read by one session. All frames are timed by one clock: a late one delays none after it.
     """
 
     def __init__(self) -> None:
         super().__init__(label="Microphone")
-        # When the first frame began; None before it was asked for.
+        # When the first frame began; None before it was read.
         self._began: float | None = None
-        # How many frames were handed over.
+        # Frames delivered so far.
         self._frames = 0
-        # What is still to be said, int16.
+        # Samples still to be spoken, int16.
         self._left = b""
 
     def say(self, utterance: Utterance) -> float:
-        """Say something from the next frame on; returns when its last sound will be heard."""
+        """Speak from the next frame on; return the time of the utterance's last sound."""
         if self._began is None or self._left:
-            raise RuntimeError("nobody listens, or the caller is still speaking")
+            raise RuntimeError("the session does not listen, or the caller is still speaking")
         self._left = utterance.samples.tobytes()
         return self._began + self._frames * FRAME_MS / 1e3 + (utterance.last_sound + 1) / RATE_HZ
 
@@ -49,28 +48,27 @@ class Microphone(io.AudioInput):
 
 
 class Loudspeaker(io.AudioOutput):
-    """Notes when a reply's first frame came, and has played each frame the moment it gets it.
+    """Notes when a reply's first frame came, and plays every frame in no time.
 
-    A benchmark need not listen to the replies: what is measured is over with the first frame.
+    The rest of a reply need not be played in real time: the measurement ends with its first frame.
     """
 
     def __init__(self) -> None:
         super().__init__(label="Loudspeaker", capabilities=io.AudioOutputCapabilities(pause=False))
-        # When the first frame of each stretch came.
+        # When the first frame of each reply came.
         self.started: list[float] = []
-        # How many stretches were heard to their end, and how many were cut off.
-        self.finished = 0
-        self.cut_off = 0
-        # Seconds of the stretch that is being heard; None between two.
-        self._stretch_s: float | None = None
+        # Set when a reply was played to its end; the reader clears it.
+        self.finished = asyncio.Event()
+        # Seconds of the reply that is being played; None between two.
+        self._played_s: float | None = None
 
     async def capture_frame(self, frame: rtc.AudioFrame) -> None:
         await super().capture_frame(frame)
-        if self._stretch_s is None:
-            self._stretch_s = 0.0
+        if self._played_s is None:
+            self._played_s = 0.0
             self.started.append(time.monotonic())
             self.on_playback_started(created_at=time.time())
-        self._stretch_s += frame.duration
+        self._played_s += frame.duration
 
     def flush(self) -> None:
         super().flush()
@@ -80,11 +78,9 @@ class Loudspeaker(io.AudioOutput):
         self._end(interrupted=True)
 
     def _end(self, *, interrupted: bool) -> None:
-        if self._stretch_s is None:
+        if self._played_s is None:
             return
-        heard_s, self._stretch_s = self._stretch_s, None
-        if interrupted:
-            self.cut_off += 1
-        else:
-            self.finished += 1
-        self.on_playback_finished(playback_position=heard_s, interrupted=interrupted)
+        played_s, self._played_s = self._played_s, None
+        self.on_playback_finished(playback_position=played_s, interrupted=interrupted)
+        if not interrupted:
+            self.finished.set()

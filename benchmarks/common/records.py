@@ -1,0 +1,52 @@
+"""The gateway's record of its requests and of itself."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Record:
+    """One request.
+
+    Attributes:
+        line: Name of its line; "" for the one below "/".
+        path: Without the line's prefix.
+        arrived_s: When its last byte came, on `time.monotonic`: the same clock in every process of
+            a Linux machine.
+        text: The text to be spoken, or the transcript; "" for a reply.
+        audio_s: Length of the upload, in seconds.
+    """
+
+    line: str
+    path: str
+    arrived_s: float
+    text: str = ""
+    audio_s: float = 0.0
+
+
+@dataclass
+class Stats:
+    """The figures since the last reset."""
+
+    # Connections that carried a request of a client. Those opened before the reset do not count.
+    connections: int = 0
+    # Every request of a client, in the order of arrival.
+    records: list[Record] = field(default_factory=list)
+    # How late each write was, in milliseconds.
+    late_ms: list[float] = field(default_factory=list)
+    # CPU seconds that this process had used at the reset.
+    cpu_s: float = field(default_factory=time.process_time)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return "connections", "late_ms", "cpu_ms_per_request" and "records"."""
+        late = sorted(self.late_ms) or [0.0]
+        cpu_ms = 1e3 * (time.process_time() - self.cpu_s)
+        return {
+            "connections": self.connections,
+            "late_ms": {"p50": late[len(late) // 2], "p95": late[len(late) * 95 // 100]},
+            "cpu_ms_per_request": cpu_ms / max(1, len(self.records)),
+            "records": [vars(record) for record in self.records],
+        }
