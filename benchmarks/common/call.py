@@ -127,7 +127,9 @@ class NotingAgent(Agent):
 class Call:
     """A session with its two ends."""
 
-    def __init__(self, session: AgentSession[None], notes: Notes) -> None:
+    def __init__(self, name: str, session: AgentSession[None], notes: Notes) -> None:
+        # For errors.
+        self._name = name
         self._notes = notes
         self._microphone, self._loudspeaker = Microphone(), Loudspeaker()
         session.input.audio, session.output.audio = self._microphone, self._loudspeaker
@@ -139,7 +141,14 @@ class Call:
         loudspeaker.finished.clear()
         await asyncio.sleep(SILENCE_S)
         began_s, last_sound_s = time.monotonic(), self._microphone.say(utterance)
-        await asyncio.wait_for(loudspeaker.finished.wait(), TURN_S)
+        try:
+            await asyncio.wait_for(loudspeaker.finished.wait(), TURN_S)
+        except asyncio.TimeoutError:
+            raise RuntimeError(
+                f"{self._name}: no reply to {utterance.name} in {TURN_S:g} s. The caller began at "
+                f"{began_s}, replies began at {loudspeaker.started}, the session reported "
+                f"{self._notes}"
+            ) from None
         if utterance.pause_s:
             await asyncio.sleep(max(0.0, last_sound_s + TWO_REPLIES_S - time.monotonic()))
         return self._notes.turn(utterance.name, began_s, last_sound_s, loudspeaker.started[-1])
@@ -165,7 +174,7 @@ async def calling(setup: Setup, url: str, detector: vad.VAD) -> AsyncIterator[Ca
         notes = Notes()
         session.on("user_input_transcribed", notes.on_transcript)
         session.on("user_state_changed", notes.on_user_state)
-        call = Call(session, notes)
+        call = Call(setup.line, session, notes)
         await session.start(agent=NotingAgent(notes))
         try:
             yield call
