@@ -86,6 +86,9 @@ class Notes:
         for each in (self.vad_ends, self.transcripts, self.tokens):
             each.clear()
 
+    def has_final(self, *, before_s: float) -> bool:
+        return any(final and at < before_s for at, _, final in self.transcripts)
+
     def turn(self, utterance: str, began_s: float, last_sound_s: float, audio_s: float) -> Turn:
         """Sum the turn up, whose reply was played from `audio_s` on."""
         before = [each for each in self.transcripts if each[0] < audio_s]
@@ -138,11 +141,10 @@ class Call:
         """Be silent, speak, and listen to the reply to its end."""
         loudspeaker = self._loudspeaker
         self._notes.clear()
-        loudspeaker.finished.clear()
         await asyncio.sleep(SILENCE_S)
         began_s, last_sound_s = time.monotonic(), self._microphone.say(utterance)
         try:
-            await asyncio.wait_for(loudspeaker.finished.wait(), TURN_S)
+            await asyncio.wait_for(self._reply(), TURN_S)
         except asyncio.TimeoutError:
             raise RuntimeError(
                 f"{self._name}: no reply to {utterance.name} in {TURN_S:g} s. The caller began at "
@@ -152,6 +154,15 @@ class Call:
         if utterance.pause_s:
             await asyncio.sleep(max(0.0, last_sound_s + TWO_REPLIES_S - time.monotonic()))
         return self._notes.turn(utterance.name, began_s, last_sound_s, loudspeaker.started[-1])
+
+    async def _reply(self) -> None:
+        """Wait for a reply to this turn, and not for a late one to the turn before."""
+        finished, started = self._loudspeaker.finished, self._loudspeaker.started
+        finished.clear()
+        while not finished.is_set():
+            await finished.wait()
+            if not self._notes.has_final(before_s=started[-1]):
+                finished.clear()
 
 
 @asynccontextmanager

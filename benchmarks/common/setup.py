@@ -43,7 +43,6 @@ class Setup:
         ours: True for this package's adapters, False for LiveKit's.
         eager: True when recognition begins before the VAD has decided.
         first_words: When the first piece of a reply is synthesized; "off" as LiveKit does it.
-        vad_silence_s: The silence that the VAD takes for the end of speech, in seconds.
         reply: The key of every reply.
         pause_s: Silence put into the middle of each utterance; 0 for none.
     """
@@ -52,7 +51,6 @@ class Setup:
     ours: bool = True
     eager: bool = False
     first_words: Literal["off", "sentence", "clause"] = "off"
-    vad_silence_s: float = 0.55
     reply: str = "one clause"
     pause_s: float = 0.0
 
