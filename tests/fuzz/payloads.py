@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from livekit.agents import llm
+
 from livekit_plugins_speko import SpekoApiError
 from livekit_plugins_speko.api.responses import (
     as_object,
@@ -59,4 +61,5 @@ def read(name: str, payload: Mapping[str, Any]) -> None:
     event = parse_complete_event(name, payload)
     if event is not None and event.type != "error":
         for chunk in Reply("reply-1").push(event):
-            chunk.model_dump_json()
+            if isinstance(chunk, llm.ChatChunk):
+                chunk.model_dump_json()

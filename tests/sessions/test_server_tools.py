@@ -16,7 +16,7 @@ async def test_words_before_the_tool_are_spoken_while_it_runs(
     gateway: LocalGateway, speko: Speko, voice_detector: vad.VAD
 ) -> None:
     tool_runs = Gate()
-    reply = [
+    reply: list[str | ServerToolCall | Gate] = [
         "One moment,",
         " I will look",
         " that up for you.",
