@@ -1,4 +1,4 @@
-"""For the tests of an agent: a stand-in for the Speko service, and a phone line without a phone.
+"""Tools for testing an agent: a stand-in for the Speko service and a simulated phone line.
 
 `LocalGateway` serves the Speko API on a port of this machine, with answers set from Python:
 
@@ -13,11 +13,10 @@ from __future__ import annotations
 
 from ._gateway.pieces import EndOfStream, ErrorEvent, ProviderRoute, ServerToolCall, ToolCall
 from ._gateway.request import GatewayRequest
-from ._gateway.routes import Engine, Route
+from ._gateway.route import Engine, Route
 from ._gateway.waiting import Gate
 from ._gateway.writer import AnswerWriter, Latency
-from .answers import Answer, Refusal, Speech, ToolRows
-from .event_answers import Reply, Transcript
+from .answers import Answer, Refusal, Reply, Speech, ToolRows, Transcript
 from .gateway import LocalGateway
 from .line import CallLine, LineSegment
 

@@ -11,10 +11,11 @@ from typing import Any
 
 from aiohttp import web
 
+from ._gateway.endpoint import Endpoint
+from ._gateway.endpoints import complete, synthesize, tools, transcribe
 from ._gateway.intake import check_request, read_request
-from ._gateway.registered_tools import RegisteredTools
 from ._gateway.request import GatewayRequest
-from ._gateway.routes import Route
+from ._gateway.route import Route
 from ._gateway.server import LoopbackServer
 from ._gateway.shapes import InvalidRequest
 from ._gateway.waiting import Changes, within
@@ -27,24 +28,26 @@ _repr.maxother = 120
 
 
 class LocalGateway:
-    """Serves the routes of the Speko API on 127.0.0.1, with answers set from Python.
+    """The Speko API on 127.0.0.1, with answers set from Python.
 
-    It checks requests as the service does and refuses wrong ones with the service's error body.
-    A request that passes takes the next step of its route's script, or is answered by the route's
-    engine; without either it is answered with status 500 and code `UNSCRIPTED`.
+    It checks requests as the service does and refuses invalid ones with the service's error body.
+    A header line over 8190 bytes is refused with status 400 and code `HEADER_TOO_LARGE`, because
+    servers and proxies refuse it by default. A valid request takes the next step of its route's
+    script, or is answered by the route's engine; without either the response is status 500 with
+    code `UNSCRIPTED`.
 
-    It owns its port, the connections and the tasks that answer on them, and belongs to the event
+    It owns its port, the connections and the tasks that respond on them, and belongs to the event
     loop that entered it. Clients may be anywhere on this machine.
 
     Attributes:
-        transcribe: What `POST /v1/transcribe` answers.
-        complete: What `POST /v1/complete` answers.
-        synthesize: What `POST /v1/synthesize` answers.
-        tools: What `GET /v1/agents/{id}/tools` answers, before the registered tools.
-        api_key: The only key that is let in.
-        requests: Every request that came in whole, refused ones too, in order of arrival.
-        prewarmed: How many `HEAD` requests came, which clients make to open a connection. They are
-            answered with 204 and stand nowhere else.
+        transcribe: The answers to `POST /v1/transcribe`.
+        complete: The answers to `POST /v1/complete`.
+        synthesize: The answers to `POST /v1/synthesize`.
+        tools: The answers to `GET /v1/agents/{id}/tools`; after the script, the registered tools.
+        api_key: The only key that is accepted.
+        requests: Every complete request, refused ones included, in order of arrival.
+        prewarmed: The number of `HEAD` requests, which clients send to open a connection. They
+            get a 204 and are not in `requests`.
     """
 
     def __init__(
@@ -55,14 +58,14 @@ class LocalGateway:
         strict: bool = True,
         port: int = 0,
     ) -> None:
-        """Makes a gateway that does not listen yet.
+        """Make a gateway that does not listen yet.
 
         Args:
-            api_key: The only key that is let in.
-            json_answers: Whether `transcribe` and `complete` answer with one JSON object, as
-                older and self-hosted services do, in place of an event stream.
-            strict: Whether leaving `async with` raises when a request came that nobody expected,
-                an engine failed, or a step of a script was not used.
+            api_key: The only key that is accepted.
+            json_answers: True if `transcribe` and `complete` respond with one JSON object, as
+                older and self-hosted services do, instead of an event stream.
+            strict: True if leaving `async with` raises after an unexpected request, a failed
+                engine, or with an unused step of a script.
             port: The port to listen on; 0 takes a free one.
 
         Raises:
@@ -71,28 +74,27 @@ class LocalGateway:
         if not api_key.strip() or not api_key.isascii():
             raise ValueError("LocalGateway: api_key is blank or not ASCII; give it any plain word.")
         self.api_key = api_key
-        self.transcribe = Route("transcribe", json_answers=json_answers)
-        self.complete = Route("complete", json_answers=json_answers)
-        self.synthesize = Route("synthesize")
-        self.tools = Route("tools")
         self.requests: list[GatewayRequest] = []
         self.prewarmed = 0
-        self._routes = {
-            route.name: route
-            for route in (self.transcribe, self.complete, self.synthesize, self.tools)
-        }
-        self._registered = RegisteredTools()
+        # The kinds of request, each with its route; `_add_route` fills both.
+        self._endpoints: list[Endpoint] = []
+        self._routes: dict[str, Route] = {}
+        self.transcribe = self._add_route(transcribe.ENDPOINT, json_answers=json_answers)
+        self.complete = self._add_route(complete.ENDPOINT, json_answers=json_answers)
+        self.synthesize = self._add_route(synthesize.ENDPOINT)
+        self.tools = self._add_route(tools.ENDPOINT)
+        self._registered = tools.RegisteredTools()
         self.tools.use(self._registered)
         self._strict = strict
         # Requests that neither a script nor an engine had an answer for.
         self._unexpected: list[GatewayRequest] = []
-        # True from the moment that aclose() begins: handlers it cancels are not the client's doing.
+        # True once aclose() has begun: a handler that it cancels was not cancelled by its client.
         self._closing = False
         self._changes = Changes()
         self._server = LoopbackServer(self._handle, self._changes, port)
 
     async def __aenter__(self) -> LocalGateway:
-        """Starts to listen."""
+        """Start to listen."""
         await self.start()
         return self
 
@@ -102,10 +104,10 @@ class LocalGateway:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Closes everything; a strict gateway then says what did not go as scripted.
+        """Close everything; a strict gateway then reports each problem.
 
         Raises:
-            AssertionError: See `strict`. Not when another exception is on its way already.
+            AssertionError: See `strict`. Not while another exception propagates.
         """
         await self.aclose()
         problems = self.problems()
@@ -116,21 +118,21 @@ class LocalGateway:
 
     @property
     def base_url(self) -> str:
-        """Where it listens, for a client's `base_url`. `RuntimeError` when it does not."""
+        """The address, for a client's `base_url`. `RuntimeError` while it does not listen."""
         return f"http://127.0.0.1:{self._server.port}"
 
     @property
     def open_connections(self) -> int:
-        """How many sockets are open now, idle ones included."""
+        """The number of open sockets, idle ones included."""
         return self._server.open_connections
 
     @property
     def in_flight(self) -> int:
-        """How many requests are being answered now."""
+        """The number of requests in progress."""
         return self._server.in_flight
 
     async def start(self) -> None:
-        """Opens its port on 127.0.0.1.
+        """Open the port on 127.0.0.1.
 
         Raises:
             RuntimeError: It listens already, or was closed.
@@ -141,15 +143,15 @@ class LocalGateway:
         await self._server.start()
 
     async def aclose(self) -> None:
-        """Closes the port and all connections; cancels what is being answered. Never raises."""
+        """Close the port and all connections; cancel the requests in progress. Never raises."""
         self._closing = True
         await self._server.aclose()
 
     def requests_to(self, route: str) -> list[GatewayRequest]:
-        """Picks the requests of one route from the log.
+        """Return the requests of one route.
 
         Args:
-            route: `transcribe`, `complete`, `synthesize`, `tools` or `unknown`.
+            route: The route's name, such as `transcribe`; `unknown` for unknown paths.
 
         Returns:
             A new list, in order of arrival.
@@ -159,32 +161,32 @@ class LocalGateway:
     async def arrived(
         self, route: str, *, count: int = 1, within_s: float = 10.0
     ) -> GatewayRequest:
-        """Waits until a route has had so many requests.
+        """Wait until a route has received `count` requests.
 
         Args:
             route: The route's name.
-            count: How many, since the gateway started.
-            within_s: How long to wait, in seconds.
+            count: The number of requests since the gateway started.
+            within_s: The longest wait, in seconds.
 
         Returns:
             The last of them.
 
         Raises:
-            TimeoutError: They did not come.
+            TimeoutError: They did not arrive in time.
         """
         enough = self._changes.until(lambda: len(self.requests_to(route)) >= count)
         await within(enough, within_s, f"request {count} to {route}")
         return self.requests_to(route)[count - 1]
 
     async def idle(self, *, connections: int = 0, within_s: float = 10.0) -> None:
-        """Waits until nothing is being answered and few enough connections are open.
+        """Wait until no request is in progress and few enough connections are open.
 
         Args:
-            connections: How many may stay open, for clients that keep idle ones.
-            within_s: How long to wait, in seconds.
+            connections: The most that may stay open, for clients that keep idle ones.
+            within_s: The longest wait, in seconds.
 
         Raises:
-            TimeoutError: Something is still going on.
+            TimeoutError: It is not idle in time.
         """
         quiet = self._changes.until(
             lambda: self.in_flight == 0 and self.open_connections <= connections
@@ -198,19 +200,19 @@ class LocalGateway:
         *,
         unavailable: Iterable[Mapping[str, Any]] = (),
     ) -> None:
-        """Sets the tools that are registered for an agent, in place of what it had.
+        """Set the tools that are registered for an agent, in place of earlier ones.
 
         Args:
-            agent_id: The agent, as it is before percent-encoding.
-            rows: Tools that can run: `name`, `description`, `parameters`, and what else a row
-                has. What the service fills in (`id`, `agentId`, `source`, `createdAt`,
-                `updatedAt`) is filled in where it is missing.
+            agent_id: The agent, before percent-encoding.
+            rows: Tools that can run: `name`, `description`, `parameters`, and any other field of
+                a row. Missing fields that the service fills in (`id`, `agentId`, `source`,
+                `createdAt`, `updatedAt`) are added.
             unavailable: Tools that could not run now: `available=1` leaves them out.
         """
         self._registered.register(agent_id, rows, unavailable)
 
     def problems(self) -> list[str]:
-        """Tells what did not go as scripted so far: one line each, none when all went well."""
+        """Return one line for each deviation from the scripts so far; empty if there is none."""
         unexpected = [f"unexpected request: {request}" for request in self._unexpected]
         failed = [
             f"the answer to {request} failed: {request.failure!r}"
@@ -224,18 +226,24 @@ class LocalGateway:
         ]
         return unexpected + failed + unused
 
+    def _add_route(self, endpoint: Endpoint, *, json_answers: bool = False) -> Route:
+        """Serve one more kind of request."""
+        self._endpoints.append(endpoint)
+        route = self._routes[endpoint.name] = Route(endpoint.name, json_answers=json_answers)
+        return route
+
     async def _handle(self, http: web.BaseRequest) -> web.StreamResponse:
-        """Logs a request and answers it; the end of the answer is noted however it comes."""
+        """Log a request and respond to it; mark it as done whatever the outcome."""
         if http.method == "HEAD":
             self.prewarmed += 1
             self._changes.notify()
             return web.Response(status=204)
-        request = await read_request(http)
+        request, endpoint = await read_request(http, self._endpoints)
         self.requests.append(request)
         self._changes.notify()
         writer = self._make_writer(http, request)
         try:
-            return await self._answer(request, http.headers.get("Authorization"), writer)
+            return await self._respond(http, request, endpoint, writer)
         except asyncio.CancelledError:
             request.cancelled = not self._closing
             raise
@@ -251,12 +259,16 @@ class LocalGateway:
             return AnswerWriter(http, request)
         return AnswerWriter(http, request, latency=route.latency, json_answers=route.json_answers)
 
-    async def _answer(
-        self, request: GatewayRequest, authorization: str | None, writer: AnswerWriter
+    async def _respond(
+        self,
+        http: web.BaseRequest,
+        request: GatewayRequest,
+        endpoint: Endpoint | None,
+        writer: AnswerWriter,
     ) -> web.StreamResponse:
-        """Sends the answer. What an engine or an answer raises is kept for the end of the run."""
+        """Send the answer. An exception of an engine or an answer is kept for `problems`."""
         try:
-            answer = await self._choose(request, authorization)
+            answer = await self._choose(http, request, endpoint)
             await answer.write(writer)
             return await writer.finish()
         except ClientGone:
@@ -270,18 +282,20 @@ class LocalGateway:
             await Refusal(500, f"{type(error).__name__}: {error}", "ENGINE_FAILED").write(writer)
             return await writer.finish()
 
-    async def _choose(self, request: GatewayRequest, authorization: str | None) -> Answer:
-        """Finds the answer to a request, after the checks."""
+    async def _choose(
+        self, http: web.BaseRequest, request: GatewayRequest, endpoint: Endpoint | None
+    ) -> Answer:
+        """Check a request and choose its answer."""
         try:
-            check_request(request, authorization, self.api_key)
-        except InvalidRequest as wrong:
-            return Refusal(wrong.status, str(wrong), wrong.code)
+            check_request(http, request, endpoint, api_key=self.api_key, endpoints=self._endpoints)
+        except InvalidRequest as invalid:
+            return Refusal(invalid.status, str(invalid), invalid.code)
         answer = await self._routes[request.route].answer(request)
         if answer is not None:
             return answer
         self._unexpected.append(request)
-        told = (
+        error = (
             f"{request.route}: found no step in the script and no engine, expected one. "
             f"Use gateway.{request.route}.script(...), .always(...) or .use(...)."
         )
-        return Refusal(500, told, "UNSCRIPTED")
+        return Refusal(500, error, "UNSCRIPTED")

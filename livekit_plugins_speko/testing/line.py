@@ -1,4 +1,4 @@
-"""A phone line without a phone: a caller and an agent session in one process, in real time."""
+"""A simulated phone line: a caller and an agent session in one process, in real time."""
 
 from __future__ import annotations
 
@@ -27,44 +27,44 @@ _AGENT_BLOCK_BYTES = RECORDING_RATE_HZ * FRAME_MS // 1000 * SAMPLE_BYTES
 
 
 class _Utterance:
-    """What the caller says next."""
+    """One utterance of the caller, waiting or being said."""
 
     def __init__(self, pcm: bytes) -> None:
-        # Mono int16 PCM that was not sent yet.
+        # Mono int16 PCM that is not sent yet.
         self.left = pcm
         self.started = False
-        # Awaited by who says it, and cancelled with them.
+        # Awaited by the caller of say(), and cancelled with it.
         self.said: asyncio.Future[LineSegment] = asyncio.get_running_loop().create_future()
 
 
 class CallLine:
-    """A call between WAV files and an `AgentSession` that has no room.
+    """A call between a caller made of WAV files and an `AgentSession` without a room.
 
     Use it as `async with CallLine() as line`, set `session.input.audio = line.input` and
     `session.output.audio = line.output`, start the session without a room, then `line.say(...)`.
 
-    The caller is a microphone: 16000 Hz mono int16 in frames of 20 ms, silence when nothing is
-    said. The agent is heard in real time, whatever rate its frames have, and stops when the
-    session clears or pauses the output. Both sides are recorded on one clock. The line owns the
-    task that keeps the time; it is used on one event loop, by any number of tasks.
+    The caller is a microphone: 16000 Hz mono int16 in frames of 20 ms, silence between the
+    utterances. The agent is played in real time, at any frame rate, and stops when the session
+    clears or pauses the output. Both sides are recorded on one clock. The line owns the task that
+    keeps the time; it is used on one event loop, by any number of tasks.
     """
 
     def __init__(self) -> None:
-        """Make a line; it opens, and its clock starts, with `async with`."""
+        """Make a line that is not open; `async with` opens it and starts its clock."""
         self._input = CallerAudio(CALLER_RATE_HZ)
         self._output = AgentAudio(
             RECORDING_RATE_HZ, started=self._agent_starts, ended=self._agent_ends
         )
         self._timeline = Timeline()
         self._utterances: deque[_Utterance] = deque()
-        # The recording so far, mono int16; both sides grow by one tick at a time.
+        # The recording so far, mono int16; both sides grow by one frame per tick.
         self._caller_pcm = bytearray()
         self._agent_pcm = bytearray()
-        # When the last block of the agent's voice that was played will have been heard.
+        # The time at which the last played block of the agent's voice ends.
         self._agent_heard_s = 0.0
-        # perf_counter at which the line opened; None before.
+        # The perf_counter time of the opening; None before it.
         self._opened_at: float | None = None
-        # Keeps the time from the opening to the close; None before.
+        # Runs from the opening to the close; None before the opening.
         self._pacer: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -90,10 +90,10 @@ class CallLine:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Hang up: who still waits for the line gets a `RuntimeError`.
+        """Hang up: calls that still wait for the line raise `RuntimeError`.
 
-        The recording and the segments stay readable. A session that goes on speaking is not
-        heard, and does not wait for its playback.
+        The recording and the segments stay readable. A session that continues to speak is not
+        recorded, and does not wait for its playback.
         """
         if self._pacer is not None:
             self._pacer.cancel()
@@ -104,40 +104,40 @@ class CallLine:
 
     @property
     def input(self) -> io.AudioInput:
-        """What the agent hears, for `session.input.audio`: 16000 Hz mono int16, 20 ms frames."""
+        """The caller's audio, for `session.input.audio`: 16000 Hz mono int16, 20 ms frames."""
         return self._input
 
     @property
     def output(self) -> io.AudioOutput:
-        """Where the agent speaks, for `session.output.audio`: int16 frames of any rate."""
+        """The agent's audio, for `session.output.audio`: int16 frames of any rate."""
         return self._output
 
     @property
     def now_s(self) -> float:
-        """Seconds since the line was opened (on `perf_counter`), 0.0 before that."""
+        """Seconds since the line was opened (on `perf_counter`); 0.0 before that."""
         return 0.0 if self._opened_at is None else time.perf_counter() - self._opened_at
 
     @property
     def segments(self) -> list[LineSegment]:
-        """Everything that either side said so far, in the order of the starts."""
+        """All segments of both sides so far, in the order of their starts."""
         return self._timeline.segments
 
     async def say(self, speech: str | os.PathLike[str] | bytes | Samples) -> LineSegment:
-        """Let the caller say something; returns when the last of it was sent.
+        """Let the caller speak; return when the last sample was sent.
 
-        Two calls at once are said one after the other. A cancelled call falls silent.
+        Two calls at once are played one after the other. A cancelled call ends at once.
 
         Args:
             speech: The path of a WAV file (16-bit PCM, any rate and channels), the bytes of one,
                 or mono int16 samples of shape (samples,) at 16000 Hz.
 
         Returns:
-            When it was said.
+            The caller's segment.
 
         Raises:
-            RuntimeError: The line is not open, or was closed meanwhile.
-            TypeError: An array that is not int16.
-            ValueError: No samples, an array that is not mono, or not a 16-bit PCM WAV.
+            RuntimeError: The line is not open, or was closed in the meantime.
+            TypeError: The array is not int16.
+            ValueError: There are no samples, the array is not mono, or the WAV not 16-bit PCM.
         """
         self._check_open()
         samples = to_samples(speech, CALLER_RATE_HZ)
@@ -148,23 +148,23 @@ class CallLine:
         return await utterance.said
 
     async def agent_started_speaking(self, *, after_s: float | None = None) -> LineSegment:
-        """Wait until the agent is heard.
+        """Wait until the agent speaks.
 
         Args:
             after_s: Take the first segment that started at this time of the line or later; it
-                may be over by now. None takes the one that is heard now or else the next one.
+                may have ended. None takes the current segment or else the next one.
 
         Returns:
             The agent's segment.
 
         Raises:
-            RuntimeError: The line is not open, or was closed meanwhile.
+            RuntimeError: The line is not open, or was closed in the meantime.
         """
         self._check_open()
         return await self._timeline.wait_for("agent", after_s, lambda segment: True)
 
     async def agent_finished(self, *, after_s: float | None = None) -> LineSegment:
-        """Wait until the agent has said something and is silent again, or was cut off.
+        """Wait until the agent has finished speaking, or was interrupted.
 
         Args:
             after_s: As for `agent_started_speaking`.
@@ -173,7 +173,7 @@ class CallLine:
             The agent's segment, with its end.
 
         Raises:
-            RuntimeError: The line is not open, or was closed meanwhile.
+            RuntimeError: The line is not open, or was closed in the meantime.
         """
         self._check_open()
         return await self._timeline.wait_for(
@@ -200,7 +200,7 @@ class CallLine:
         try:
             due_s = 0.0
             while True:
-                # A late tick is made up for without a pause, so that the call has no holes.
+                # The ticks after a late one follow without a pause, so that the call has no gaps.
                 await asyncio.sleep(max(0.0, due_s - self.now_s))
                 self._tick()
                 due_s += _FRAME_S

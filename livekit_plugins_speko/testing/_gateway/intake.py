@@ -1,116 +1,110 @@
-"""From what comes in over HTTP to a `GatewayRequest`, and the check of it."""
+"""From an HTTP request to a `GatewayRequest`, and the checks that every request must pass."""
 
 from __future__ import annotations
 
-import re
 import time
-from urllib.parse import unquote
+from collections.abc import Iterable
 
 from aiohttp import web
 from multidict import CIMultiDict
 
-from . import checks
-from .limits import MAX_AUDIO_BYTES, MAX_JSON_BYTES
+from .endpoint import Endpoint, require_bearer
+from .fields import check_session_id
+from .limits import MAX_HEADER_LINE_BYTES, MAX_JSON_BYTES
 from .request import GatewayRequest
 from .shapes import InvalidRequest
 
-_POSTS = {
-    "/v1/transcribe": "transcribe",
-    "/v1/complete": "complete",
-    "/v1/synthesize": "synthesize",
-}
-_TOOLS_PATH = re.compile(r"/v1/agents/([^/]+)/tools")
-_MAX_BODY_BYTES = {
-    "transcribe": MAX_AUDIO_BYTES,
-    "complete": MAX_JSON_BYTES,
-    "synthesize": MAX_JSON_BYTES,
-    "tools": 0,
-    "unknown": MAX_JSON_BYTES,
-}
 
-
-async def read_request(http: web.BaseRequest) -> GatewayRequest:
-    """Reads a whole request.
+async def read_request(
+    http: web.BaseRequest, endpoints: Iterable[Endpoint]
+) -> tuple[GatewayRequest, Endpoint | None]:
+    """Read a complete request.
 
     Args:
-        http: The request as aiohttp knows it.
+        http: The request as aiohttp has it.
+        endpoints: The endpoints that it may be for.
 
     Returns:
-        The request for the log. Of a body over the route's limit one byte more than the limit is
-        kept, so that the check can tell; the rest is read, because a client that is still
-        sending would not see the answer.
+        The request for the log, and its endpoint, None for an unknown path. A body over the limit
+        is kept up to one byte more than the limit, so that the check notices; the rest is read
+        and dropped, because a client that is still sending would not see the response.
     """
     path = http.raw_path.partition("?")[0]
-    route, agent_id = _find_route(http.method, path)
-    keep_bytes = _MAX_BODY_BYTES[route] + 1
+    endpoint, parameters = _find(endpoints, http.method, path)
+    keep_bytes = (MAX_JSON_BYTES if endpoint is None else endpoint.max_body_bytes) + 1
     body = bytearray()
     async for chunk in http.content.iter_any():
         body += chunk[: keep_bytes - len(body)]
     headers = CIMultiDict(http.headers)
     headers.popall("Authorization", None)
-    return GatewayRequest(
-        route=route,
+    request = GatewayRequest(
+        route="unknown" if endpoint is None else endpoint.name,
         method=http.method,
         path=path,
         query=dict(http.query),
         headers=headers,
         body=bytes(body),
         received_at=time.perf_counter(),
-        agent_id=agent_id,
+        path_parameters=parameters,
     )
+    return request, endpoint
 
 
-def check_request(request: GatewayRequest, authorization: str | None, api_key: str) -> None:
-    """Checks what the service checks, in its order: key, path, size, fields.
+def check_request(
+    http: web.BaseRequest,
+    request: GatewayRequest,
+    endpoint: Endpoint | None,
+    *,
+    api_key: str,
+    endpoints: Iterable[Endpoint],
+) -> None:
+    """Check a request in the service's order: headers' size, key, path, body's size, fields.
 
     Args:
-        request: The request.
-        authorization: Its `Authorization` header; None when it has none.
-        api_key: The only key that is let in.
+        http: The request as aiohttp has it.
+        request: The same request as the log has it.
+        endpoint: Its endpoint; None for an unknown path.
+        api_key: The only key that is accepted.
+        endpoints: All endpoints, for the message about an unknown path.
 
     Raises:
-        InvalidRequest: The request is to be refused, with this status and code.
+        InvalidRequest: The request is to be refused with this status and code.
     """
-    if authorization != f"Bearer {api_key}":
-        found = "nothing" if authorization is None else "something else"
+    _check_header_lines(http)
+    if endpoint is None:
+        require_bearer(http, api_key)
+        expected = ", ".join(map(str, endpoints))
         raise InvalidRequest(
-            f"header Authorization: found {found}, expected Bearer and the gateway's api_key",
-            status=401,
-            code="UNAUTHORIZED",
+            f"found {request}, expected one of: {expected}", status=404, code="NOT_FOUND"
         )
-    if request.route == "unknown":
+    endpoint.authorize(http, api_key)
+    if len(request.body) > endpoint.max_body_bytes:
         raise InvalidRequest(
-            f"found {request}, expected POST {', '.join(_POSTS)} or GET /v1/agents/{{id}}/tools",
-            status=404,
-            code="NOT_FOUND",
-        )
-    if len(request.body) > _MAX_BODY_BYTES[request.route]:
-        raise InvalidRequest(
-            f"body: found more than {_MAX_BODY_BYTES[request.route]} bytes, expected at most that",
+            f"body: found more than {endpoint.max_body_bytes} bytes, expected at most that",
             status=413,
             code="PAYLOAD_TOO_LARGE",
         )
-    checks.check_session_id(request.headers)
-    _check_fields(request)
+    check_session_id(request.headers)
+    endpoint.check(request)
 
 
-def _check_fields(request: GatewayRequest) -> None:
-    """Checks headers and body as the route demands."""
-    if request.route == "transcribe":
-        checks.check_transcribe(request.headers, request.body)
-    elif request.route == "complete":
-        checks.check_json(request.headers, request.body, checks.COMPLETE)
-    elif request.route == "synthesize":
-        checks.check_json(request.headers, request.body, checks.SYNTHESIZE)
-    else:
-        checks.check_tools_query(request.query)
+def _find(
+    endpoints: Iterable[Endpoint], method: str, path: str
+) -> tuple[Endpoint | None, dict[str, str]]:
+    for endpoint in endpoints:
+        parameters = endpoint.match(method, path)
+        if parameters is not None:
+            return endpoint, parameters
+    return None, {}
 
 
-def _find_route(method: str, path: str) -> tuple[str, str | None]:
-    """Finds the name of the route and, for tools, the agent's id, decoded."""
-    if method == "POST" and path in _POSTS:
-        return _POSTS[path], None
-    match = _TOOLS_PATH.fullmatch(path)
-    if method == "GET" and match is not None:
-        return "tools", unquote(match[1])
-    return "unknown", None
+def _check_header_lines(http: web.BaseRequest) -> None:
+    """Refuse a header line, `name: value`, that servers and proxies refuse by default."""
+    for name, value in http.raw_headers:
+        size = len(name) + len(b": ") + len(value)
+        if size > MAX_HEADER_LINE_BYTES:
+            raise InvalidRequest(
+                f"header {name.decode('latin-1')}: found a line of {size} bytes, "
+                f"expected {MAX_HEADER_LINE_BYTES} at most",
+                code="HEADER_TOO_LARGE",
+            )

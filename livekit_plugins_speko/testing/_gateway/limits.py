@@ -1,11 +1,14 @@
-"""The sizes that the gateway lets pass.
+"""The sizes that the gateway accepts.
 
-The 200 keywords and the length of the prompt are the service's own limits. The others are not
-public; these stand for them: wide enough for any call, narrow enough to catch what runs away.
+The numbers of keywords, tool hops and prompt characters are the service's own, and a header line
+has the size that servers accept by default. The other limits of the service are not public: these
+are wide enough for any call and narrow enough to catch a request that grows without end.
 """
 
 from __future__ import annotations
 
+MAX_HEADER_LINE_BYTES = 8190
+"""Of one header line, `name: value`; more is a 400, as from nginx (8 KiB), Apache and aiohttp."""
 MAX_AUDIO_BYTES = 25 * 1024 * 1024
 """Of an upload to transcribe; more is a 413. About 13 minutes of 16 bit at 16000 Hz."""
 MAX_JSON_BYTES = 4 * 1024 * 1024
@@ -18,5 +21,7 @@ MAX_MESSAGES = 2000
 """Of one completion."""
 MAX_TOOLS = 128
 """Of one completion."""
+MAX_TOOL_HOPS = 16
+"""Of one completion: how often the service may run tools and ask the model again."""
 MAX_TEXT_CHARS = 10_000
 """Of one synthesis."""

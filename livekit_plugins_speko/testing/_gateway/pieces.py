@@ -1,4 +1,4 @@
-"""What an answer is made of besides text and bytes: its provider, tool calls, early ends."""
+"""The parts of a scripted answer besides text and bytes: provider, tool calls, early ends."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class ProviderRoute:
-    """The provider that an answer claims to come from.
+    """The provider that a response names as its origin.
 
     Attributes:
         provider: The provider's name.
         model: The model's name.
-        failover_count: How many providers failed before this one answered.
-        scores_run_id: The run of the benchmark that ranked the providers; None leaves it out.
+        failover_count: How many providers failed before this one.
+        scores_run_id: The benchmark run that ranked the providers; None leaves its header out.
     """
 
     provider: str = "local"
@@ -28,7 +28,7 @@ class ProviderRoute:
     scores_run_id: str | None = "run-local"
 
     def headers(self) -> dict[str, str]:
-        """The route as response headers."""
+        """Return the route as response headers."""
         headers = {
             "X-Speko-Provider": self.provider,
             "X-Speko-Model": self.model,
@@ -39,7 +39,7 @@ class ProviderRoute:
         return headers
 
     def wire(self) -> dict[str, Any]:
-        """The route as it stands in `meta` and `done`."""
+        """Return the route as `meta` and `done` events have it."""
         return {
             "provider": self.provider,
             "model": self.model,
@@ -58,8 +58,8 @@ class ToolCall:
 
     Attributes:
         name: The tool's name.
-        args: The arguments, or the JSON text that goes on the wire for them as it stands.
-        id: The id that the tool's result must name. Default: a new one.
+        args: The arguments; or the JSON text of them, which is sent unchanged.
+        id: The id that the tool's result must name. Default: a new id.
     """
 
     name: str
@@ -67,19 +67,19 @@ class ToolCall:
     id: str = field(default_factory=_new_id)
 
     def wire(self) -> dict[str, str]:
-        """The call as it stands in `tool_call` events and in `done.toolCalls`."""
+        """Return the call as `tool_call` events and `done.toolCalls` have it."""
         args = self.args if isinstance(self.args, str) else json.dumps(dict(self.args))
         return {"id": self.id, "name": self.name, "args": args}
 
 
 @dataclass(frozen=True)
 class ServerToolCall:
-    """A tool that ran inside the service: told to the caller, never answered by it.
+    """A tool that ran inside the service: reported to the client, which sends no result.
 
     Attributes:
         name: The tool's name.
-        outcome: What is told after `started`.
-        id: The id of the call. Default: a new one.
+        outcome: The status that follows `started`.
+        id: The id of the call. Default: a new id.
     """
 
     name: str
@@ -88,7 +88,7 @@ class ServerToolCall:
     id: str = field(default_factory=_new_id)
 
     def wire(self) -> list[dict[str, str]]:
-        """The data of its two `server_tool_call` events, in order."""
+        """Return the data of its two `server_tool_call` events, in order."""
         return [
             {"id": self.id, "name": self.name, "status": status}
             for status in ("started", self.outcome)
@@ -97,13 +97,13 @@ class ServerToolCall:
 
 @dataclass(frozen=True)
 class ErrorEvent:
-    """A failure in the middle of an answer: an `error` event under status 200, then the end.
+    """A failure in the middle of a response: an `error` event under status 200, then the end.
 
-    A gateway that answers in JSON sends status 500 with the same error in its place.
+    A route that responds in JSON sends status 500 with the same error instead.
 
     Attributes:
         error: The message.
-        code: The service's code for it.
+        code: The service's error code.
     """
 
     error: str
@@ -112,19 +112,18 @@ class ErrorEvent:
 
 @dataclass(frozen=True)
 class EndOfStream:
-    """The end of an event stream here, in good order but without a `done` event."""
+    """An early end of the event stream: the body is complete, but has no `done` event."""
 
 
 def as_async(content: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
-    """Reads a plain or an asynchronous iterable in the same way.
+    """Iterate over a plain or an asynchronous iterable in the same way.
 
     Args:
-        content: The pieces of an answer.
+        content: The pieces of a response.
 
     Returns:
-        An asynchronous iterator over them. Where the content has an `aclose` of its own (an
-        asynchronous generator has), it is the content's own iterator, so that closing it stops
-        the engine behind it.
+        An asynchronous iterator. For an asynchronous generator it is the generator itself, so
+        that closing the iterator stops the engine that the pieces come from.
     """
     if isinstance(content, AsyncIterable):
         return aiter(content)

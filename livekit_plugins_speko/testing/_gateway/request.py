@@ -1,4 +1,4 @@
-"""One request as the gateway saw it."""
+"""One request as the gateway received it."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from .waiting import within
 
 @dataclass(eq=False)
 class GatewayRequest:
-    """One request that came in, and what became of it.
+    """One received request and its outcome.
 
-    The first fields are what the client sent and never change; the others are filled in while the
-    gateway answers. Engines get it, tests read it from `LocalGateway.requests`.
+    `status`, `cancelled` and `failure` are filled in while the gateway responds; the other fields
+    never change. Engines receive it, and tests read it from `LocalGateway.requests`.
 
     Attributes:
-        route: `transcribe`, `complete`, `synthesize`, `tools`, or `unknown` for any other path.
+        route: The name of the route (`transcribe`, for example), or `unknown` for another path.
         method: The HTTP method.
-        path: The path as it was sent, percent-encoding and all, without the query.
+        path: The path as it was sent, percent-encoded, without the query.
         query: The query, decoded.
         headers: The headers without `Authorization`; names are found in any case.
-        body: The body. Of a body over the limit only the part within it is kept.
-        received_at: When the whole request was in, in seconds of `time.perf_counter`.
-        agent_id: For `tools`, the agent's id, decoded; otherwise None.
-        status: The status that it was answered with; None until the headers are sent.
-        cancelled: The client went away before the answer was complete.
-        failure: What an engine raised instead of answering; None otherwise.
+        body: The body. A body over the limit is cut one byte after the limit.
+        received_at: The time at which the request was complete, in seconds of `time.perf_counter`.
+        path_parameters: The variable segments of the path by their names, decoded.
+        status: The status of the response; None until the headers are sent.
+        cancelled: True when the client went away before the response was complete.
+        failure: The exception that an engine raised; None otherwise.
     """
 
     route: str
@@ -39,35 +39,35 @@ class GatewayRequest:
     headers: Mapping[str, str]
     body: bytes
     received_at: float
-    agent_id: str | None = None
+    path_parameters: Mapping[str, str] = field(default_factory=dict)
     status: int | None = None
     cancelled: bool = False
     failure: BaseException | None = None
-    # Set when the gateway is through with the request, however that came about.
+    # Set when the gateway has finished with the request, whatever the outcome.
     _finished: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
     def __str__(self) -> str:
-        """The method and the path, for messages."""
+        """Return the method and the path, for messages."""
         return f"{self.method} {self.path}"
 
     @property
     def done(self) -> bool:
-        """Whether the gateway is through with it: answered, refused, failed or cancelled."""
+        """True once the gateway has finished with it: answered, refused, failed or cancelled."""
         return self._finished.is_set()
 
     async def finished(self, *, within_s: float = 10.0) -> None:
-        """Waits until the gateway is through with the request.
+        """Wait until the gateway has finished with the request.
 
         Args:
-            within_s: How long to wait, in seconds.
+            within_s: The longest wait, in seconds.
 
         Raises:
-            TimeoutError: It still works on it.
+            TimeoutError: The request is still in progress.
         """
         await within(self._finished.wait(), within_s, f"the end of {self}")
 
     def mark_done(self) -> None:
-        """Tells whoever waits in `finished`. The gateway calls it."""
+        """Wake the tasks that wait in `finished`. The gateway calls it."""
         self._finished.set()
 
     @property
@@ -75,9 +75,14 @@ class GatewayRequest:
         """The body as JSON.
 
         Raises:
-            ValueError: The body is no JSON.
+            ValueError: The body is not JSON.
         """
         return json.loads(self.body)
+
+    @property
+    def agent_id(self) -> str | None:
+        """The agent that the path names, decoded; None on a route without one."""
+        return self.path_parameters.get("agent_id")
 
     @property
     def audio(self) -> bytes:
@@ -101,14 +106,16 @@ class GatewayRequest:
 
     @property
     def session_id(self) -> str | None:
-        """The session that the request is counted for; None when it names none."""
+        """The session that the request is attributed to; None when it names none."""
         return self.headers.get("x-session-id")
 
     def _part(self, header: str, key: str | None) -> dict[str, Any] | None:
-        """Finds a part of the request in its header, or in the JSON body for the other routes."""
-        if self.route == "transcribe":
-            text = self.headers.get(header)
-            part = None if text is None else json.loads(text)
+        """Find a part of the request in its header, or else in its JSON body."""
+        text = self.headers.get(header)
+        if text is not None:
+            part = json.loads(text)
         else:
-            part = None if key is None or not self.body else self.json.get(key)
+            is_json = "application/json" in self.headers.get("Content-Type", "").lower()
+            body = self.json if key is not None and is_json else None
+            part = body.get(key) if isinstance(body, dict) else None
         return part if isinstance(part, dict) else None

@@ -10,17 +10,18 @@ from aiohttp.web_protocol import RequestHandler
 
 from .waiting import Changes
 
+# Above the gateway's own limit of a header line, so that it can refuse one with a JSON error.
 _MAX_HEADER_BYTES = 64 * 1024
-# How long an engine that does not heed its cancellation may delay the end.
+# How long an engine that ignores its cancellation may delay the close, in seconds.
 _CANCEL_S = 2.0
-# aiohttp's own patience with connections; by then none has a request left to wait for.
+# aiohttp's own wait for connections, in seconds; by then none has a request in progress.
 _SHUTDOWN_S = 5.0
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class _CountingServer(web.Server):
-    """aiohttp's server, which also knows its sockets until they are closed for good."""
+    """aiohttp's server, with a list of its sockets until each is closed."""
 
     def __init__(self, handler: Handler, changes: Changes) -> None:
         super().__init__(
@@ -45,24 +46,24 @@ class _CountingServer(web.Server):
 
 
 class LoopbackServer:
-    """Serves one handler on a port of 127.0.0.1.
+    """An HTTP server with one handler, on a port of 127.0.0.1.
 
-    It owns its sockets and the tasks that answer on them; `aclose` ends them all. A handler is
+    It owns its sockets and the tasks that respond on them; `aclose` ends them all. A handler is
     cancelled when its client goes away.
     """
 
     def __init__(self, handler: Handler, changes: Changes, port: int = 0) -> None:
-        """Makes a server that does not listen yet.
+        """Make a server that does not listen yet.
 
         Args:
-            handler: Answers one request.
-            changes: Told whenever the number of sockets or of handlers changes.
+            handler: Responds to one request.
+            changes: Notified when the number of sockets or of handlers changes.
             port: The port to open; 0 takes a free one.
         """
         self._handler = handler
         self._changes = changes
         self._wanted_port = port
-        # The tasks that answer a request now.
+        # The tasks that are responding to a request.
         self._tasks: set[asyncio.Task[object]] = set()
         # None before start().
         self._server: _CountingServer | None = None
@@ -71,7 +72,7 @@ class LoopbackServer:
 
     @property
     def listening(self) -> bool:
-        """Whether it takes connections."""
+        """True while it accepts connections."""
         return self._listener is not None
 
     @property
@@ -83,22 +84,22 @@ class LoopbackServer:
 
     @property
     def open_connections(self) -> int:
-        """How many sockets are open now, idle ones included."""
+        """The number of open sockets, idle ones included."""
         return len(self._server.sockets) if self._server is not None else 0
 
     @property
     def in_flight(self) -> int:
-        """How many requests are being answered now."""
+        """The number of requests in progress."""
         return len(self._tasks)
 
     async def start(self) -> None:
-        """Opens the port."""
+        """Open the port."""
         self._server = _CountingServer(self._serve, self._changes)
         loop = asyncio.get_running_loop()
         self._listener = await loop.create_server(self._server, "127.0.0.1", self._wanted_port)
 
     async def aclose(self) -> None:
-        """Closes the port and every connection, and cancels the handlers. May be called twice."""
+        """Close the port and all connections, and cancel the handlers. May be called twice."""
         if self._server is None or self._listener is None:
             return
         server, listener, self._listener = self._server, self._listener, None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 Check = Callable[[Any, str], None]
-"""Takes a value and the name of its place; raises `InvalidRequest` when it is not as it should."""
+"""Takes a value and the name of its place; raises `InvalidRequest` for an invalid value."""
 
 
 class InvalidRequest(Exception):
@@ -15,16 +16,16 @@ class InvalidRequest(Exception):
 
     Attributes:
         status: The HTTP status of the refusal.
-        code: The service's code for it.
+        code: The service's error code.
     """
 
     def __init__(self, error: str, *, status: int = 400, code: str = "VALIDATION_ERROR") -> None:
-        """Makes the refusal.
+        """Make the refusal.
 
         Args:
-            error: What was found and what was expected.
+            error: The message: place, value found and value expected.
             status: The HTTP status of the refusal.
-            code: The service's code for it.
+            code: The service's error code.
         """
         super().__init__(error)
         self.status = status
@@ -32,12 +33,12 @@ class InvalidRequest(Exception):
 
 
 def wrong(where: str, found: Any, expected: str) -> InvalidRequest:
-    """Makes the error for a value that is not as it should be.
+    """Make the error for an invalid value.
 
     Args:
         where: The name of the value's place.
-        found: The value.
-        expected: What should stand there, in words.
+        found: The value; a long one is shortened in the message.
+        expected: A description of a valid value.
 
     Returns:
         The error, to be raised.
@@ -49,19 +50,19 @@ def wrong(where: str, found: Any, expected: str) -> InvalidRequest:
 
 
 def string(value: Any, where: str) -> None:
-    """Lets any string pass, the empty one too."""
+    """Accept any string, the empty one too."""
     if not isinstance(value, str):
         raise wrong(where, value, "a string")
 
 
 def text(value: Any, where: str) -> None:
-    """Lets strings pass that hold more than white space."""
+    """Accept a string that is more than white space."""
     if not isinstance(value, str) or not value.strip():
         raise wrong(where, value, "a non-blank string")
 
 
 def text_up_to(most: int) -> Check:
-    """Makes a check for non-blank strings of at most so many characters."""
+    """Make a check for non-blank strings of at most `most` characters."""
 
     def check(value: Any, where: str) -> None:
         text(value, where)
@@ -71,14 +72,24 @@ def text_up_to(most: int) -> Check:
     return check
 
 
+def matching(pattern: str, expected: str) -> Check:
+    """Make a check for strings that match a pattern from start to end."""
+
+    def check(value: Any, where: str) -> None:
+        if not isinstance(value, str) or not re.fullmatch(pattern, value):
+            raise wrong(where, value, expected)
+
+    return check
+
+
 def boolean(value: Any, where: str) -> None:
-    """Lets true and false pass."""
+    """Accept true and false."""
     if not isinstance(value, bool):
         raise wrong(where, value, "true or false")
 
 
 def number(low: float, high: float) -> Check:
-    """Makes a check for numbers from low to high, both included."""
+    """Make a check for numbers from `low` to `high`, both included."""
 
     def check(value: Any, where: str) -> None:
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -88,18 +99,20 @@ def number(low: float, high: float) -> Check:
     return check
 
 
-def whole(low: int) -> Check:
-    """Makes a check for whole numbers that are not below low."""
+def whole(low: int, high: int | None = None) -> Check:
+    """Make a check for whole numbers from `low` to `high`, both included; None has no limit."""
+    expected = f"a whole number >= {low}" if high is None else f"a whole number {low} to {high}"
 
     def check(value: Any, where: str) -> None:
-        if not isinstance(value, int) or isinstance(value, bool) or value < low:
-            raise wrong(where, value, f"a whole number >= {low}")
+        is_whole = isinstance(value, int) and not isinstance(value, bool)
+        if not is_whole or value < low or (high is not None and value > high):
+            raise wrong(where, value, expected)
 
     return check
 
 
 def one_of(*choices: str) -> Check:
-    """Makes a check for a string out of a few."""
+    """Make a check for one of a few strings."""
 
     def check(value: Any, where: str) -> None:
         if not isinstance(value, str) or value not in choices:
@@ -109,7 +122,7 @@ def one_of(*choices: str) -> Check:
 
 
 def json_text(value: Any, where: str) -> None:
-    """Lets strings pass that are JSON."""
+    """Accept a string that holds JSON."""
     string(value, where)
     try:
         parse_json(value)
@@ -118,13 +131,13 @@ def json_text(value: Any, where: str) -> None:
 
 
 def json_object(value: Any, where: str) -> None:
-    """Lets any JSON object pass."""
+    """Accept any JSON object."""
     if not isinstance(value, dict):
         raise wrong(where, value, "an object")
 
 
 def list_of(each: Check, *, least: int = 0, most: int) -> Check:
-    """Makes a check for lists of a length from least to most whose items all pass."""
+    """Make a check for lists of `least` to `most` items, each of which passes `each`."""
 
     def check(value: Any, where: str) -> None:
         if not isinstance(value, list):
@@ -138,11 +151,11 @@ def list_of(each: Check, *, least: int = 0, most: int) -> Check:
 
 
 def record(fields: Mapping[str, Check], *, required: tuple[str, ...] = ()) -> Check:
-    """Makes a check for objects that have the required fields, no unknown ones, and valid ones.
+    """Make a check for objects with all required fields, only known fields, and valid values.
 
     Args:
         fields: Each known field with the check of its value.
-        required: The fields that must be there.
+        required: The fields that must be present.
 
     Returns:
         The check.
@@ -164,7 +177,7 @@ def record(fields: Mapping[str, Check], *, required: tuple[str, ...] = ()) -> Ch
 
 
 def parse_json(source: bytes | str) -> Any:
-    """Reads JSON as the standard has it: without NaN and Infinity.
+    """Parse JSON as the standard defines it: without NaN and Infinity.
 
     Args:
         source: JSON text, in UTF-8 when it is bytes.
@@ -173,7 +186,7 @@ def parse_json(source: bytes | str) -> Any:
         The value.
 
     Raises:
-        ValueError: It is no JSON.
+        ValueError: It is not JSON.
     """
     return json.loads(source, parse_constant=_refuse_constant)
 

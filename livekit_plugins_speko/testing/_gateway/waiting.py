@@ -1,4 +1,4 @@
-"""Waiting for what the gateway does, and making it wait."""
+"""Waiting for the gateway, and making the gateway wait."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ T = TypeVar("T")
 
 
 async def within(awaitable: Awaitable[T], within_s: float, what: str) -> T:
-    """Awaits something for a while and says what was missed when it does not come.
+    """Await something for a limited time, with an error that names it.
 
     Args:
-        awaitable: What is waited for. It is cancelled when the time is over.
-        within_s: How long to wait, in seconds.
-        what: The thing that should have happened, for the error.
+        awaitable: The thing to await. It is cancelled when the time is over.
+        within_s: The longest wait, in seconds.
+        what: A name for what is awaited, for the error.
 
     Returns:
-        What the awaitable returned.
+        The awaitable's result.
 
     Raises:
         TimeoutError: The time is over.
@@ -30,25 +30,25 @@ async def within(awaitable: Awaitable[T], within_s: float, what: str) -> T:
 
 
 class Changes:
-    """Wakes whoever waits for something about a shared state to become true.
+    """Wakes tasks that wait for a condition on shared state.
 
     Any number of tasks of one event loop may wait at once.
     """
 
     def __init__(self) -> None:
-        """Makes one that nobody waits for yet."""
-        # Set on every change; whoever waits clears it before the next look.
+        """Make one without waiting tasks."""
+        # Set at every change; a waiting task clears it before it checks again.
         self._changed = asyncio.Event()
 
     def notify(self) -> None:
-        """Lets everyone who waits look at the state again."""
+        """Let every waiting task check its condition again."""
         self._changed.set()
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Returns as soon as the condition holds.
+        """Return as soon as the condition holds.
 
         Args:
-            condition: Called after each change. It must not wait.
+            condition: Called after each change. It must not block.
         """
         while not condition():
             self._changed.clear()
@@ -56,40 +56,40 @@ class Changes:
 
 
 class Gate:
-    """A place in an answer where the gateway stops until a test lets it go on.
+    """A place in an answer where the gateway stops until a test opens it.
 
-    Put it between the pieces of a content. One gate may stand in several answers: once open, it
-    stays open for all of them. It belongs to the event loop that the gateway runs in.
+    Put it between the pieces of a content. Several answers may share a gate: once open, it stays
+    open for all of them. It belongs to the event loop that the gateway runs in.
 
     Example:
         `Reply(["It is ", gate, "noon."])` sends `It is `, and `noon.` after `gate.open()`.
     """
 
     def __init__(self) -> None:
-        """Makes a closed gate."""
-        # Set once the gateway has stopped here for the first time.
+        """Make a closed gate."""
+        # Set when the gateway has stopped here for the first time.
         self._reached = asyncio.Event()
         # Set by the test, for good.
         self._opened = asyncio.Event()
 
     def open(self) -> None:
-        """Lets the gateway go on, now and whenever it comes here again."""
+        """Let the gateway continue, now and every time it reaches this gate again."""
         self._opened.set()
 
     async def reached(self, *, within_s: float = 10.0) -> None:
-        """Waits until the gateway stands at this gate.
+        """Wait until the gateway has reached this gate.
 
-        Everything before the gate has been written to the socket by then.
+        By then everything before the gate has been written to the socket.
 
         Args:
-            within_s: How long to wait, in seconds.
+            within_s: The longest wait, in seconds.
 
         Raises:
-            TimeoutError: The gateway did not come here in time.
+            TimeoutError: The gateway did not get here in time.
         """
         await within(self._reached.wait(), within_s, "the gateway coming to this gate")
 
     async def hold(self) -> None:
-        """Stops the caller until the gate is open. Engines may call it too."""
+        """Wait until the gate is open. Engines may call it too."""
         self._reached.set()
         await self._opened.wait()

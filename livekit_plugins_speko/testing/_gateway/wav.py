@@ -10,13 +10,13 @@ _STREAMED_SIZES = (0, 0xFFFFFFFF)
 
 
 def check_wav(audio: bytes) -> None:
-    """Checks that bytes are a PCM WAV with at least one sample.
+    """Check that bytes are a PCM WAV with at least one sample.
 
     Args:
         audio: A whole RIFF file. Streamed sizes, 0 or 0xFFFFFFFF, mean the rest of the file.
 
     Raises:
-        InvalidRequest: They are not; status 400, code `INVALID_AUDIO`.
+        InvalidRequest: Status 400, code `INVALID_AUDIO`.
     """
     if len(audio) < 12 or audio[:4] != b"RIFF" or audio[8:12] != b"WAVE":
         raise _invalid(f"found {len(audio)} bytes that begin {audio[:12]!r}", "a RIFF/WAVE header")
@@ -32,7 +32,7 @@ def check_wav(audio: bytes) -> None:
 
 
 def _check_format(fmt: bytes) -> int:
-    """Checks the format chunk and returns the size of a frame in bytes."""
+    """Check the format chunk and return the size of a frame in bytes."""
     if len(fmt) < 16:
         raise _invalid(f"found a fmt chunk of {len(fmt)} bytes", "16 or more")
     kind, channels, rate_hz, byte_rate, frame_bytes, bits = struct.unpack_from("<HHIIHH", fmt)
@@ -49,7 +49,7 @@ def _check_format(fmt: bytes) -> int:
 
 
 def _find_chunk(audio: bytes, name: bytes) -> bytes:
-    """Returns the content of the first chunk of that name."""
+    """Return the content of the first chunk with that name."""
     at = 12
     while at + 8 <= len(audio):
         found, size = struct.unpack_from("<4sI", audio, at)

@@ -1,4 +1,4 @@
-"""The way from an answer to the socket: headers, events and bytes, paced by a latency."""
+"""Writes an answer to the socket: headers, events and bytes, at the pace of a latency."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ T = TypeVar("T")
 
 
 class ClientGone(ConnectionError):
-    """The client closed its connection while an answer was being written."""
+    """The client closed its connection while a response was being written."""
 
 
 @dataclass(frozen=True)
 class Latency:
-    """How slow a route is. Time that an engine takes anyway counts towards it.
+    """The delays of a route. Time that an engine takes counts towards them.
 
     Attributes:
-        headers_s: From the whole request to the headers of the answer, in seconds.
+        headers_s: From the complete request to the headers of the response, in seconds.
         first_s: From there to the first piece of content, in seconds.
         between_s: From one piece to the next, in seconds.
     """
@@ -39,7 +39,7 @@ class Latency:
     between_s: float = 0.0
 
     def __post_init__(self) -> None:
-        """Checks the figures: `ValueError` for one that is no time to wait."""
+        """Check the delays; `ValueError` for one that is negative or not finite."""
         for name in ("headers_s", "first_s", "between_s"):
             value = getattr(self, name)
             if not 0 <= value < float("inf"):
@@ -50,9 +50,9 @@ class Latency:
 
 
 class AnswerWriter:
-    """Writes one answer to one request. An answer gets it in `Answer.write`.
+    """Writes the response to one request, for `Answer.write`.
 
-    It owns the response, not the connection. Only the task that answers the request uses it.
+    It owns the response, not the connection. Only the task that handles the request uses it.
     """
 
     def __init__(
@@ -63,55 +63,55 @@ class AnswerWriter:
         latency: Latency | None = None,
         json_answers: bool = False,
     ) -> None:
-        """Makes a writer that has sent nothing yet.
+        """Make a writer that has sent nothing yet.
 
         Args:
-            http: The request as aiohttp knows it; the answer goes out through it.
-            request: The same request as the log knows it.
-            latency: How slow to be. Default: not at all.
-            json_answers: Whether event streams are to be sent as one JSON object instead.
+            http: The request as aiohttp has it; the response goes out through it.
+            request: The same request as the log has it.
+            latency: The delays. Default: none.
+            json_answers: True to send one JSON object instead of an event stream.
         """
         self.request = request
         self.json_answers = json_answers
         self._http = http
         self._latency = latency or Latency()
-        # None until the headers are out.
+        # None until the headers are sent.
         self._response: web.StreamResponse | None = None
-        # When the headers went out or were due, later when the last piece did (perf_counter).
+        # The time of the headers, due or sent, then that of the last piece (perf_counter).
         self._last_at = request.received_at + self._latency.headers_s
         # The pause before the next piece, in seconds.
         self._pause_s = self._latency.first_s
 
     @property
     def started(self) -> bool:
-        """Whether the headers are out."""
+        """True once the headers are sent."""
         return self._response is not None
 
     async def start(
         self, status: int, headers: Mapping[str, str], route: ProviderRoute | None = None
     ) -> None:
-        """Sends the headers, after `Latency.headers_s`.
+        """Send the headers, after `Latency.headers_s`.
 
         Args:
             status: The HTTP status.
-            headers: The headers. Without a `Content-Length` the body goes out in HTTP chunks.
-            route: The provider to name in the headers; None names none.
+            headers: The headers. Without a `Content-Length` the body is sent in HTTP chunks.
+            route: The provider to name in the headers; None leaves those headers out.
         """
         await _sleep_until(self.request.received_at + self._latency.headers_s)
         now = time.perf_counter()
-        told = dict(headers)
+        sent = dict(headers)
         if route is not None:
-            told.update(route.headers())
+            sent.update(route.headers())
             first_byte_ms = round((now - self.request.received_at) * 1000)
-            told["X-Speko-First-Byte-Ms"] = str(first_byte_ms)
-        self._response = web.StreamResponse(status=status, headers=told)
+            sent["X-Speko-First-Byte-Ms"] = str(first_byte_ms)
+        self._response = web.StreamResponse(status=status, headers=sent)
         self._last_at = now
         self.request.status = status
         with _noticing_departure():
             await self._response.prepare(self._http)
 
     async def send(self, data: bytes) -> None:
-        """Writes bytes of the body to the socket at once.
+        """Write bytes of the body to the socket at once.
 
         Args:
             data: The bytes, in one write.
@@ -127,7 +127,7 @@ class AnswerWriter:
             await self._response.write(data)
 
     async def event(self, name: str, data: Mapping[str, Any]) -> None:
-        """Writes one server-sent event.
+        """Write one server-sent event.
 
         Args:
             name: The event's name.
@@ -143,21 +143,21 @@ class AnswerWriter:
         headers: Mapping[str, str] | None = None,
         route: ProviderRoute | None = None,
     ) -> None:
-        """Writes a whole JSON answer.
+        """Write a whole JSON response.
 
         Args:
             status: The HTTP status.
-            data: What becomes the JSON text.
+            data: The value to send as JSON.
             headers: Headers besides the type and the length.
-            route: The provider to name in the headers; None names none.
+            route: The provider to name in the headers; None leaves those headers out.
         """
         body = to_json(data).encode()
-        told = {"Content-Type": "application/json", "Content-Length": str(len(body))}
-        await self.start(status, {**told, **(headers or {})}, route)
+        own = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+        await self.start(status, {**own, **(headers or {})}, route)
         await self.send(body)
 
     async def pace(self) -> None:
-        """Waits until it is time to send the next piece, as the route's latency has it."""
+        """Wait until the next piece is due by the route's latency."""
         await _sleep_until(self._last_at + self._pause_s)
         self._last_at = time.perf_counter()
         self._pause_s = self._latency.between_s
@@ -165,16 +165,16 @@ class AnswerWriter:
     async def pieces(
         self, *contents: Iterable[T | Gate] | AsyncIterable[T | Gate]
     ) -> AsyncGenerator[T, None]:
-        """Goes through contents, one after the other, at the route's pace; stops at their gates.
+        """Iterate over contents, one after the other, at the route's pace; stop at their gates.
 
-        Use it under `contextlib.aclosing`: closing it closes the content, and so the engine
-        behind it, when the client goes away.
+        Use it under `contextlib.aclosing`: when the client goes away, closing it closes the
+        content, and so the engine that makes it.
 
         Args:
             contents: The pieces and gates.
 
         Yields:
-            The pieces, each when it is time to send it.
+            The pieces, each when it is due.
         """
         for content in contents:
             source = as_async(content)
@@ -191,12 +191,12 @@ class AnswerWriter:
                     await close()
 
     def abort(self) -> None:
-        """Breaks the connection off: the client sees an answer that stops short."""
+        """Cut the connection: the client receives a truncated response."""
         if self._http.transport is not None:
             self._http.transport.abort()
 
     async def finish(self) -> web.StreamResponse:
-        """Ends the body.
+        """End the body.
 
         Returns:
             The response, for aiohttp.
@@ -209,13 +209,13 @@ class AnswerWriter:
 
     @property
     def response(self) -> web.StreamResponse:
-        """The response as far as it went; an empty one when nothing was sent."""
+        """The response as far as it was sent; an empty one when nothing was."""
         return self._response or web.Response(status=500)
 
 
 @contextmanager
 def _noticing_departure() -> Iterator[None]:
-    """Tells a client that is gone from a connection error of an engine's own."""
+    """Tell a client that went away from a connection error inside an engine."""
     try:
         yield
     except ConnectionError as error:
@@ -223,12 +223,12 @@ def _noticing_departure() -> Iterator[None]:
 
 
 def to_json(data: Any) -> str:
-    """Compact JSON text with every character as it is, as the service sends it."""
+    """Return compact JSON text with non-ASCII characters unescaped, as the service sends it."""
     return json.dumps(data, separators=(",", ":"), ensure_ascii=False)
 
 
 async def _sleep_until(moment: float) -> None:
-    """Sleeps until a moment of `time.perf_counter`; never yields when it is past."""
+    """Sleep until a moment of `time.perf_counter`; return at once when it is past."""
     left_s = moment - time.perf_counter()
     if left_s > 0:
         await asyncio.sleep(left_s)

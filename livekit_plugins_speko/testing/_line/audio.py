@@ -1,4 +1,4 @@
-"""Samples for the phone line: reading what the caller says, changing rates, writing the recording.
+"""Samples of the phone line: reading the caller's WAVs, changing rates, writing the recording.
 
 All audio here is int16; arrays are mono of shape (samples,) unless a function says otherwise.
 """
@@ -33,7 +33,7 @@ def to_samples(speech: str | os.PathLike[str] | bytes | Samples, rate_hz: int) -
 
     Raises:
         TypeError: `speech` is an array of another type than int16.
-        ValueError: the array is not one-dimensional, or the WAV is not 16-bit PCM.
+        ValueError: The array is not one-dimensional, or the WAV is not 16-bit PCM.
     """
     if isinstance(speech, np.ndarray):
         if speech.dtype != np.int16:
@@ -76,7 +76,7 @@ def resample(samples: Samples, from_hz: int, to_hz: int) -> Samples:
 
 
 def write_stereo_wav(path: str | os.PathLike[str], samples: Samples, rate_hz: int) -> None:
-    """Write int16 samples of shape (frames, 2) as a WAV, making the folders above it."""
+    """Write int16 samples of shape (frames, 2) as a WAV; make missing folders."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     with wave.open(str(target), "wb") as writer:
@@ -87,20 +87,20 @@ def write_stereo_wav(path: str | os.PathLike[str], samples: Samples, rate_hz: in
 
 
 class RateConverter:
-    """Turns the frames of one stretch of speech into mono PCM at one rate.
+    """Converts the frames of one stretch of speech to mono PCM at one rate.
 
-    Used by one task. The rate may change between frames: what the old resampler still holds
-    comes out before the first sample of the new rate.
+    Used by one task. The rate may change between frames: the samples in the old resampler come
+    out before the first sample of the new rate.
     """
 
     def __init__(self, rate_hz: int) -> None:
         """Make a converter.
 
         Args:
-            rate_hz: The rate of the PCM that comes out.
+            rate_hz: The rate of the PCM to return.
         """
         self._rate_hz = rate_hz
-        # The resampler in use and the rate that it takes; None while frames need no change.
+        # The resampler in use; None while the frames already have the right rate.
         self._resampler: rtc.AudioResampler | None = None
         self._source_hz = rate_hz
 
@@ -121,7 +121,7 @@ class RateConverter:
         return held + _join(self._resampler.push(bytearray(pcm)))
 
     def flush(self) -> bytes:
-        """Return what the resampler still holds, as mono int16 PCM."""
+        """Return the samples that are left in the resampler, as mono int16 PCM."""
         return b"" if self._resampler is None else _join(self._resampler.flush())
 
     def _change_source(self, frame: rtc.AudioFrame) -> bytes:

@@ -1,4 +1,4 @@
-"""The two ends of the phone line that an agent session holds: what it hears and what it says."""
+"""The phone line as an agent session uses it: its audio input and its audio output."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from .audio import SAMPLE_BYTES, RateConverter
 
 
 class CallerAudio(io.AudioInput):
-    """The caller's side as a session's audio input: frames come in the rhythm of the line.
+    """The caller's side as a session's audio input, with one frame per tick of the line.
 
-    Read by one session at a time. Frames that arrive while no session listens are dropped.
+    Read by one session at a time. Frames that arrive while no session is attached are dropped.
     """
 
     def __init__(self, rate_hz: int) -> None:
@@ -32,28 +32,28 @@ class CallerAudio(io.AudioInput):
         self._attached = False
 
     def on_attached(self) -> None:
-        """Start to keep frames: a session listens."""
+        """Start to keep frames for the session."""
         self._attached = True
 
     def on_detached(self) -> None:
-        """Drop frames from now on: no session listens."""
+        """Drop frames from now on."""
         self._attached = False
 
     def push(self, pcm: bytes) -> None:
-        """Hand on one frame of mono int16 PCM."""
+        """Forward one frame of mono int16 PCM to the session."""
         if self._attached:
             samples = len(pcm) // SAMPLE_BYTES
             self._frames.put_nowait(rtc.AudioFrame(pcm, self._rate_hz, 1, samples))
 
     def close(self) -> None:
-        """End the iteration after the frames that are waiting."""
+        """End the iteration after the queued frames."""
         self._frames.put_nowait(None)
 
     async def __anext__(self) -> rtc.AudioFrame:
         """Return the next frame, mono int16; stop when the line is closed."""
         frame = await self._frames.get()
         if frame is None:
-            # Whoever asks again must not wait for ever.
+            # A further call must not wait for ever.
             self._frames.put_nowait(None)
             raise StopAsyncIteration
         return frame
@@ -64,20 +64,20 @@ class _Speech:
 
     def __init__(self, rate_hz: int) -> None:
         self.converter = RateConverter(rate_hz)
-        # Mono int16 PCM that has not been played yet.
+        # Mono int16 PCM that is not played yet.
         self.waiting = bytearray()
         self.played_bytes = 0
-        # Seconds of audio captured, at the rate at which it came.
+        # Seconds of audio captured, at the rate of the frames.
         self.captured_s = 0.0
-        # True when no more audio will come for this stretch.
+        # True once the stretch was flushed.
         self.complete = False
 
 
 class AgentAudio(io.AudioOutput):
     """The agent's side as a session's audio output, played block by block in real time.
 
-    Frames of any rate are taken faster than real time. The line asks for one block per tick;
-    every LiveKit event (playback started, finished) follows from what was really asked for.
+    Frames of any rate are accepted faster than real time. The line takes one block per tick;
+    every LiveKit event (playback started, finished) follows from the blocks that were taken.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class AgentAudio(io.AudioOutput):
         Args:
             rate_hz: The rate of the blocks that are played.
             started: Called when the first block of a stretch is played.
-            ended: Called when a started stretch is over, with True when it was cut off.
+            ended: Called at the end of a stretch that was started, with True if it was interrupted.
         """
         super().__init__(
             label="CallLine",
@@ -102,14 +102,14 @@ class AgentAudio(io.AudioOutput):
         self._rate_hz = rate_hz
         self._started = started
         self._ended = ended
-        # Stretches that are not over, in the order in which they are played.
+        # Stretches that have not ended, in the order of playing.
         self._speeches: deque[_Speech] = deque()
         # The stretch that frames are added to; None between a flush and the next frame.
         self._open: _Speech | None = None
-        # True from a clear in the middle of a stretch to its flush: the rest is not wanted.
+        # True from a clear in the middle of a stretch to its flush: the rest is dropped.
         self._dropping = False
         self._paused = False
-        # True when the line is closed: what still comes ends unheard, and nobody waits for it.
+        # True once the line is closed: later audio ends unplayed, so that no session waits for it.
         self._hung_up = False
 
     async def capture_frame(self, frame: rtc.AudioFrame) -> None:
@@ -124,7 +124,7 @@ class AgentAudio(io.AudioOutput):
         self._open.captured_s += frame.duration
 
     def flush(self) -> None:
-        """Mark the stretch as complete: its playback ends when all of it was heard."""
+        """Mark the stretch as complete: its playback ends with its last sample."""
         super().flush()
         self._dropping = False
         if self._open is not None:
@@ -135,24 +135,24 @@ class AgentAudio(io.AudioOutput):
             self.clear_buffer()
 
     def clear_buffer(self) -> None:
-        """Stop at once; what was not heard yet never will be."""
+        """Stop at once and drop all audio that is not played yet."""
         self._dropping = self._open is not None
         self._open = None
         while self._speeches:
             self._finish(self._speeches.popleft(), interrupted=True)
 
     def pause(self) -> None:
-        """Fall silent and keep the rest for `resume`."""
+        """Stop playing and keep the rest for `resume`."""
         super().pause()
         self._paused = True
 
     def resume(self) -> None:
-        """Go on where `pause` stopped."""
+        """Continue after `pause`."""
         super().resume()
         self._paused = False
 
     def hang_up(self) -> None:
-        """End what is heard now, and from here on every stretch as soon as it is complete."""
+        """End the current stretch, and each later one as soon as it is complete."""
         self._hung_up = True
         self.clear_buffer()
 
@@ -160,7 +160,7 @@ class AgentAudio(io.AudioOutput):
         """Return the next block as mono int16 PCM, empty when the agent is silent now.
 
         Args:
-            block_bytes: The most to return. A block is shorter only at the end of a stretch.
+            block_bytes: The largest size to return. Only the last block of a stretch is shorter.
         """
         while self._speeches and self._speeches[0].complete and not self._speeches[0].waiting:
             self._finish(self._speeches.popleft(), interrupted=False)
@@ -181,6 +181,6 @@ class AgentAudio(io.AudioOutput):
         played_s = speech.played_bytes / SAMPLE_BYTES / self._rate_hz
         if speech.played_bytes:
             self._ended(interrupted)
-        # Resampling can make the whole a few samples longer than what came in.
+        # Resampled audio can be a few samples longer than the captured audio.
         position_s = min(played_s, speech.captured_s) if interrupted else speech.captured_s
         self.on_playback_finished(playback_position=position_s, interrupted=interrupted)

@@ -1,4 +1,4 @@
-"""Who spoke when on the phone line, and the waiting for it."""
+"""The speech segments of both sides of the phone line, and waiting for them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Speaker = Literal["caller", "agent"]
 class LineSegment:
     """A stretch of speech on the line, in seconds since the line was opened.
 
-    `ended_s` is None while it is still heard; afterwards it is the time at which its last sound
-    was heard. `interrupted` is True when the session cut the agent off.
+    `ended_s` is None during the segment, then the time of its last sound. `interrupted` is True
+    when the session stopped the agent early.
     """
 
     speaker: Speaker
@@ -59,7 +59,7 @@ class Timeline:
         return segment
 
     def close(self) -> None:
-        """Wake everyone who waits for a segment that can no longer come."""
+        """End every wait with an error: no further segment will come."""
         self._closed = True
         self._notify()
 
@@ -69,10 +69,10 @@ class Timeline:
         """Wait until one segment of the speaker matches.
 
         Args:
-            speaker: Whose segment.
-            after_s: The segment is the first that started then or later; None takes the one
-                that is open or else the next one.
-            matches: Called with the segment whenever it changed.
+            speaker: The speaker of the segment.
+            after_s: Take the first segment that started then or later; None takes the open
+                segment or else the next one.
+            matches: Called with the segment at each change.
 
         Raises:
             RuntimeError: The timeline was closed before that.

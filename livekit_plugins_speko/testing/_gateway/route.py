@@ -1,4 +1,4 @@
-"""How a route is told what to answer: a script, an engine, a latency."""
+"""The script, the engine and the latency of one route."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from .writer import Latency
 
 
 class Engine(Protocol):
-    """Whatever makes answers from requests: any `async def` that takes a `GatewayRequest`.
+    """A source of answers: any `async def` that takes a `GatewayRequest`.
 
-    It is called once per request, for several requests at once if they come so. An answer that
-    is to stream carries an asynchronous generator; the gateway closes it when the client goes
-    away. `asyncio.CancelledError` must get through.
+    It is called once per request, also for several requests at once. An answer that streams
+    holds an asynchronous generator; the gateway closes it when the client goes away. The engine
+    must let `asyncio.CancelledError` pass.
     """
 
     async def __call__(self, request: GatewayRequest, /) -> Answer:
-        """Answers one request that has passed the checks.
+        """Make the answer to one request that has passed the checks.
 
         Args:
             request: The request.
@@ -31,52 +31,52 @@ class Engine(Protocol):
 
 
 class Route:
-    """What one route answers. The steps of its script come first, then its engine.
+    """The answers of one route: the steps of its script first, then its engine.
 
     Attributes:
-        name: `transcribe`, `complete`, `synthesize` or `tools`.
-        latency: How slow its answers are. It counts for requests that come after it was set.
-        json_answers: Whether it answers in JSON, as an older service does, in place of an event
+        name: The route's name, as in `GatewayRequest.route`.
+        latency: The delays of its responses. A new one counts from the next request on.
+        json_answers: True to respond in JSON, as an older service does, instead of an event
             stream. `synthesize` and `tools` have one form only.
     """
 
     def __init__(self, name: str, *, json_answers: bool = False) -> None:
-        """Makes a route that expects no request.
+        """Make a route that expects no request.
 
         Args:
             name: The route's name.
-            json_answers: The form of its answers.
+            json_answers: The form of its responses.
         """
         self.name = name
         self.latency = Latency()
         self.json_answers = json_answers
-        # Steps that no request has taken yet.
+        # Steps for later requests.
         self._steps: deque[Answer] = deque()
-        # What answers when the script is over; None when nothing does.
+        # Answers once the script is used up; None when later requests are unexpected.
         self._engine: Engine | None = None
 
     def script(self, *answers: Answer) -> None:
-        """Adds steps to the script: the next request gets the first, and so on.
+        """Add steps to the script: the next request gets the first, and so on.
 
         Args:
             answers: One answer per request.
 
         Raises:
-            TypeError: An answer is none, or is for another route.
+            TypeError: A step is not an answer, or is for another route.
         """
         for answer in answers:
             self._require_fit(answer)
         self._steps.extend(answers)
 
     def always(self, answer: Answer) -> None:
-        """Gives one answer to every request that comes after the script.
+        """Give the same answer to every request after the script.
 
         Args:
-            answer: The answer. Its content must be one that can be read again.
+            answer: The answer. Its content is read once per request.
 
         Raises:
             TypeError: It is for another route, or its content is an iterator or a generator,
-                which is over after one request.
+                which is exhausted after one request.
         """
         self._require_fit(answer)
         for name, value in vars(answer).items():
@@ -92,29 +92,29 @@ class Route:
         self._engine = same
 
     def use(self, engine: Engine) -> None:
-        """Lets an engine answer every request that comes after the script.
+        """Let an engine answer every request after the script.
 
         Args:
-            engine: It takes the place of the engine or answer set before.
+            engine: The engine. It replaces an earlier engine or answer.
         """
         self._engine = engine
 
     @property
     def unused(self) -> tuple[Answer, ...]:
-        """The steps of the script that no request has taken yet."""
+        """The steps of the script that are left."""
         return tuple(self._steps)
 
     async def answer(self, request: GatewayRequest) -> Answer | None:
-        """Takes the next step of the script, or asks the engine. The gateway calls it.
+        """Take the next step of the script, or ask the engine. The gateway calls it.
 
         Args:
             request: A request that has passed the checks.
 
         Returns:
-            The answer; None when the request is one that nobody expected.
+            The answer; None for an unexpected request.
 
         Raises:
-            TypeError: The engine's answer is none, or is for another route.
+            TypeError: The engine returned no answer, or one for another route.
         """
         if self._steps:
             return self._steps.popleft()
@@ -130,7 +130,7 @@ class Route:
                 f"Route {self.name}: found {type(answer).__name__}, expected an answer "
                 "such as Transcript, Reply, Speech, ToolRows or Refusal."
             )
-        if self.name not in answer.serves:
+        if answer.serves is not None and self.name not in answer.serves:
             raise TypeError(
                 f"Route {self.name}: a {type(answer).__name__} answers "
                 f"{' and '.join(sorted(answer.serves))} only."

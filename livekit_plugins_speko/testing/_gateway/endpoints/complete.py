@@ -1,28 +1,32 @@
-"""What the service demands of the messages and tools of a completion."""
+"""`POST /v1/complete`: a conversation for the language model to continue."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from .limits import MAX_MESSAGES, MAX_TOOLS
-from .shapes import (
+from ..endpoint import Endpoint
+from ..fields import CONSTRAINTS, INTENT, check_json_body
+from ..limits import MAX_JSON_BYTES, MAX_MESSAGES, MAX_TOOL_HOPS, MAX_TOOLS
+from ..request import GatewayRequest
+from ..shapes import (
     InvalidRequest,
     boolean,
     json_object,
     json_text,
     list_of,
+    number,
     one_of,
     record,
     string,
     text,
+    whole,
     wrong,
 )
 
 _TOOL_CALL = record({"id": text, "name": text, "args": json_text}, required=("id", "name", "args"))
-_ROLES = ("system", "user", "assistant", "tool")
 _MESSAGE = record(
     {
-        "role": one_of(*_ROLES),
+        "role": one_of("system", "user", "assistant", "tool"),
         "content": string,
         "toolCalls": list_of(_TOOL_CALL, least=1, most=MAX_TOOLS),
         "toolCallId": text,
@@ -39,16 +43,8 @@ _SOURCE_FIELDS = {
 _KIND = one_of(*_SOURCE_FIELDS)
 
 
-def check_messages(value: Any, where: str) -> None:
-    """Checks the messages one by one, and that each tool result has its call before it.
-
-    Args:
-        value: What stands in `messages`.
-        where: The name of its place.
-
-    Raises:
-        InvalidRequest: A message is not as it should be.
-    """
+def _check_messages(value: Any, where: str) -> None:
+    """Check the messages one by one, and that each tool result comes after its call."""
     list_of(_MESSAGE, least=1, most=MAX_MESSAGES)(value, where)
     called: set[str] = set()
     for index, message in enumerate(value):
@@ -69,7 +65,7 @@ def check_messages(value: Any, where: str) -> None:
 
 
 def _check_source(value: Any, where: str) -> None:
-    """Checks a tool's source: its kind, and the fields without which that kind cannot run."""
+    """Check a tool's source: its kind, and the fields without which that kind cannot run."""
     json_object(value, where)
     _KIND(value.get("kind"), f"{where}.kind")
     for name in _SOURCE_FIELDS[value["kind"]]:
@@ -89,16 +85,8 @@ _TOOL = record(
 )
 
 
-def check_tools(value: Any, where: str) -> None:
-    """Checks the tools one by one, that names differ, and that modes and sources agree.
-
-    Args:
-        value: What stands in `tools`.
-        where: The name of its place.
-
-    Raises:
-        InvalidRequest: A tool is not as it should be.
-    """
+def _check_tools(value: Any, where: str) -> None:
+    """Check the tools one by one, that names differ, and that modes and sources agree."""
     list_of(_TOOL, most=MAX_TOOLS)(value, where)
     names: set[str] = set()
     for index, tool in enumerate(value):
@@ -111,21 +99,43 @@ def check_tools(value: Any, where: str) -> None:
             raise wrong(f"{where}[{index}].source.kind", kind, f"its executionMode, {mode}")
 
 
-def check_tool_choice(value: Any, where: str) -> None:
-    """Checks the choice: a word, or one function by its name.
+_FUNCTION_CHOICE = record(
+    {"type": one_of("function"), "function": record({"name": text}, required=("name",))},
+    required=("type", "function"),
+)
 
-    Args:
-        value: What stands in `toolChoice`.
-        where: The name of its place.
 
-    Raises:
-        InvalidRequest: It is neither.
-    """
+def _check_tool_choice(value: Any, where: str) -> None:
+    """Check a tool choice: a word, or one function by its name."""
     if isinstance(value, dict):
-        function = record({"name": text}, required=("name",))
-        shape = {"type": one_of("function"), "function": function}
-        record(shape, required=("type", "function"))(value, where)
+        _FUNCTION_CHOICE(value, where)
     elif value not in ("auto", "none", "required"):
         raise wrong(
             where, value, 'auto, none, required or {"type": "function", "function": {"name": ..}}'
         )
+
+
+_BODY = record(
+    {
+        "messages": _check_messages,
+        "intent": INTENT,
+        "systemPrompt": string,
+        "temperature": number(0, 2),
+        "maxTokens": whole(1),
+        "reasoningEffort": one_of("none", "minimal", "low", "medium", "high", "xhigh"),
+        "voiceOptimized": boolean,
+        "constraints": CONSTRAINTS,
+        "tools": _check_tools,
+        "toolChoice": _check_tool_choice,
+        "parallelToolCalls": boolean,
+        "maxToolHops": whole(1, MAX_TOOL_HOPS),
+    },
+    required=("messages", "intent"),
+)
+
+
+def _check(request: GatewayRequest) -> None:
+    check_json_body(request.headers, request.body, _BODY)
+
+
+ENDPOINT = Endpoint("complete", "POST", "/v1/complete", check=_check, max_body_bytes=MAX_JSON_BYTES)

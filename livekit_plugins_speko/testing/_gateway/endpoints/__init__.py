@@ -1,0 +1,1 @@
+"""One file for each kind of request, with an `ENDPOINT` that `LocalGateway` adds."""
