@@ -1,14 +1,14 @@
-"""The errors of this package, and the codes they carry.
+"""Exceptions of this package, and the codes they carry.
 
 ```
-SpekoApiError              the service answered with a fault, or its answer was no answer
+SpekoApiError              the service reported a fault, or its response can't be read
 ├── SpekoAuthError         401
 └── SpekoRateLimitError    429, with ``retry_after``
-SpekoAdapterError          what was handed in, or what came back, can't be used (a ValueError)
+SpekoAdapterError          an input, or audio that a provider sent, can't be used (a ValueError)
 ```
 
-Inside a session neither reaches the caller as it is: everything that leaves ``recognize``,
-``chat`` and ``synthesize`` is one of LiveKit's own errors with one of these as its cause.
+Inside a session neither leaves an adapter as it is: everything that leaves ``recognize``, ``chat``
+and ``synthesize`` is one of LiveKit's own errors with one of these as its cause.
 """
 
 from __future__ import annotations
@@ -28,27 +28,30 @@ AdapterErrorCode = Literal[
 """Every code of a `SpekoAdapterError`."""
 
 RETRYABLE_ADAPTER_CODES: frozenset[AdapterErrorCode] = frozenset({"MALFORMED_AUDIO", "EMPTY_AUDIO"})
-"""Codes of faults that another try, and so another provider, can mend."""
+"""Codes of faults that a retry, and so another provider, can fix."""
 
 STREAM_ENDED = "STREAM_ENDED"
 """Code of an event stream that ended without its ``done`` event."""
 
 MALFORMED_RESPONSE = "MALFORMED_RESPONSE"
-"""Code of an answer that isn't what the service's documentation says."""
+"""Code of a response that does not match the service's documentation."""
 
 EMPTY_COMPLETION = "EMPTY_COMPLETION"
 """Code of a completion with neither text nor tool calls, a fault of the router."""
 
 CLIENT_CLOSED = "CLIENT_CLOSED"
-"""Code of a call on a client that is closed. Its status is 0: the service never saw it."""
+"""Code of a call on a closed client. Its status is 0: the service never saw it."""
+
+INSUFFICIENT_CREDITS = "INSUFFICIENT_CREDITS"
+"""The service's code for an account that is out of credits (402). A retry can't help."""
 
 
 class SpekoApiError(Exception):
-    """The service answered with a fault, or its answer can't be understood.
+    """The service reported a fault, or its response can't be read.
 
     Attributes:
-        message: What the service said, without the API key should it have echoed it.
-        status: The HTTP status. 200 when the fault came inside an answer that began well (an
+        message: The service's message, without the API key should it have echoed it.
+        status: The HTTP status. 200 when the fault came inside a response that began well (an
             ``error`` event, a stream that ended early).
         code: The service's code (``ALL_PROVIDERS_FAILED``, ``VALIDATION_ERROR``, ...), or one of
             this module's.
@@ -66,7 +69,7 @@ class SpekoApiError(Exception):
 
 
 class SpekoAuthError(SpekoApiError):
-    """The API key is missing, wrong or revoked (401). Another try can't help."""
+    """The API key is missing, wrong or revoked (401). A retry can't help."""
 
     def __init__(self, message: str, code: str = "AUTH_ERROR") -> None:
         super().__init__(message, 401, code)
@@ -76,7 +79,7 @@ class SpekoRateLimitError(SpekoApiError):
     """Too many requests (429).
 
     Attributes:
-        retry_after: Seconds that the service asks to wait, or None when it didn't say.
+        retry_after: Seconds to wait, as the service requested, or None when it did not say.
     """
 
     def __init__(
@@ -87,7 +90,7 @@ class SpekoRateLimitError(SpekoApiError):
 
 
 class SpekoAdapterError(ValueError):
-    """Something handed to the adapter, or sent by a provider, can't be used.
+    """An input of an adapter, or audio that a provider sent, can't be used.
 
     Attributes:
         code: One of `AdapterErrorCode`. LiveKit retries ``MALFORMED_AUDIO`` and ``EMPTY_AUDIO``

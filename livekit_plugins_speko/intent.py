@@ -1,4 +1,4 @@
-"""What a call asks of the router: its intent and its constraints."""
+"""The routing of a call: its intent and its constraints."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
 OptimizeFor = Literal["balanced", "accuracy", "latency", "cost"]
-"""What the router weighs most when it ranks the providers."""
+"""Criterion by which the router ranks the providers."""
 
 Modality = Literal["stt", "llm", "tts"]
 """The three stages of the pipeline, as constraints name them."""
@@ -23,13 +23,13 @@ _CONSTRAINT_KEYS = ("allowed_providers", "allowedProviders")
 
 @dataclass(frozen=True)
 class Intent:
-    """What every call tells the router.
+    """The router's input, sent with every call.
 
     Attributes:
         language: BCP-47 tag, short (``en``) or with a region (``es-MX``).
-        region: Where latency counts: ``global``, ``us-east4``, ``europe-west3``,
+        region: Region to measure latency from: ``global``, ``us-east4``, ``europe-west3``,
             ``asia-southeast1``, or another that the service knows. None leaves it to the service.
-        optimize_for: What to weigh most. None leaves it to the service.
+        optimize_for: Criterion to rank providers by. None leaves it to the service.
     """
 
     language: str
@@ -39,7 +39,7 @@ class Intent:
 
 @dataclass(frozen=True)
 class PipelineConstraints:
-    """Which providers the router may choose from.
+    """The providers that the router may choose from.
 
     Attributes:
         allowed_providers: For each of ``stt``, ``llm`` and ``tts`` the providers allowed, bare
@@ -48,6 +48,8 @@ class PipelineConstraints:
     """
 
     allowed_providers: Mapping[Modality, Sequence[str]] = field(default_factory=dict)
+    # True for a copy that `validate_constraints` made, which it returns as it is next time.
+    _checked: bool = field(default=False, init=False, repr=False, compare=False)
 
 
 IntentLike: TypeAlias = "Intent | Mapping[str, Any]"
@@ -55,7 +57,7 @@ ConstraintsLike: TypeAlias = "PipelineConstraints | Mapping[str, Any]"
 
 
 def validate_intent(intent: IntentLike) -> Intent:
-    """Return the intent, checked.
+    """Check an intent.
 
     Args:
         intent: An `Intent`, or a mapping with its keys (``optimizeFor`` may stand for
@@ -109,11 +111,15 @@ def _intent_fields(mapping: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def validate_constraints(constraints: ConstraintsLike | None) -> PipelineConstraints | None:
-    """Return the constraints, checked and copied, or None.
+    """Check constraints and copy them.
 
     Args:
         constraints: A `PipelineConstraints`, or a mapping in its spelling or in the wire's
-            (``{"allowedProviders": {"stt": ["deepgram"]}}``). Nothing of the caller's is kept.
+            (``{"allowedProviders": {"stt": ["deepgram"]}}``). The caller's object is not kept.
+
+    Returns:
+        A copy that later changes of the caller's lists do not reach, or None for None. A copy that
+        this function made is returned as it is.
 
     Raises:
         ValueError: A key or stage that doesn't exist, providers that are not a list of names, or
@@ -122,7 +128,9 @@ def validate_constraints(constraints: ConstraintsLike | None) -> PipelineConstra
     if constraints is None:
         return None
     if isinstance(constraints, PipelineConstraints):
-        allowed: Any = constraints.allowed_providers
+        if constraints._checked:
+            return constraints
+        allowed: object = constraints.allowed_providers
     elif isinstance(constraints, Mapping):
         allowed = _allowed_providers(constraints)
     else:
@@ -135,12 +143,14 @@ def validate_constraints(constraints: ConstraintsLike | None) -> PipelineConstra
             "SpekoAdapter: allowed_providers must map stt, llm or tts to lists of provider names, "
             f"got {type(allowed).__name__}."
         )
-    return PipelineConstraints(
+    checked = PipelineConstraints(
         {stage: _providers(stage, names) for stage, names in allowed.items()}
     )
+    object.__setattr__(checked, "_checked", True)
+    return checked
 
 
-def _allowed_providers(mapping: Mapping[str, Any]) -> Any:
+def _allowed_providers(mapping: Mapping[str, Any]) -> object:
     unknown = [key for key in mapping if key not in _CONSTRAINT_KEYS]
     if unknown:
         raise ValueError(
@@ -152,7 +162,7 @@ def _allowed_providers(mapping: Mapping[str, Any]) -> Any:
     return next(iter(mapping.values()), {})
 
 
-def _providers(stage: Any, names: Any) -> tuple[str, ...]:
+def _providers(stage: object, names: object) -> tuple[str, ...]:
     if stage not in get_args(Modality):
         raise ValueError(
             f'SpekoAdapter: unknown stage "{stage}" in allowed_providers. '

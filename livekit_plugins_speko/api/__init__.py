@@ -1,1 +1,1 @@
-"""The service: a client of its HTTP routes. Knows no livekit."""
+"""The service: a client of its HTTP API. Knows no livekit."""

@@ -1,4 +1,4 @@
-"""What lets a client in and where the service is, from options and from the environment."""
+"""The API key and the base URL, from options and from the environment."""
 
 from __future__ import annotations
 
@@ -8,19 +8,16 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from .._checks import check_text
-
 DEFAULT_BASE_URL = "https://api.speko.dev"
 """The public service."""
 
 
 def read_api_key(api_key: str | None) -> str:
-    """The API key: the option, or the environment's ``SPEKO_API_KEY``.
+    """Return the API key: the option, or the environment's ``SPEKO_API_KEY``.
 
     Raises:
-        ValueError: There is none, or no header can hold it. The text doesn't show it.
+        ValueError: There is none, or no header can hold it. The text does not show it.
     """
-    check_text("Speko: api_key", api_key)
     key = (os.environ.get("SPEKO_API_KEY", "") if api_key is None else api_key).strip()
     if not key:
         raise ValueError(
@@ -35,13 +32,12 @@ def read_api_key(api_key: str | None) -> str:
 
 
 def read_base_url(base_url: str | None, *, allow_http: bool = False) -> str:
-    """The base URL: the option, the environment's ``SPEKO_BASE_URL``, or the public service.
+    """Return the base URL: the option, else ``SPEKO_BASE_URL``, else the public service.
 
     Raises:
         ValueError: It isn't http(s), has no host, or carries more than an address. Or it is http
             to another machine without `allow_http`.
     """
-    check_text("Speko: base_url", base_url)
     url = os.environ.get("SPEKO_BASE_URL") or DEFAULT_BASE_URL if base_url is None else base_url
     url = url.strip().rstrip("/")
     try:
@@ -69,7 +65,7 @@ def read_base_url(base_url: str | None, *, allow_http: bool = False) -> str:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether a URL's host is this machine."""
+    """Return True if a URL's host is this machine."""
     host = httpx.URL(url).host
     try:
         return ipaddress.ip_address(host).is_loopback

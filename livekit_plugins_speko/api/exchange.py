@@ -1,10 +1,11 @@
-"""One request and its answer, out of the reach of the caller's cancellation.
+"""One HTTP exchange, in a task of its own so that cancelling the caller cannot corrupt the pool.
 
-A caller who barges in cancels a call at any moment. httpcore (1.0.9) loses a connection for good
-when asyncio cancels it between connecting and sending, or while it puts a connection back: the
-socket stays open and keeps its place in the pool. Its own clean-up holds under anyio's
-cancellation. So each request runs in a task that nobody else cancels and that is stopped through
-a scope of anyio's, and never on the threshold between a connection and its first request.
+A caller who barges in cancels a call at any moment. httpcore (1.0.9) then leaks the connection for
+good if asyncio cancels it between connecting and sending, or while it returns the connection: the
+socket stays open and keeps its place in the pool, until a full pool serves no call any more
+(encode/httpcore#830, encode/httpcore#1093, both open). Its clean-up does hold under a cancellation
+of anyio's. So the request runs in a task that only this module stops, through a scope of anyio's,
+and never between a new connection and the first request on it.
 """
 
 from __future__ import annotations
@@ -24,21 +25,21 @@ from .limits import MAX_WAITING_CHUNKS
 from .timing import CURRENT_TIMING
 
 GRACE_S = 0.05
-"""Longest wait, in seconds, for a proxy's tunnel to be ready before it is given up half made."""
+"""Longest wait, in seconds, for a proxy's tunnel to be ready before it is closed half made."""
 
 CLOSE_S = 1.0
 """Longest wait, in seconds, for a connection to close. Only a transport of the user's own waits."""
 
-# Steps of httpcore (httpx's ``trace`` extension) behind which there is a new connection.
+# Steps of httpcore (httpx's ``trace`` extension) after which there is a new connection.
 _CONNECTED = ("connect_tcp.complete", "connect_unix_socket.complete", "start_tls.complete")
 
 
 class Exchange:
-    """A request under way, and an async iterator over the bytes of its answer, as they came.
+    """A request under way, and an async iterator over the bytes of its response, as they came.
 
-    It owns the task that talks to the network: whoever sends it closes it. One task at a time
-    may wait on it. When a wait is cancelled, the connection is closed before the cancellation goes
-    on.
+    It owns the task that talks to the network; its sender must close it. One task at a time may
+    wait on it. When a wait is cancelled, the connection is closed before the cancellation
+    continues.
     """
 
     def __init__(
@@ -54,9 +55,9 @@ class Exchange:
         Args:
             client: What sends it.
             request: The request.
-            redact: Takes the key out of a text.
-            running: Where the exchange stands for as long as its task runs, so that whoever closes
-                the client can close what nobody else did.
+            redact: Removes the key from a text.
+            running: Holds the exchange for as long as its task runs, so that closing the client
+                closes each one left open.
         """
         request.extensions = {**request.extensions, "trace": self._trace}
         self._client = client
@@ -66,32 +67,32 @@ class Exchange:
         self._scope = anyio.CancelScope()
         # Talks to the network. None before `send`.
         self._task: asyncio.Task[None] | None = None
-        # The answer as httpx gave it, when its headers have come.
+        # The response as httpx returned it. None until its headers have come.
         self._head: httpx.Response | None = None
-        # Reads of the body that nobody has taken yet.
+        # Reads of the body that the caller has not taken yet.
         self._chunks: deque[bytes] = deque()
         # Set when there is something new: the headers, a read, the end.
         self._news = asyncio.Event()
         # Set when a read was taken.
         self._room = asyncio.Event()
-        # Whether the request is to be given up.
+        # True once the request is to be stopped.
         self._stopped = False
-        # Whether httpcore has connected and not begun to send. Stopped there, it forgets to close.
+        # True between connecting and sending. Stopped there, httpcore does not close.
         self._on_threshold = False
-        # Whether the last request that was begun asks a proxy for a tunnel.
+        # True while the request under way is the one that opens a proxy's tunnel.
         self._asks_proxy = False
         # A connection that no request has used, which httpcore does not close by itself.
         self._unused: Any = None
-        # Whether the connection was made for this request.
+        # True if the connection was made for this request.
         self._connected = False
 
     async def send(self) -> httpx.Response:
-        """Send the request; return its answer for its status and headers. The body comes from here.
+        """Send the request; return httpx's response for its status and headers alone.
 
         Raises:
             httpx.HTTPError: The network failed, or the client was closed. The frames of httpx and
-                of those below it are cut off, for the key is in them, and it is taken out of their
-                texts.
+                of the libraries below it are removed, since they hold the key, and the key is
+                removed from the texts.
         """
         self._task = asyncio.create_task(self._run(), name="speko_request")
         self._task.add_done_callback(self._ended)
@@ -113,9 +114,9 @@ class Exchange:
         return self._chunks.popleft()
 
     async def aclose(self) -> None:
-        """Give the connection back if the answer was read to its end, else close it.
+        """Give the connection back if the response was read to its end, else close it.
 
-        It is done when this returns, also when the caller is cancelled meanwhile.
+        That is done when this returns, also when the caller is cancelled meanwhile.
         """
         if self._task is None or self._task.done():
             return
@@ -143,21 +144,21 @@ class Exchange:
         self._running.discard(self)
         self._news.set()
         if not task.cancelled():
-            task.exception()  # a caller who is gone by now does not ask for it
+            task.exception()  # retrieved here, in case the caller is gone by now
 
     def _stop(self) -> None:
         self._stopped = True
-        if self._on_threshold:  # `_trace` stops it behind
+        if self._on_threshold:  # `_trace` stops it after that
             asyncio.get_running_loop().call_later(GRACE_S, self._scope.cancel)
         else:
             self._scope.cancel()
 
     def _over(self) -> bool:
-        """Whether the answer was read to its end. Raises what ended it before."""
+        """Return True once the body is complete; raise if it ended early."""
         if self._task is None or not self._task.done():
             return False
         if self._stopped or self._task.cancelled():
-            raise httpx.ReadError("The answer was closed before its end.")
+            raise httpx.ReadError("The response was closed before its end.")
         if isinstance(fault := self._task.exception(), httpx.HTTPError):
             raise self._without_key(fault)
         if fault is not None:
@@ -198,7 +199,7 @@ class Exchange:
                     await self._room.wait()
 
     async def _trace(self, event: str, info: dict[str, Any]) -> None:
-        """Follow httpcore's steps, and stop it at one where it cleans up."""
+        """Follow httpcore's steps, and stop the request at one where httpcore cleans up."""
         part, _, step = event.partition(".")
         if step in _CONNECTED:
             self._unused, self._on_threshold = info["return_value"], True
@@ -215,7 +216,7 @@ class Exchange:
             self._on_threshold = False
         else:
             return
-        if self._stopped and part != "proxy":  # nobody closes a tunnel that is not ready
+        if self._stopped and part != "proxy":  # nothing closes a tunnel that is not ready
             self._scope.cancel()
             await anyio.lowlevel.checkpoint()
 
@@ -224,9 +225,9 @@ class Exchange:
             timing.note_connection(reused=not self._connected)
 
     def _without_key(self, fault: BaseException) -> BaseException:
-        """Cut the frames and the key out of an error and of those behind it.
+        """Remove the frames and the key from an error and from its causes.
 
-        Frames hold the request's headers, and a text may quote an answer.
+        Frames hold the request's headers, and a text may quote a response.
         """
         seen: list[BaseException] = []
         link: BaseException | None = fault

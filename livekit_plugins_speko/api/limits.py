@@ -1,18 +1,28 @@
-"""How much of an answer is held at once. What is larger is refused, and ends as an error."""
+"""Bounds of what one call sends in a header, and of what is held of its response."""
 
 from __future__ import annotations
 
 MAX_EVENT_BYTES = 4 * 1024 * 1024
-"""How large one server-sent event may be, in bytes, with the comments in front of it."""
+"""Largest server-sent event, in bytes, with the comments before it. A larger one is an error."""
 
 MAX_JSON_BYTES = 4 * 1024 * 1024
-"""How large an answer in JSON may be, in bytes: an older service's, or a list of tools."""
+"""Largest response in JSON, in bytes: an older service's, or a list of tools."""
 
 MAX_ERROR_BYTES = 64 * 1024
-"""How much of an error's body is read, in bytes. The rest says nothing more."""
+"""Most bytes read of an error's body. The rest says nothing more."""
 
 MAX_TOOLS = 1_000
-"""How many rows a list of registered tools may have. Models take a hundred or two."""
+"""Most rows in a list of registered tools. Models take a hundred or two."""
 
 MAX_WAITING_CHUNKS = 64
-"""How many reads of an answer may wait for whoever takes them. The service is held up then."""
+"""Most reads of a response that wait for its reader. Then the service is held up."""
+
+MAX_KEYWORDS = 200
+"""Most keywords that the service takes with one transcription."""
+
+MAX_PROMPT_CHARS = 2_000
+"""Longest prompt that the service takes with one transcription."""
+
+MAX_STT_OPTIONS_BYTES = 6_900
+"""Longest value of ``X-Speko-Stt-Options``, in bytes. With its name the header stays under 7 KB;
+servers refuse one of 8 KB."""

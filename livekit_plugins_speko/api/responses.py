@@ -1,20 +1,20 @@
-"""What comes in: the Speko API's JSON and headers, as typed results. No I/O."""
+"""The wire in: the Speko API's JSON and headers, parsed into typed results. No I/O."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 from ..errors import (
+    INSUFFICIENT_CREDITS,
     MALFORMED_RESPONSE,
     SpekoApiError,
     SpekoAuthError,
     SpekoRateLimitError,
 )
 from .types import (
-    ChatTool,
     CompleteEvent,
     DeltaEvent,
     DoneEvent,
@@ -29,8 +29,8 @@ from .types import (
 )
 
 
-def parse_json(text: str | bytes, what: str) -> Any:
-    """Read JSON.
+def parse_json(text: str | bytes, what: str) -> object:
+    """Parse JSON.
 
     Args:
         text: The JSON.
@@ -53,7 +53,7 @@ def parse_json(text: str | bytes, what: str) -> Any:
     raise malformed(f"{what} is not JSON")
 
 
-def as_object(value: Any, what: str) -> dict[str, Any]:
+def as_object(value: object, what: str) -> dict[str, object]:
     """Return `value` if it is a JSON object.
 
     Raises:
@@ -65,22 +65,22 @@ def as_object(value: Any, what: str) -> dict[str, Any]:
 
 
 def malformed(found: str) -> SpekoApiError:
-    """The error of an answer that isn't what the service's documentation says."""
-    return SpekoApiError(f"Speko's answer can't be read: {found}.", 200, MALFORMED_RESPONSE)
+    """Make the error of a response that does not match the service's documentation."""
+    return SpekoApiError(f"Speko's response can't be read: {found}.", 200, MALFORMED_RESPONSE)
 
 
 TRANSCRIBE_EVENTS = frozenset({"transcript", "done", "error"})
-"""Events of a transcription that are read; others are skipped unseen."""
+"""Events of a transcription that are parsed; others are skipped unseen."""
 
 COMPLETE_EVENTS = frozenset({"meta", "delta", "tool_call", "server_tool_call", "done", "error"})
-"""Events of a completion that are read; others are skipped unseen."""
+"""Events of a completion that are parsed; others are skipped unseen."""
 
 
-def parse_transcript(payload: Mapping[str, Any]) -> TranscribeResult:
-    """Read the ``done`` object of a transcription.
+def parse_transcript(payload: Mapping[str, object]) -> TranscribeResult:
+    """Parse the ``done`` object of a transcription.
 
     Raises:
-        SpekoApiError: It has no text. An empty text is silence, and fine.
+        SpekoApiError: It has no text. An empty text is silence, and valid.
     """
     text = payload.get("text")
     if not isinstance(text, str):
@@ -90,13 +90,13 @@ def parse_transcript(payload: Mapping[str, Any]) -> TranscribeResult:
     )
 
 
-def parse_interim(payload: Mapping[str, Any]) -> str:
-    """Read the text of a ``transcript`` event."""
+def parse_interim(payload: Mapping[str, object]) -> str:
+    """Parse the text of a ``transcript`` event."""
     return _text(payload.get("text"))
 
 
-def parse_complete_event(name: str, payload: Mapping[str, Any]) -> CompleteEvent | None:
-    """Read one event of a completion, or None for one that this version doesn't know."""
+def parse_complete_event(name: str, payload: Mapping[str, object]) -> CompleteEvent | None:
+    """Parse one event of a completion; None for one that this version does not know."""
     if name == "delta":
         return DeltaEvent(text=_text(payload.get("text")))
     if name == "done":
@@ -121,8 +121,8 @@ def parse_complete_event(name: str, payload: Mapping[str, Any]) -> CompleteEvent
     return None
 
 
-def parse_completion(payload: Mapping[str, Any]) -> DoneEvent:
-    """Read the ``done`` object of a completion. Its text may be missing when it only calls tools.
+def parse_completion(payload: Mapping[str, object]) -> DoneEvent:
+    """Parse the ``done`` object of a completion. One that only calls tools may lack its text.
 
     Raises:
         SpekoApiError: A tool call without id, name or arguments.
@@ -141,16 +141,15 @@ def parse_completion(payload: Mapping[str, Any]) -> DoneEvent:
     )
 
 
-def parse_error_event(payload: Mapping[str, Any]) -> ErrorEvent:
-    """Read an ``error`` event."""
-    return ErrorEvent(
-        error=_text(payload.get("error")) or "no reason given",
-        code=_text(payload.get("code")) or "STREAM_ERROR",
-    )
+def parse_error_event(payload: Mapping[str, object]) -> ErrorEvent:
+    """Parse an ``error`` event."""
+    code = _text(payload.get("code")) or "STREAM_ERROR"
+    message = _text(payload.get("error")) or "no reason given"
+    return ErrorEvent(error=_explained(message, code), code=code)
 
 
 def parse_route_headers(headers: Mapping[str, str]) -> Route:
-    """Read which provider answered from the headers of an answer."""
+    """Parse the route out of the headers of a response."""
     return Route(
         **_route(
             {
@@ -164,7 +163,7 @@ def parse_route_headers(headers: Mapping[str, str]) -> Route:
 
 
 def parse_error_body(body: str | bytes) -> dict[str, Any]:
-    """Read an error's body; empty for a proxy's HTML, or nothing."""
+    """Parse an error's body; empty for a proxy's HTML, or nothing."""
     try:
         return as_object(parse_json(body, "the error"), "the error")
     except SpekoApiError:
@@ -172,17 +171,17 @@ def parse_error_body(body: str | bytes) -> dict[str, Any]:
 
 
 def parse_error_response(
-    status: int, headers: Mapping[str, str], payload: Mapping[str, Any]
+    status: int, headers: Mapping[str, str], payload: Mapping[str, object]
 ) -> SpekoApiError:
-    """Read an answer with a status that isn't a success.
+    """Parse a response whose status is no success.
 
     Args:
         status: The HTTP status.
-        headers: The answer's headers, looked up in lower case.
-        payload: What `parse_error_body` made of its body.
+        headers: The response's headers, looked up in lower case.
+        payload: Its body, as `parse_error_body` returned it.
     """
-    message = _text(payload.get("error")) or f"HTTP status {status}"
-    code = _text(payload.get("code"))
+    code = _text(payload.get("code")) or (INSUFFICIENT_CREDITS if status == 402 else "")
+    message = _explained(_text(payload.get("error")) or f"HTTP status {status}", code)
     if status == 401:
         return SpekoAuthError(message, code or "AUTH_ERROR")
     if status == 429:
@@ -191,87 +190,11 @@ def parse_error_response(
     return SpekoApiError(message, status, code or "UNKNOWN")
 
 
-def parse_tool(row: Any) -> ChatTool:
-    """Read one row of an agent's registered tools.
-
-    Raises:
-        ValueError: A field that is missing or has another type. The text names it.
-    """
-    if not isinstance(row, Mapping):
-        raise ValueError(f"expected an object, got {type(row).__name__}")
-    name, parameters, source = (row.get(key) for key in ("name", "parameters", "source"))
-    if not isinstance(name, str) or not name:
-        raise ValueError("its name is missing")
-    if not isinstance(parameters, Mapping):
-        raise ValueError(f'the parameters of "{name}" are no JSON Schema object')
-    kind = source.get("kind") if isinstance(source, Mapping) else None
-    if not isinstance(kind, str) or not isinstance(source, Mapping):
-        raise ValueError(f'the source of "{name}" has no kind')
-    _check_json(name, parameters, source)
-    return ChatTool(
-        name=name,
-        description=_text(row.get("description")),
-        parameters=parameters,
-        execution_mode=kind,
-        source=source,
-        pre_tool_speech=_text(row.get("preToolSpeech")) or None,
-    )
-
-
-_CHAT_TOOL_TYPES: dict[str, type] = {
-    "description": str,
-    "executionMode": str,
-    "source": Mapping,
-    "preToolSpeech": str,
-}
-_CHAT_TOOL_KEYS = {"name", "parameters", *_CHAT_TOOL_TYPES}
-
-
-def parse_chat_tool(tool: Any) -> ChatTool:
-    """Read a tool in the spelling of ``POST /v1/complete``.
-
-    Raises:
-        ValueError: A field that is missing, has another type, or doesn't exist.
-    """
-    if not isinstance(tool, Mapping):
-        raise ValueError(
-            "SpekoAdapter: a tool must be a ChatTool or a mapping with name, description and "
-            f"parameters, got {type(tool).__name__}."
-        )
-    unknown = sorted(str(key) for key in set(tool) - _CHAT_TOOL_KEYS)
-    if unknown:
-        raise ValueError(
-            f'SpekoAdapter: unknown tool key "{unknown[0]}". '
-            f"Expected: {', '.join(sorted(_CHAT_TOOL_KEYS))}."
-        )
-    name, parameters = tool.get("name"), tool.get("parameters", {})
-    if not isinstance(name, str) or not name or not isinstance(parameters, Mapping):
-        raise ValueError(
-            "SpekoAdapter: a tool must have a name, and parameters that are a JSON Schema object."
-        )
-    _check_json(name, parameters, tool.get("source"))
-    for key, kind in _CHAT_TOOL_TYPES.items():
-        if tool.get(key) is not None and not isinstance(tool[key], kind):
-            raise ValueError(
-                f'SpekoAdapter: "{key}" of the tool "{name}" has the wrong type: '
-                f"{type(tool[key]).__name__}."
-            )
-    return ChatTool(
-        name=name,
-        description=tool.get("description") or "",
-        parameters=parameters,
-        execution_mode=tool.get("executionMode"),
-        source=tool.get("source"),
-        pre_tool_speech=tool.get("preToolSpeech"),
-    )
-
-
-def _check_json(name: str, *parts: Any) -> None:
-    """Raise ValueError for a tool of which no JSON can be made: it would spoil every request."""
-    try:
-        json.dumps(parts, allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f'SpekoAdapter: the tool "{name}" is no JSON: {error}.') from None
+def _explained(message: str, code: str) -> str:
+    """A message of the service, in plain words where its own need not be."""
+    if code == INSUFFICIENT_CREDITS:
+        return f"the Speko account is out of credits. Add some and call again ({message})"
+    return message
 
 
 def _retry_after(value: str | None) -> float | None:
@@ -279,7 +202,7 @@ def _retry_after(value: str | None) -> float | None:
     return float(seconds) if seconds.isascii() and seconds.isdigit() and len(seconds) < 10 else None
 
 
-def _tool_call(payload: Any) -> ToolCall:
+def _tool_call(payload: object) -> ToolCall:
     fields = payload if isinstance(payload, Mapping) else {}
     call_id, name, args = (fields.get(key) for key in ("id", "name", "args"))
     if not (isinstance(call_id, str) and isinstance(name, str) and isinstance(args, str)):
@@ -287,7 +210,14 @@ def _tool_call(payload: Any) -> ToolCall:
     return ToolCall(id=call_id, name=name, args=args)
 
 
-def _route(payload: Mapping[str, Any]) -> dict[str, Any]:
+class _RouteFields(TypedDict):
+    provider: str
+    model: str
+    failover_count: int
+    scores_run_id: str | None
+
+
+def _route(payload: Mapping[str, object]) -> _RouteFields:
     return {
         "provider": _text(payload.get("provider")) or "unknown",
         "model": _text(payload.get("model")) or "unknown",
@@ -296,17 +226,17 @@ def _route(payload: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _count(value: Any) -> int:
+def _count(value: object) -> int:
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
 
 
-def _number(value: Any) -> float | None:
+def _number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:

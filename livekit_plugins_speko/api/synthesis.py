@@ -1,11 +1,11 @@
-"""An answer of synthesis while it arrives."""
+"""The response of a synthesis while it arrives."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from types import TracebackType
 
-from .response import Answer
+from .response import Response
 from .responses import parse_route_headers
 
 
@@ -14,18 +14,19 @@ class SynthesizeStream:
 
     Attributes:
         content_type: The audio's format, such as ``audio/pcm;rate=24000``.
-        provider: Which provider speaks; `model`, `failover_count` and `scores_run_id` say more.
+        provider: The provider that speaks.
         model: Its model.
-        failover_count: How many providers failed before it.
-        scores_run_id: Which run of the router's benchmarks ranked it, or None.
+        failover_count: Number of providers that failed before it.
+        scores_run_id: Run of the router's benchmarks that ranked it, or None.
     """
 
-    def __init__(self, answer: Answer) -> None:
-        """Take over an answer whose status was a success and whose body is unread."""
-        self._answer = answer
-        route = parse_route_headers(answer.headers)
+    def __init__(self, response: Response) -> None:
+        """Take over a response whose status was a success and whose body is unread."""
+        self._response = response
+        route = parse_route_headers(response.headers)
+        headers = response.headers
         self.content_type: str = (
-            answer.headers.get("x-speko-audio-format") or answer.headers.get("content-type") or ""
+            headers.get("x-speko-audio-format") or headers.get("content-type") or ""
         )
         self.provider = route.provider
         self.model = route.model
@@ -44,8 +45,8 @@ class SynthesizeStream:
         await self.aclose()
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return aiter(self._answer)
+        return aiter(self._response)
 
     async def aclose(self) -> None:
-        """Close the connection, or give it back when the audio was read to its end."""
-        await self._answer.aclose()
+        """Give the connection back if the audio was read to its end, else close it."""
+        await self._response.aclose()

@@ -19,9 +19,9 @@ _building = threading.Lock()
 
 
 def shared_context() -> ssl.SSLContext:
-    """The context that trusts whom httpx trusts by default. Holds its thread up the first time.
+    """Return the context with httpx's default authorities. Blocks its thread the first time.
 
-    That is certifi's list, or what the environment's ``SSL_CERT_FILE`` or ``SSL_CERT_DIR`` names.
+    They are certifi's list, or those of the environment's ``SSL_CERT_FILE`` or ``SSL_CERT_DIR``.
 
     Raises:
         ValueError: The file is not there, or holds no certificates.
@@ -37,7 +37,7 @@ def shared_context() -> ssl.SSLContext:
 
 
 def check_certificates() -> None:
-    """Check what can be checked without holding an event loop up.
+    """Check the environment's certificates, as far as that takes no time.
 
     Raises:
         ValueError: ``SSL_CERT_FILE`` names no file.
@@ -48,20 +48,20 @@ def check_certificates() -> None:
 
 
 def context_at_hand(scheme: str) -> ssl.SSLContext | None:
-    """A context that is to be had without holding an event loop up, or None.
+    """Return a context if that takes no time, else None.
 
     Args:
-        scheme: ``http`` needs none, and gets one that trusts nobody.
+        scheme: ``http`` needs none, and gets one without authorities.
     """
     if scheme == "http":
-        return _trusting_nobody()
+        return _without_authorities()
     if not on_loop():
         return shared_context()
     return _contexts.get(_source())
 
 
 def on_loop() -> bool:
-    """Whether an event loop runs in this thread."""
+    """Return True if an event loop runs in this thread."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -77,7 +77,7 @@ def _unusable(file: str | None, why: str) -> ValueError:
 
 
 @functools.cache
-def _trusting_nobody() -> ssl.SSLContext:
+def _without_authorities() -> ssl.SSLContext:
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 

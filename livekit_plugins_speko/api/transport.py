@@ -1,15 +1,13 @@
-"""One request at a time over httpx: the connections, the key, the headers. Knows no message."""
+"""The connections, the key and the common headers of every request. Knows no message."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
 import importlib
-import json
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any
 
 import httpx
 
@@ -19,28 +17,29 @@ from ..version import __version__
 from .endpoint import is_loopback
 from .exchange import Exchange
 from .redaction import Redaction
-from .response import EVENT_STREAM, Answer
+from .requests import HttpRequest
+from .response import EVENT_STREAM, Response
 from .responses import parse_route_headers
 from .timing import CURRENT_TIMING
 from .tls import check_certificates, context_at_hand, on_loop, shared_context
 
-# httpx imports these with its first client and its first request, which would hold the event loop
-# up for 50 ms. One that a later version no longer has is one that it does not need.
+# httpx imports these with its first client and its first request, which would block the event loop
+# for 50 ms. A later version that lacks one does not need it.
 for _module in ("httpcore", "anyio.abc", "anyio.streams.tls", "anyio._backends._asyncio"):
     with suppress(ImportError):
         importlib.import_module(_module)
 
 KEEPALIVE_EXPIRY_S = 300.0
-"""How long an idle connection is kept, in seconds. A caller thinks longer than httpx's 5."""
+"""Time that an idle connection is kept, in seconds. A caller thinks longer than httpx's 5."""
 
 MAX_IDLE_CONNECTIONS = 10
-"""How many connections a client keeps. A session uses up to four at once; httpcore looks at each
-idle one before and after every request, so a pool of many makes all of them slower."""
+"""Most idle connections that a client keeps. A session uses up to four at once; httpcore checks
+each idle one before and after every request, so a large pool slows all of them."""
 
 USER_AGENT = f"livekit-plugins-speko/{__version__}"
 _ACCEPT = {
     "Accept": f"{EVENT_STREAM}, application/json, audio/*",
-    # Compression saves nothing of audio, and lets a few bytes grow without a bound.
+    # Compression saves nothing on audio, and lets a few bytes grow without a bound.
     "Accept-Encoding": "identity",
     "User-Agent": USER_AGENT,
 }
@@ -48,12 +47,12 @@ _ACCEPT = {
 
 @functools.lru_cache(maxsize=64)
 def _parsed(url: str) -> httpx.URL:
-    """An address as httpx wants it. Parsing takes as long as all else in making a request."""
+    """Cached, since parsing takes as long as the rest of building a request."""
     return httpx.URL(url)
 
 
 class Transport:
-    """Sends requests with the key and hands out answers whose status was a success."""
+    """Sends requests with the key and returns responses whose status was a success."""
 
     def __init__(
         self,
@@ -63,12 +62,12 @@ class Transport:
         timeout_s: float,
         http_client: httpx.AsyncClient | None,
     ) -> None:
-        """Use `http_client`, or make one of its own and close it in `aclose`."""
+        """Use `http_client`, or make one and close it in `aclose`."""
         self._api_key = api_key
         self._base_url = base_url
         self._timeout = httpx.Timeout(timeout_s)
         self._owns_client = http_client is None
-        # None until the TLS context is there.
+        # None until the TLS context is loaded.
         self._client = http_client
         if http_client is None:
             scheme = httpx.URL(base_url).scheme
@@ -76,12 +75,12 @@ class Transport:
                 check_certificates()
             context = context_at_hand(scheme)
             self._client = None if context is None else self._new_client(context)
-        # Whether `aclose` was called: no client is made after it.
+        # True after `aclose`: no client is made after it.
         self._closed = False
         # Requests under way.
         self._running: set[Exchange] = set()
-        # Whether it was said that more of them are under way than connections are kept.
-        self._told_of_crowd = False
+        # True once the log said that more are under way than connections are kept.
+        self._warned_of_crowd = False
         # Opens a connection ahead of the first call. None before `prewarm`.
         self._prewarming: asyncio.Task[None] | None = None
 
@@ -105,29 +104,29 @@ class Transport:
 
     async def _prewarm(self) -> None:
         try:
-            # The answer does not matter, so the key has no business there.
-            async with self.open("HEAD", "/", with_key=False):
+            # The response does not matter, so the key is not needed.
+            async with self.open(HttpRequest(method="HEAD", path="/"), with_key=False):
                 pass
-        except SpekoApiError:  # it answered, which is all that was wanted
+        except SpekoApiError:  # any status means that the connection is open
             pass
-        except Exception as error:  # a call will meet it again, and tell
+        except Exception as error:  # a call will meet it again, and raise
             logger.debug("prewarming failed", extra={"error": type(error).__name__})
 
     def _new_client(self, context: ssl.SSLContext) -> httpx.AsyncClient:
         return httpx.AsyncClient(
             verify=context,
-            # No caller waits in line for a connection.
+            # No call queues for a connection.
             limits=httpx.Limits(
                 max_connections=None,
                 max_keepalive_connections=MAX_IDLE_CONNECTIONS,
                 keepalive_expiry=KEEPALIVE_EXPIRY_S,
             ),
-            # httpx would look for this machine itself behind the environment's proxy.
+            # httpx would look for this machine through the environment's proxy.
             trust_env=not is_loopback(self._base_url),
         )
 
     async def _opened(self) -> httpx.AsyncClient:
-        """The client, as soon as it can be had without holding the event loop up."""
+        """The client, made without blocking the event loop."""
         if self._client is None:
             context = await asyncio.to_thread(shared_context)
             if self._client is None and not self._closed:
@@ -138,55 +137,42 @@ class Transport:
             )
         return self._client
 
-    async def send(
-        self,
-        method: str,
-        path: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        content: bytes | None = None,
-        json_body: Mapping[str, Any] | None = None,
-        with_key: bool = True,
-    ) -> Answer:
-        """Send a request; return its answer with the body unread.
+    async def send(self, request: HttpRequest, *, with_key: bool = True) -> Response:
+        """Send a request; return its response with the body unread.
 
         Raises:
-            SpekoApiError: As `Answer.check`. Or the client is closed (status 0).
+            SpekoApiError: As `Response.check`. Or the client is closed (status 0).
             httpx.HTTPError: The network failed.
         """
         client = await self._opened()
-        self._tell_of_crowd()
-        all_headers = {**_ACCEPT, **(headers or {})}
-        if json_body is not None:
-            content = json.dumps(json_body, separators=(",", ":")).encode()
-            all_headers["Content-Type"] = "application/json"
-        request = client.build_request(
-            method,
-            _parsed(self._base_url + path),
-            headers=all_headers,
-            content=content,
+        self._warn_of_crowd()
+        outgoing = client.build_request(
+            request.method,
+            _parsed(self._base_url + request.path),
+            headers={**_ACCEPT, **request.headers},
+            content=request.content,
             timeout=self._timeout,
         )
         if with_key:
-            # Straight into the request: what collects tracebacks may collect their variables too.
-            request.headers["Authorization"] = f"Bearer {self._api_key}"
-        redaction = Redaction(self._api_key, json_body)
-        exchange = Exchange(client, request, redact=redaction.key, running=self._running)
+            # Straight into the request: error trackers may collect local variables too.
+            outgoing.headers["Authorization"] = f"Bearer {self._api_key}"
+        redaction = Redaction(self._api_key, request.said)
+        exchange = Exchange(client, outgoing, redact=redaction.key, running=self._running)
         try:
-            answer = Answer(exchange, await exchange.send(), redaction)
+            response = Response(exchange, await exchange.send(), redaction)
             if (timing := CURRENT_TIMING.get()) is not None:
-                timing.note_headers(parse_route_headers(answer.headers))
-            await answer.check()
+                timing.note_headers(parse_route_headers(response.headers))
+            await response.check()
         except BaseException:
             await exchange.aclose()
             raise
-        return answer
+        return response
 
-    def _tell_of_crowd(self) -> None:
-        """Warn once of a client whose connections can't be kept: each call then makes its own."""
+    def _warn_of_crowd(self) -> None:
+        """Warn once that connections can't be kept, so that most calls make one each."""
         crowded = self._owns_client and len(self._running) >= MAX_IDLE_CONNECTIONS
-        if crowded and not self._told_of_crowd:
-            self._told_of_crowd = True
+        if crowded and not self._warned_of_crowd:
+            self._warned_of_crowd = True
             logger.warning(
                 "more calls at once than this client keeps connections for, so most of them wait "
                 "for a new one: make a Speko for each session",
@@ -194,10 +180,10 @@ class Transport:
             )
 
     @asynccontextmanager
-    async def open(self, method: str, path: str, **options: Any) -> AsyncIterator[Answer]:
-        """`send`, closing the answer in the end."""
-        answer = await self.send(method, path, **options)
+    async def open(self, request: HttpRequest, *, with_key: bool = True) -> AsyncIterator[Response]:
+        """Send a request as `send` does, and close its response in the end."""
+        response = await self.send(request, with_key=with_key)
         try:
-            yield answer
+            yield response
         finally:
-            await answer.aclose()
+            await response.aclose()

@@ -1,7 +1,7 @@
-"""What the client answers with: results, events and tools.
+"""Results, events and tools of the client.
 
-Attributes have the names of Speko's official Python SDK, so that its client's answers and these
-can stand in for each other.
+Attributes have the names of Speko's official Python SDK, so that the results of either client can
+stand in for the other's.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any, Literal, TypeAlias
 
 @dataclass(frozen=True, kw_only=True)
 class Route:
-    """Which provider answered.
+    """The provider that served a call.
 
     Attributes:
-        provider: Its name, ``unknown`` when the service didn't say.
-        model: Its model, ``unknown`` when the service didn't say.
-        failover_count: How many providers failed before it.
-        scores_run_id: Which run of the router's benchmarks ranked it, or None.
+        provider: Its name, ``unknown`` when the service did not say.
+        model: Its model, ``unknown`` when the service did not say.
+        failover_count: Number of providers that failed before it.
+        scores_run_id: Run of the router's benchmarks that ranked it, or None.
     """
 
     provider: str = "unknown"
@@ -30,7 +30,7 @@ class Route:
 
 @dataclass(frozen=True, kw_only=True)
 class TranscribeResult(Route):
-    """What was said. `text` is empty for silence; `confidence` is 0 to 1, or None."""
+    """A transcript. `text` is empty for silence; `confidence` is 0 to 1, or None."""
 
     text: str
     confidence: float | None = None
@@ -38,7 +38,7 @@ class TranscribeResult(Route):
 
 @dataclass(frozen=True, kw_only=True)
 class SynthesizeResult(Route):
-    """A whole answer of synthesis: its bytes and their format."""
+    """A whole response of synthesis: its bytes and their format."""
 
     audio: bytes
     content_type: str
@@ -89,14 +89,14 @@ class DeltaEvent:
 
 @dataclass(frozen=True, kw_only=True)
 class ToolCallEvent(ToolCall):
-    """An inline tool is to be called. It stands again in the `DoneEvent`."""
+    """An inline tool is to be called. The `DoneEvent` lists the call again."""
 
     type: Literal["tool_call"] = "tool_call"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServerToolCallEvent:
-    """A tool runs, or ran, inside Speko. Information only."""
+    """A tool runs, or ran, inside the service. Information only."""
 
     id: str
     name: str
@@ -106,14 +106,14 @@ class ServerToolCallEvent:
 
 @dataclass(frozen=True, kw_only=True)
 class DoneEvent(CompleteResult):
-    """The reply is whole."""
+    """The reply is complete."""
 
     type: Literal["done"] = "done"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ErrorEvent:
-    """The service gave up in the middle of its answer."""
+    """The service failed in the middle of its response."""
 
     error: str
     code: str
@@ -131,12 +131,13 @@ class ChatTool:
 
     Attributes:
         name: Its name, as the model sees it.
-        description: What it is good for, as the model sees it.
+        description: Its use, as the model sees it.
         parameters: JSON Schema of its arguments, an object.
         execution_mode: ``inline`` tools come back as tool calls; ``webhook``, ``builtin`` and
-            ``integration`` tools run inside Speko. None means ``inline``.
-        source: Where a registered tool comes from, as the service sent it.
-        pre_tool_speech: ``auto``, ``always`` or ``never``: whether Speko speaks before it runs it.
+            ``integration`` tools run inside the service. None means ``inline``.
+        source: Origin of a registered tool, as the service sent it.
+        pre_tool_speech: ``auto``, ``always`` or ``never``: announce a tool that runs inside the
+            service before it runs.
     """
 
     name: str

@@ -23,13 +23,13 @@ from .._checks import (
     check_whole,
 )
 from .._faults import livekit_errors
-from ..api.requests import (
+from ..api.options import (
     MAX_TOOL_HOPS,
     REASONING_EFFORTS,
     TEMPERATURES,
     ReasoningEffort,
-    build_tool,
 )
+from ..api.requests import build_tool
 from ..api.types import ChatTool
 from ..errors import SpekoAdapterError
 from ..intent import (

@@ -9,8 +9,7 @@ from typing import Any
 from .._base import SpekoClient, require_client
 from .._checks import check_agent_id, check_callback
 from .._faults import to_livekit_error
-from ..api.agents import read_tools
-from ..api.responses import parse_chat_tool
+from ..api.tools import parse_chat_tool, read_tools
 from ..api.types import ChatTool
 from ..errors import SpekoAdapterError
 from ..log import logger

@@ -14,7 +14,7 @@ from .._base import Client, SpekoClient, SpekoIdentity, Transcript, given
 from .._call import Call, Calls
 from .._checks import check_length, check_session_id, check_words, text_or_none
 from .._faults import livekit_errors
-from ..api.requests import MAX_KEYWORDS, MAX_PROMPT_CHARS
+from ..api.limits import MAX_KEYWORDS, MAX_PROMPT_CHARS
 from ..audio.wav import frames_to_wav
 from ..intent import (
     ConstraintsLike,

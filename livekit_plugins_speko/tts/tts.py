@@ -16,7 +16,7 @@ from .._aio import closing
 from .._base import Client, SpekoClient, SpekoIdentity, given
 from .._call import Call, Calls
 from .._checks import check_flag, check_range, check_rate, check_session_id, text_or_none
-from ..api.requests import SPEEDS
+from ..api.options import SPEEDS
 from ..api.response import drain
 from ..audio.decoding import decode
 from ..audio.pcm import SAMPLE_RATES_HZ, AudioFormat

@@ -25,7 +25,7 @@ def get(client: httpx.AsyncClient, server: RawServer) -> Exchange:
 async def until_held_up(stream: SynthesizeStream) -> None:
     """Wait until as much of an answer has come as may wait."""
     for _ in range(1_000):
-        if len(stream._answer._exchange._chunks) == MAX_WAITING_CHUNKS:
+        if len(stream._response._exchange._chunks) == MAX_WAITING_CHUNKS:
             return
         await asyncio.sleep(0.01)
     raise AssertionError("the answer does not come")
@@ -49,7 +49,7 @@ async def test_the_connection_is_free_when_the_end_was_read(gateway: LocalGatewa
             assert gateway.open_connections == 1
 
 
-async def test_what_came_before_a_fault_is_handed_out_first() -> None:
+async def test_bytes_before_a_fault_are_read_first() -> None:
     said = answer([b"one"], whole=False)
     async with RawServer(said) as server, httpx.AsyncClient() as client:
         exchange = get(client, server)
@@ -61,7 +61,7 @@ async def test_what_came_before_a_fault_is_handed_out_first() -> None:
         assert chunks == [b"one"]
 
 
-async def test_a_closed_exchange_does_not_look_like_the_end_of_an_answer() -> None:
+async def test_a_closed_exchange_is_not_a_complete_body() -> None:
     async with RawServer(answer([b"one"], whole=False), hold=True) as server:
         async with httpx.AsyncClient() as client:
             exchange = get(client, server)
@@ -80,7 +80,7 @@ async def test_an_exchange_that_was_never_sent_has_nothing_to_close() -> None:
         await Exchange(client, request, redact=str, running=set()).aclose()
 
 
-async def test_a_service_that_is_faster_than_the_listener_is_held_up(
+async def test_a_service_faster_than_the_reader_is_held_up(
     gateway: LocalGateway,
 ) -> None:
     sent = 0
@@ -95,7 +95,7 @@ async def test_a_service_that_is_faster_than_the_listener_is_held_up(
         async with await speko.synthesize_stream("hello", language="en") as stream:
             await until_held_up(stream)
             await asyncio.sleep(0.2)
-            assert len(stream._answer._exchange._chunks) == MAX_WAITING_CHUNKS
+            assert len(stream._response._exchange._chunks) == MAX_WAITING_CHUNKS
             assert sent < 1_000
             assert sum([len(chunk) async for chunk in stream]) == 1_000 * 64 * 1024
             assert sent == 1_000
@@ -170,7 +170,7 @@ async def test_closing_the_client_ends_what_nobody_closed(gateway: LocalGateway,
             await anext(aiter(stream))
 
 
-async def test_an_answer_that_is_held_up_is_closed_all_the_same(gateway: LocalGateway) -> None:
+async def test_a_response_that_is_held_up_is_closed_all_the_same(gateway: LocalGateway) -> None:
     gateway.synthesize.script(Speech(bytes(64 * 1024 * 500), chunk_bytes=64 * 1024))
     async with Speko(base_url=gateway.base_url, api_key=gateway.api_key) as speko:
         async with await speko.synthesize_stream("hello", language="en") as stream:

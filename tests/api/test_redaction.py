@@ -1,108 +1,85 @@
-"""What is taken out of the texts of the service's faults."""
+"""The key and whole echoes of a call are removed from the service's messages, and nothing else."""
 
 from __future__ import annotations
 
-from typing import Any
+import json
 
 import pytest
 
+from livekit_plugins_speko.api.limits import MAX_ERROR_BYTES
 from livekit_plugins_speko.api.redaction import MAX_MESSAGE_CHARS, Redaction
 
 KEY = "sk-secret"
-BODY = {
-    "text": " my card is 4111 ",
-    "systemPrompt": "be kind to Ada",
-    "instructions": "whisper it",
-    "intent": {"language": "en"},
-    "messages": [
-        {"role": "user", "content": "I am Ada Lovelace"},
-        {"role": "assistant", "content": "", "toolCalls": [{"id": "1", "args": '{"pin":1234}'}]},
-        {"role": "tool", "content": "balance 12.50", "toolCallId": "1"},
-    ],
-}
+
+
+def redaction(*said: str) -> Redaction:
+    return Redaction(KEY, said)
 
 
 @pytest.mark.parametrize(
-    "said",
-    [
-        "my card is 4111",
-        "be kind to Ada",
-        "whisper it",
-        "I am Ada Lovelace",
-        '{"pin":1234}',
-        "balance 12.50",
-        KEY,
-    ],
+    "said", [KEY, " I am Ada Lovelace ", "¿qué pasa?", "我的卡号", '{"pin": 12}']
 )
-def test_what_was_sent_does_not_come_back(said: str) -> None:
-    shown = Redaction(KEY, BODY).text(f"refused: {said}, twice: {said}")
-    assert shown == "refused: [redacted], twice: [redacted]"
+def test_every_echo_of_a_whole_text_is_removed(said: str) -> None:
+    message = f"refused:{said.strip()}, twice: {said.strip()}!"
+    assert redaction(said).message(message) == "refused:[redacted], twice: [redacted]!"
 
 
-def test_a_text_that_holds_another_goes_as_a_whole() -> None:
-    body = {"messages": [{"content": "Lovelace"}, {"content": "I am Ada Lovelace"}]}
-    assert Redaction(KEY, body).text("no I am Ada Lovelace") == "no [redacted]"
+@pytest.mark.parametrize("ascii_only", [True, False])
+def test_an_echo_inside_json_is_removed(ascii_only: bool) -> None:
+    said = 'Be "kind",\ngrüß dich\\dort'
+    quoted = json.dumps({"content": said}, ensure_ascii=ascii_only)
+    assert redaction(said).message(quoted) == '{"content": "[redacted]"}'
 
 
-@pytest.mark.parametrize(
-    ("said", "message"), [("in", "in the middle"), ("time", "timeout, a timer")]
-)
-def test_words_that_say_nothing_are_left(said: str, message: str) -> None:
-    assert Redaction(KEY, {"text": said}).text(message) == message
-
-
-@pytest.mark.parametrize("said", ["time", "4111", "我的卡号", "¿qué?"])
-def test_a_whole_word_goes_wherever_it_stands(said: str) -> None:
-    redaction = Redaction(KEY, {"text": said})
-    assert redaction.text(f"no {said}!") == "no [redacted]!"
-
-
-def test_a_script_without_spaces_has_no_borders_to_ask_for() -> None:
-    shown = Redaction(KEY, {"text": "我的卡号是四一一一"}).text(
-        "不允许我的卡号是四一一一这样的内容"
+def test_a_text_that_holds_another_is_removed_whole() -> None:
+    assert redaction("Lovelace", "I am Ada Lovelace").message("no I am Ada Lovelace") == (
+        "no [redacted]"
     )
-    assert shown == "不允许[redacted]这样的内容"
 
 
 @pytest.mark.parametrize(
-    "message", ["refused: I am booking a table", "refused: booking a table", 'bad {"card": "4111"}']
-)
-def test_what_the_answer_itself_has_said_does_not_come_back(message: str) -> None:
-    redaction = Redaction(KEY)
-    for event in ({"text": "I am "}, {"text": "booking a table"}):
-        redaction.hear(event)
-    redaction.hear({"id": "1", "args": '{"card": "4111"}', "status": 3})
-    assert redaction.text(message).rpartition(" ")[2] == "[redacted]"
-
-
-def test_a_message_is_shown_as_far_as_it_says_something() -> None:
-    assert Redaction(KEY).text("x" * 5_000) == "x" * MAX_MESSAGE_CHARS
-    assert KEY[:-1] not in Redaction(KEY).text("x" * (MAX_MESSAGE_CHARS - 3) + KEY)
-
-
-@pytest.mark.parametrize("length", [300, 3_000, 15_000, 30_000])
-def test_an_echo_that_is_cut_off_is_not_shown(length: int) -> None:
-    said = "word " * (length // 5)
-    shown = Redaction(KEY, {"text": said}).text("no " + said * (200_000 // length))
-    assert "word" not in shown
-
-
-@pytest.mark.parametrize(
-    "body",
+    ("said", "message"),
     [
-        None,
-        {},
-        {"text": None},
-        {"messages": None},
-        {"messages": [{"content": ["a list"], "toolCalls": "none"}]},
-        {"messages": [{"toolCalls": [None, {"args": 3}]}]},
+        ("time", "timeout after 3 s"),
+        ("yes", "yesterday's key"),
+        ("", "no model"),
+        ("deepgram is down", "provider deepgram is busy"),
     ],
 )
-def test_a_body_of_another_form_hides_the_key_alone(body: Any) -> None:
-    assert Redaction(KEY, body).text(f"bad key {KEY}") == "bad key [redacted]"
+def test_a_message_without_a_whole_echo_is_left_as_it_is(said: str, message: str) -> None:
+    assert redaction(said).message(message) == message
 
 
-def test_of_an_error_s_object_only_what_is_read_is_kept() -> None:
-    payload = {"error": KEY, "code": 3, "more": [KEY]}
-    assert Redaction(KEY).payload(payload) == {"error": "[redacted]"}
-    assert payload["error"] == KEY
+@pytest.mark.parametrize("key", ["1", "pcm", "event", "test"])
+def test_a_key_that_is_a_plain_word_spoils_no_header(key: str) -> None:
+    value = f"audio/pcm;rate=16000 event {key}"
+    assert Redaction(key).key(value) == value
+
+
+@pytest.mark.parametrize(
+    "message", ["I am booking a table", '{"card": "4111 1111"}', "my card is 4111"]
+)
+def test_an_echo_of_what_was_received_is_removed(message: str) -> None:
+    noted = Redaction(KEY)
+    noted.note("transcript", {"text": "my card is"})
+    noted.note("transcript", {"text": "my card is 4111"})
+    noted.note("delta", {"text": "I am "})
+    noted.note("delta", {"text": "booking a table"})
+    noted.note("tool_call", {"id": "1", "args": '{"card": "4111 1111"}', "status": 3})
+    assert noted.message(f"refused: {message}") == "refused: [redacted]"
+
+
+def test_a_message_is_cut_after_its_redaction() -> None:
+    assert redaction().message("x" * 5_000) == "x" * MAX_MESSAGE_CHARS
+    assert KEY[:-1] not in redaction().message("x" * (MAX_MESSAGE_CHARS - 3) + KEY)
+
+
+def test_of_a_message_larger_than_an_error_s_body_only_the_length_is_shown() -> None:
+    shown = redaction("word " * 1_000).message("word " * MAX_ERROR_BYTES)
+    assert shown == f"(a message of {5 * MAX_ERROR_BYTES} characters)"
+
+
+def test_only_the_message_and_the_code_of_an_error_are_kept() -> None:
+    payload = {"error": f"no {KEY}", "code": KEY, "more": [KEY]}
+    assert redaction().error(payload) == {"error": "no [redacted]", "code": "[redacted]"}
+    assert redaction().error({"error": ["no"], "code": 3}) == {}

@@ -1,8 +1,9 @@
-"""What goes out, in the service's spelling."""
+"""The wire out: each request in the service's spelling."""
 
 from __future__ import annotations
 
 import json
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -10,240 +11,224 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livekit_plugins_speko import ChatTool, Intent, PipelineConstraints
+from livekit_plugins_speko.api.options import (
+    CompleteOptions,
+    SynthesizeOptions,
+    TranscribeOptions,
+)
 from livekit_plugins_speko.api.requests import (
-    MAX_KEYWORDS,
-    build_complete_body,
-    build_constraints,
-    build_intent,
-    build_session_header,
-    build_synthesize_body,
+    build_complete,
+    build_list_tools,
+    build_message,
+    build_synthesize,
     build_tool,
-    build_transcribe_headers,
+    build_transcribe,
     header_json,
 )
 
-CONSTRAINTS = PipelineConstraints({"stt": ("deepgram:nova-3",), "tts": ()})
-WIRE_CONSTRAINTS = {"allowedProviders": {"stt": ["deepgram:nova-3"], "tts": []}}
 HELLO = {"role": "user", "content": "Hello."}
+CALL = {"id": "c1", "name": "book", "args": '{"nights":2}'}
+# Every option that the three calls share, and the wire's spelling of them.
+SHARED: dict[str, Any] = {
+    "intent": Intent("en-US", "global", "latency"),
+    "constraints": PipelineConstraints({"stt": ("deepgram:nova-3",), "tts": ()}),
+    "session_id": " s 1 ",
+}
+INTENT = {"language": "en-US", "region": "global", "optimizeFor": "latency"}
+CONSTRAINTS = {"allowedProviders": {"stt": ["deepgram:nova-3"], "tts": []}}
+WEBHOOK = {"kind": "webhook", "url": "https://example.com", "secretRef": "s", "timeoutMs": 5}
 
 
-def transcribe_headers(**overrides: Any) -> dict[str, str]:
-    options: dict[str, Any] = {
-        "intent": Intent("en"),
-        "content_type": "audio/wav",
-        "constraints": None,
-        "session_id": None,
-        "keywords": None,
-        "stt_language": None,
-    }
-    return build_transcribe_headers(**options | overrides)
+def complete_body(messages: Any = (HELLO,), **options: Any) -> dict[str, Any]:
+    request = build_complete(messages, CompleteOptions(**{"intent": Intent("en"), **options}))
+    body: dict[str, Any] = json.loads(request.content or b"")
+    return body
 
 
-def complete_body(**overrides: Any) -> dict[str, Any]:
-    options: dict[str, Any] = {
-        "messages": [HELLO],
-        "intent": Intent("en"),
-        "system_prompt": None,
-        "temperature": None,
-        "max_tokens": None,
-        "constraints": None,
-        "tools": None,
-        "tool_choice": None,
-        "parallel_tool_calls": None,
-        "max_tool_hops": None,
-    }
-    return build_complete_body(**options | overrides)
-
-
-def synthesize_body(**overrides: Any) -> dict[str, Any]:
-    options: dict[str, Any] = {
-        "intent": Intent("en"),
-        "voice": None,
-        "model": None,
-        "speed": None,
-        "instructions": None,
-        "spoken_form": None,
-        "constraints": None,
-    }
-    return build_synthesize_body("Hi.", **options | overrides)
-
-
-@pytest.mark.parametrize(
-    ("intent", "wire"),
-    [
-        (Intent("en"), {"language": "en"}),
-        (Intent("en", region="global"), {"language": "en", "region": "global"}),
-        (Intent("en", optimize_for="cost"), {"language": "en", "optimizeFor": "cost"}),
-        (
-            Intent("en-US", "us-east4", "latency"),
-            {"language": "en-US", "region": "us-east4", "optimizeFor": "latency"},
+def test_a_transcription_sends_all_that_is_set() -> None:
+    request = build_transcribe(
+        b"RIFF",
+        TranscribeOptions(
+            **SHARED,
+            content_type="audio/ogg",
+            keywords=("Spëko", "Ada"),
+            stt_language="en",
+            prompt="A hotel.",
         ),
-    ],
-)
-def test_an_intent_leaves_out_what_is_unset(intent: Intent, wire: dict[str, str]) -> None:
-    assert build_intent(intent) == wire
-
-
-@pytest.mark.parametrize(
-    ("constraints", "wire"),
-    [
-        (None, None),
-        (CONSTRAINTS, WIRE_CONSTRAINTS),
-        (PipelineConstraints(), {"allowedProviders": {}}),
-    ],
-)
-def test_constraints_are_in_the_wire_s_spelling(constraints: Any, wire: Any) -> None:
-    assert build_constraints(constraints) == wire
-
-
-@pytest.mark.parametrize(
-    ("session_id", "headers"),
-    [
-        (None, {}),
-        ("", {}),
-        (" \t", {}),
-        ("s1", {"x-session-id": "s1"}),
-        (" s 1 ", {"x-session-id": "s 1"}),
-    ],
-)
-def test_a_session_id_is_trimmed_and_a_blank_one_left_out(
-    session_id: str | None, headers: dict[str, str]
-) -> None:
-    assert build_session_header(session_id) == headers
-    assert ("x-session-id" in transcribe_headers(session_id=session_id)) == bool(headers)
-
-
-def test_a_transcription_needs_no_more_than_its_type_and_intent() -> None:
-    assert transcribe_headers() == {
-        "Content-Type": "audio/wav",
-        "X-Speko-Intent": '{"language":"en"}',
-    }
-
-
-def test_a_transcription_tells_all_that_is_set() -> None:
-    headers = transcribe_headers(
-        intent=Intent("en-US", "global", "latency"),
-        content_type="audio/ogg",
-        constraints=CONSTRAINTS,
-        session_id="s1",
-        keywords=("Speko", "Ada"),
-        stt_language="en",
     )
-    assert headers == {
+    assert (request.method, request.path, request.content) == ("POST", "/v1/transcribe", b"RIFF")
+    assert request.headers == {
         "Content-Type": "audio/ogg",
         "X-Speko-Intent": '{"language":"en-US","region":"global","optimizeFor":"latency"}',
         "X-Speko-Constraints": '{"allowedProviders":{"stt":["deepgram:nova-3"],"tts":[]}}',
-        "X-Speko-Stt-Options": '{"keywords":["Speko","Ada"],"language":"en"}',
-        "x-session-id": "s1",
+        "X-Speko-Stt-Options": (
+            '{"keywords":["Sp\\u00ebko","Ada"],"language":"en","prompt":"A hotel."}'
+        ),
+        "x-session-id": "s 1",
     }
+    assert request.said == ("A hotel.",)
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "sent"),
     [
         ({"keywords": ["Speko"]}, '{"keywords":["Speko"]}'),
-        ({"stt_language": "en"}, '{"language":"en"}'),
         ({"keywords": [], "stt_language": "en"}, '{"language":"en"}'),
-        ({"keywords": []}, None),
+        ({"prompt": "A hotel."}, '{"prompt":"A hotel."}'),
+        ({"keywords": [], "stt_language": " ", "prompt": ""}, None),
     ],
 )
-def test_stt_options_are_told_when_either_is_set(options: Any, told: str | None) -> None:
-    assert transcribe_headers(**options).get("X-Speko-Stt-Options") == told
+def test_stt_options_are_sent_when_one_is_set(options: Any, sent: str | None) -> None:
+    request = build_transcribe(b"", TranscribeOptions(intent=Intent("en"), **options))
+    assert request.headers.get("X-Speko-Stt-Options") == sent
 
 
-def test_the_service_takes_200_keywords() -> None:
-    assert MAX_KEYWORDS == 200
-
-
-@given(st.text())
-def test_a_header_holds_any_text_as_compact_ascii(text: str) -> None:
-    told = header_json({"keywords": [text], "language": "en"})
-    assert told.isascii() and told.isprintable()
-    assert '", "' not in told.replace(json.dumps(text), "")
-    assert json.loads(told) == {"keywords": [text], "language": "en"}
-
-
-def test_a_completion_needs_no_more_than_messages_and_intent() -> None:
-    assert complete_body() == {"messages": [HELLO], "intent": {"language": "en"}}
-
-
-def test_a_completion_tells_all_that_is_set() -> None:
-    body = complete_body(
-        intent=Intent("en", optimize_for="latency"),
+def test_a_completion_sends_all_that_is_set() -> None:
+    options = CompleteOptions(
+        **SHARED,
         system_prompt="Be brief.",
-        temperature=0.7,
+        temperature=0.0,
         max_tokens=100,
-        constraints=CONSTRAINTS,
-        tools=[{"name": "a"}],
+        reasoning_effort="none",
+        voice_optimized=False,
+        tools=[MappingProxyType({"name": "a"}), ChatTool(name="b")],
         tool_choice={"type": "function", "function": {"name": "a"}},
-        parallel_tool_calls=True,
+        parallel_tool_calls=False,
         max_tool_hops=3,
     )
-    assert body == {
-        "messages": [HELLO],
-        "intent": {"language": "en", "optimizeFor": "latency"},
+    said = {"role": "assistant", "content": "One moment.", "toolCalls": [CALL]}
+    messages: list[dict[str, Any]] = [HELLO, said]
+    request = build_complete(messages, options)
+    assert (request.method, request.path) == ("POST", "/v1/complete")
+    assert request.headers == {"Content-Type": "application/json", "x-session-id": "s 1"}
+    assert json.loads(request.content or b"") == {
+        "messages": messages,
+        "intent": INTENT,
         "systemPrompt": "Be brief.",
-        "temperature": 0.7,
+        "temperature": 0.0,
         "maxTokens": 100,
-        "constraints": WIRE_CONSTRAINTS,
-        "tools": [{"name": "a"}],
+        "reasoningEffort": "none",
+        "voiceOptimized": False,
+        "constraints": CONSTRAINTS,
+        "tools": [{"name": "a"}, {"name": "b", "description": "", "parameters": {}}],
         "toolChoice": {"type": "function", "function": {"name": "a"}},
-        "parallelToolCalls": True,
+        "parallelToolCalls": False,
         "maxToolHops": 3,
     }
+    assert set(request.said) == {"Be brief.", "Hello.", "One moment.", '{"nights":2}'}
 
 
-@pytest.mark.parametrize(
-    ("name", "wire_name", "value"),
-    [
-        ("temperature", "temperature", 0.0),
-        ("parallel_tool_calls", "parallelToolCalls", False),
-        ("max_tool_hops", "maxToolHops", 0),
-        ("system_prompt", "systemPrompt", ""),
-        ("tools", "tools", []),
-    ],
-)
-def test_what_is_set_to_nothing_is_still_set(name: str, wire_name: str, value: Any) -> None:
-    assert complete_body(**{name: value})[wire_name] == value
-
-
-def test_a_synthesis_needs_no_more_than_text_and_intent() -> None:
-    assert synthesize_body() == {"text": "Hi.", "intent": {"language": "en"}}
-
-
-def test_a_synthesis_tells_all_that_is_set() -> None:
-    body = synthesize_body(
+def test_a_synthesis_sends_all_that_is_set() -> None:
+    options = SynthesizeOptions(
+        **SHARED,
         voice="ada",
         model="sonic-2",
         speed=0.5,
         instructions="Whisper.",
         spoken_form=False,
-        constraints=CONSTRAINTS,
     )
-    assert body == {
-        "text": "Hi.",
-        "intent": {"language": "en"},
+    request = build_synthesize("Grüße\u2028🙂", options)
+    assert (request.method, request.path) == ("POST", "/v1/synthesize")
+    assert request.headers == {"Content-Type": "application/json", "x-session-id": "s 1"}
+    assert json.loads(request.content or b"") == {
+        "text": "Grüße\u2028🙂",
+        "intent": INTENT,
         "voice": "ada",
         "model": "sonic-2",
         "speed": 0.5,
         "instructions": "Whisper.",
         "spokenForm": False,
-        "constraints": WIRE_CONSTRAINTS,
+        "constraints": CONSTRAINTS,
     }
+    assert request.said == ("Grüße\u2028🙂", "Whisper.")
 
 
-def test_a_tool_of_the_call_is_its_name_description_and_parameters() -> None:
-    assert build_tool(ChatTool(name="a")) == {"name": "a", "description": "", "parameters": {}}
+def test_a_call_sends_no_more_than_is_set() -> None:
+    intent = Intent("en")
+    heard = build_transcribe(b"", TranscribeOptions(intent=intent))
+    spoken = build_synthesize("Hi.", SynthesizeOptions(intent=intent, session_id=" \t"))
+    assert heard.headers == {"Content-Type": "audio/wav", "X-Speko-Intent": '{"language":"en"}'}
+    assert complete_body() == {"messages": [HELLO], "intent": {"language": "en"}}
+    assert spoken.headers == {"Content-Type": "application/json"}
+    assert json.loads(spoken.content or b"") == {"text": "Hi.", "intent": {"language": "en"}}
 
 
-def test_a_registered_tool_is_told_as_it_came() -> None:
-    source = {"kind": "webhook", "url": "https://example.com", "secretRef": "s", "timeoutMs": 5}
+@pytest.mark.parametrize(
+    ("name", "wire_name", "value"),
+    [
+        ("system_prompt", "systemPrompt", ""),
+        ("tools", "tools", []),
+        ("constraints", "constraints", PipelineConstraints()),
+    ],
+)
+def test_an_option_that_is_empty_is_still_sent(name: str, wire_name: str, value: Any) -> None:
+    assert wire_name in complete_body(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("message", "wire"),
+    [
+        (HELLO, HELLO),
+        (
+            {"role": "assistant", "content": "", "tool_calls": [CALL]},
+            {"role": "assistant", "content": "", "toolCalls": [CALL]},
+        ),
+        (
+            {"role": "tool", "content": "full", "tool_call_id": "c1", "is_error": True},
+            {"role": "tool", "content": "full", "toolCallId": "c1", "isError": True},
+        ),
+        (
+            {"role": "tool", "content": "ok", "toolCallId": "c1", "isError": False},
+            {"role": "tool", "content": "ok", "toolCallId": "c1", "isError": False},
+        ),
+        ({**HELLO, "tool_calls": None, "tool_call_id": None, "isError": None}, HELLO),
+        (
+            {"role": "tool", "toolCallId": "c1", "tool_call_id": None},
+            {"role": "tool", "toolCallId": "c1"},
+        ),
+    ],
+)
+def test_a_message_goes_out_in_the_wire_s_spelling(message: Any, wire: Any) -> None:
+    before = dict(message)
+    assert build_message(message) == wire
+    assert message == before
+
+
+def test_a_message_with_a_key_in_both_spellings_is_refused_by_name() -> None:
+    message = {"role": "tool", "toolCallId": "a", "tool_call_id": "b"}
+    with pytest.raises(ValueError, match='^Speko: a message has "toolCallId" in both spellings'):
+        build_message(message)
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [{"role": "user", "content": ["a list"]}],
+        [{"role": "assistant", "content": None, "toolCalls": [{"args": 3}, {}]}],
+    ],
+)
+def test_a_message_of_another_form_is_left_to_the_service(messages: Any) -> None:
+    assert len(complete_body(messages)["messages"]) == 1
+
+
+def test_a_conversation_needs_a_message() -> None:
+    with pytest.raises(ValueError, match="^Speko: messages must be a list of mappings, got an emp"):
+        complete_body([])
+
+
+@pytest.mark.parametrize("number", [float("inf"), float("nan")])
+def test_a_number_that_json_has_no_word_for_is_refused_before_it_is_sent(number: float) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        complete_body(tools=[{"name": "a", "parameters": {"maximum": number}}])
+
+
+def test_a_registered_tool_is_sent_as_it_came() -> None:
     tool = ChatTool(
         name="lookup",
         description="Looks it up.",
         parameters={"type": "object"},
         execution_mode="webhook",
-        source=source,
+        source=WEBHOOK,
         pre_tool_speech="always",
     )
     assert build_tool(tool) == {
@@ -251,15 +236,28 @@ def test_a_registered_tool_is_told_as_it_came() -> None:
         "description": "Looks it up.",
         "parameters": {"type": "object"},
         "executionMode": "webhook",
-        "source": source,
+        "source": WEBHOOK,
         "preToolSpeech": "always",
     }
 
 
-def test_nothing_of_the_caller_s_is_kept() -> None:
-    messages, tools, keywords = [HELLO], [{"name": "a"}], ["Speko"]
-    body = complete_body(messages=messages, tools=tools)
-    body["messages"].append(HELLO)
-    body["tools"].append({"name": "b"})
-    transcribe_headers(keywords=keywords)
-    assert (messages, tools, keywords) == ([HELLO], [{"name": "a"}], ["Speko"])
+@pytest.mark.parametrize(
+    ("agent_id", "path"),
+    [("a/b?c#d", "a%2Fb%3Fc%23d"), ("ü %", "%C3%BC%20%25"), ("a.b-c_d~e", "a.b-c_d~e")],
+)
+def test_an_agent_s_id_is_percent_encoded(agent_id: str, path: str) -> None:
+    assert build_list_tools(agent_id, available=False).path == f"/v1/agents/{path}/tools"
+    assert build_list_tools(agent_id, available=True).path.endswith("/tools?available=1")
+
+
+@given(st.text())
+def test_a_header_holds_any_text_as_compact_ascii(text: str) -> None:
+    header = header_json({"keywords": [text], "language": "en"})
+    assert header.isascii() and header.isprintable()
+    assert '", "' not in header.replace(json.dumps(text), "")
+    assert json.loads(header) == {"keywords": [text], "language": "en"}
+
+
+def test_a_repr_shows_nothing_that_was_said() -> None:
+    request = build_synthesize("my pin is 1234", SynthesizeOptions(intent=Intent("en")))
+    assert "1234" not in repr(request)

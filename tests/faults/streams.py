@@ -88,7 +88,7 @@ def _in_the_middle(stage: EventStage) -> list[Row]:
     return [
         row("error event in the middle", GIVEN_UP, ERROR_EVENT),
         row("event stream without done", ENDED),
-        row("an end in order inside the done event", ENDED, stage.pieces[-1][:-2]),
+        row("an end in order inside the done event", ENDED, stage.pieces[-1][:-5]),
         row("in the middle, data that is no JSON", MALFORMED, NO_JSON_EVENT),
         row("in the middle, data that is a list", MALFORMED, b"event: done\ndata: []\n\n"),
     ]
@@ -130,6 +130,7 @@ def _strange_and_whole(stage: EventStage) -> list[Row]:
         _works(stage, "comments between and in events", [comments]),
         _works(stage, "unknown events", [unknown.join([b"", *pieces])]),
         _works(stage, "two done", [*pieces, pieces[-1]]),
+        _works(stage, "done without its blank line", [*pieces[:-1], pieces[-1][:-2]]),
         _works(stage, "an error event behind done", [*pieces, ERROR_EVENT]),
         _after_done(stage, "reset behind done", reset),
         _after_done(stage, "silence behind done", silence),

@@ -6,7 +6,8 @@ import json
 
 from livekit_plugins_speko import SpekoApiError
 from livekit_plugins_speko.api.requests import build_tool
-from livekit_plugins_speko.api.responses import parse_chat_tool, parse_json, parse_tool
+from livekit_plugins_speko.api.responses import parse_json
+from livekit_plugins_speko.api.tools import parse_chat_tool, parse_tool
 
 SEEDS = (
     b'{"id":"1","agentId":"a","name":"f","description":"d","parameters":{"type":"object"},'

@@ -21,8 +21,8 @@ from examples.stack.servers import (
     WORKER,
 )
 from livekit_plugins_speko.api import limits
+from livekit_plugins_speko.api.limits import MAX_KEYWORDS
 from livekit_plugins_speko.api.redaction import MAX_MESSAGE_CHARS
-from livekit_plugins_speko.api.requests import MAX_KEYWORDS
 from livekit_plugins_speko.api.transport import KEEPALIVE_EXPIRY_S, MAX_IDLE_CONNECTIONS
 from livekit_plugins_speko.audio.pcm import MAX_CHANNELS, SAMPLE_RATES_HZ
 from livekit_plugins_speko.audio.wav import MAX_WAV_HEADER_BYTES
