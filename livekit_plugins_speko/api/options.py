@@ -28,9 +28,6 @@ from .types import ChatTool
 ReasoningEffort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
 """Amount of thought before a reply, as the service spells it."""
 
-REASONING_EFFORTS: tuple[ReasoningEffort, ...] = get_args(ReasoningEffort)
-"""Every `ReasoningEffort`."""
-
 TEMPERATURES = (0.0, 2.0)
 """Lowest and highest temperature that the service takes."""
 
@@ -161,7 +158,8 @@ class CompleteOptions(CallOptions):
         super().__post_init__()
         check_range(f"{self.owner}: temperature", self.temperature, *TEMPERATURES)
         check_whole(f"{self.owner}: max_tokens", self.max_tokens)
-        check_one_of(f"{self.owner}: reasoning_effort", self.reasoning_effort, REASONING_EFFORTS)
+        efforts = get_args(ReasoningEffort)
+        check_one_of(f"{self.owner}: reasoning_effort", self.reasoning_effort, efforts)
         check_whole(f"{self.owner}: max_tool_hops", self.max_tool_hops, most=MAX_TOOL_HOPS)
 
 

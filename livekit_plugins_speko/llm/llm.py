@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from livekit.agents import APIConnectOptions, llm, utils
@@ -14,29 +14,15 @@ from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, NotGive
 from .._aio import closing
 from .._base import Client, CompletionEvent, SpekoClient, SpekoIdentity, given
 from .._call import Call, Calls
-from .._checks import (
-    check_callback,
-    check_flag,
-    check_one_of,
-    check_range,
-    check_session_id,
-    check_whole,
-)
+from .._checks import check_callback, check_flag
 from .._faults import livekit_errors
-from ..api.options import (
-    MAX_TOOL_HOPS,
-    REASONING_EFFORTS,
-    TEMPERATURES,
-    ReasoningEffort,
-)
+from ..api.options import CompleteOptions, ReasoningEffort
 from ..api.requests import build_tool
 from ..api.types import ChatTool
 from ..errors import SpekoAdapterError
 from ..intent import (
     ConstraintsLike,
-    Intent,
     IntentLike,
-    PipelineConstraints,
     validate_constraints,
     validate_intent,
 )
@@ -49,45 +35,10 @@ _OPTIONAL = ("voice_optimized",)
 _EXTRA_KWARGS = ("temperature", "max_tokens", "reasoning_effort", "max_tool_hops")
 
 
-@dataclass(frozen=True, kw_only=True)
-class LLMOptions:
-    """The options of `SpekoLLM`, or of one call of it, checked when they are made."""
+class LLMOptions(CompleteOptions):
+    """The options of `SpekoLLM`, or of one call of it."""
 
-    intent: Intent
-    temperature: float | None
-    max_tokens: int | None
-    reasoning_effort: ReasoningEffort | None
-    voice_optimized: bool
-    constraints: PipelineConstraints | None
-    session_id: str | None
-    # These are of one call.
-    max_tool_hops: int | None = None
-    parallel_tool_calls: bool | None = None
-    tool_choice: Any = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "intent", validate_intent(self.intent))
-        check_range("SpekoLLM: temperature", self.temperature, *TEMPERATURES)
-        check_whole("SpekoLLM: max_tokens", self.max_tokens)
-        check_one_of("SpekoLLM: reasoning_effort", self.reasoning_effort, REASONING_EFFORTS)
-        check_flag("SpekoLLM: voice_optimized", self.voice_optimized)
-        check_session_id("SpekoLLM: session_id", self.session_id)
-        check_whole("SpekoLLM: max_tool_hops", self.max_tool_hops, most=MAX_TOOL_HOPS)
-
-    def request(self) -> dict[str, Any]:
-        """Return the arguments of ``complete_stream`` but the messages and tools."""
-        return {
-            "intent": self.intent,
-            "temperature": self.temperature,
-            "max_tokens": self.max_tokens,
-            "reasoning_effort": self.reasoning_effort,
-            "voice_optimized": self.voice_optimized or None,
-            "constraints": self.constraints,
-            "session_id": self.session_id,
-            "max_tool_hops": self.max_tool_hops,
-            "parallel_tool_calls": self.parallel_tool_calls,
-            "tool_choice": self.tool_choice,
-        }
+    owner = "SpekoLLM"
 
 
 class SpekoLLM(SpekoIdentity, llm.LLM[Any]):
@@ -148,6 +99,7 @@ class SpekoLLM(SpekoIdentity, llm.LLM[Any]):
         self._label = "speko.LLM"
         self._client = Client(speko, "SpekoLLM")
         check_callback("SpekoLLM: on_registered_tools_error", on_registered_tools_error)
+        check_flag("SpekoLLM: voice_optimized", voice_optimized)
         warn_of_ignored(api_base_url=api_base_url, api_key=api_key)
         self._own_tools = _checked_tools(tools)
         self._options = LLMOptions(
@@ -155,7 +107,7 @@ class SpekoLLM(SpekoIdentity, llm.LLM[Any]):
             temperature=temperature,
             max_tokens=max_tokens,
             reasoning_effort=reasoning_effort,
-            voice_optimized=voice_optimized,
+            voice_optimized=voice_optimized or None,
             constraints=validate_constraints(constraints),
             session_id=session_id,
         )

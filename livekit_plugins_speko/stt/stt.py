@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from livekit.agents import APIConnectOptions, LanguageCode, stt, utils
@@ -12,54 +11,23 @@ from livekit.agents.types import NOT_GIVEN, NotGivenOr
 
 from .._base import Client, SpekoClient, SpekoIdentity, Transcript, given
 from .._call import Call, Calls
-from .._checks import check_length, check_session_id, check_words, text_or_none
 from .._faults import livekit_errors
-from ..api.limits import MAX_KEYWORDS, MAX_PROMPT_CHARS
+from ..api.limits import MAX_KEYWORDS
+from ..api.options import TranscribeOptions
 from ..audio.wav import frames_to_wav
 from ..intent import (
     ConstraintsLike,
-    Intent,
     IntentLike,
-    PipelineConstraints,
     validate_constraints,
     validate_intent,
 )
 from ..log import logger
 
 
-@dataclass(frozen=True, kw_only=True)
-class STTOptions:
-    """The options of `SpekoSTT`, checked when they are made."""
+class STTOptions(TranscribeOptions):
+    """The options of `SpekoSTT`."""
 
-    intent: Intent
-    constraints: PipelineConstraints | None
-    session_id: str | None
-    keywords: Sequence[str] | None
-    stt_language: str | None
-    prompt: str | None
-
-    def __post_init__(self) -> None:
-        put = partial(object.__setattr__, self)
-        put("intent", validate_intent(self.intent))
-        check_words("SpekoSTT: keywords", self.keywords, most=MAX_KEYWORDS)
-        put("keywords", tuple(self.keywords or ()))
-        put("stt_language", text_or_none("SpekoSTT: stt_language", self.stt_language))
-        put("prompt", text_or_none("SpekoSTT: prompt", self.prompt))
-        check_length("SpekoSTT: prompt", self.prompt, most=MAX_PROMPT_CHARS)
-        check_session_id("SpekoSTT: session_id", self.session_id)
-
-    def request(self) -> dict[str, Any]:
-        """Return the arguments that every ``transcribe`` has in common."""
-        return {
-            "language": self.intent.language,
-            "region": self.intent.region,
-            "optimize_for": self.intent.optimize_for,
-            "content_type": "audio/wav",
-            "constraints": self.constraints,
-            "session_id": self.session_id,
-            "stt_language": self.stt_language,
-            "prompt": self.prompt,
-        }
+    owner = "SpekoSTT"
 
 
 class SpekoSTT(SpekoIdentity, stt.STT[Any]):
@@ -149,7 +117,8 @@ class SpekoSTT(SpekoIdentity, stt.STT[Any]):
 
     def _use(self, options: STTOptions) -> None:
         self._options = options
-        self._request = self._client.request("transcribe", options.request())
+        with_keyterms = replace(options, keywords=self._keywords())
+        self._request = self._client.request("transcribe", with_keyterms.request())
 
     def stream(
         self,
@@ -169,6 +138,7 @@ class SpekoSTT(SpekoIdentity, stt.STT[Any]):
 
     def _update_session_keyterms(self, keyterms: list[str]) -> None:
         self._session_keyterms = tuple(term for term in keyterms if term.strip())
+        self._use(self._options)
 
     def _keywords(self) -> list[str] | None:
         """Return the user's keywords, then the session's, each once, as many as may be sent."""
@@ -220,7 +190,7 @@ class SpekoSTT(SpekoIdentity, stt.STT[Any]):
         if self._has_interims:
             # A long utterance may take the service longer than a caller would wait in silence.
             request = {**request, "on_interim": lambda text: call.output() if text else None}
-        result = await self._client.speko.transcribe(wav, keywords=self._keywords(), **request)
+        result = await self._client.speko.transcribe(wav, **request)
         call.served_by(result)
         call.output()
         return result

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from livekit.agents import APIConnectOptions, tts, utils
@@ -15,17 +14,15 @@ from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, NotGive
 from .._aio import closing
 from .._base import Client, SpekoClient, SpekoIdentity, given
 from .._call import Call, Calls
-from .._checks import check_flag, check_range, check_rate, check_session_id, text_or_none
-from ..api.options import SPEEDS
+from .._checks import check_flag, check_rate
+from ..api.options import SynthesizeOptions
 from ..api.response import drain
 from ..audio.decoding import decode
 from ..audio.pcm import SAMPLE_RATES_HZ, AudioFormat
 from ..audio.wav import DEFAULT_SAMPLE_RATE, SAMPLE_BYTES
 from ..intent import (
     ConstraintsLike,
-    Intent,
     IntentLike,
-    PipelineConstraints,
     validate_constraints,
     validate_intent,
 )
@@ -34,43 +31,10 @@ FRAME_SIZE_MS = 20
 """Longest frame that is emitted, in milliseconds. Short frames make a short wait for the first."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class TTSOptions:
-    """The options of `SpekoTTS`, checked when they are made."""
+class TTSOptions(SynthesizeOptions):
+    """The options of `SpekoTTS` that each request has."""
 
-    intent: Intent
-    voice: str | None
-    speed: float | None
-    sample_rate: int
-    instructions: str | None
-    constraints: PipelineConstraints | None
-    session_id: str | None
-    spoken_form: bool | None
-    convert_audio: bool
-
-    def __post_init__(self) -> None:
-        put = partial(object.__setattr__, self)
-        put("intent", validate_intent(self.intent))
-        put("voice", text_or_none("SpekoTTS: voice", self.voice))
-        put("instructions", text_or_none("SpekoTTS: instructions", self.instructions))
-        check_range("SpekoTTS: speed", self.speed, *SPEEDS)
-        check_session_id("SpekoTTS: session_id", self.session_id)
-        check_flag("SpekoTTS: spoken_form", self.spoken_form)
-        check_flag("SpekoTTS: convert_audio", self.convert_audio)
-
-    def request(self) -> dict[str, Any]:
-        """Return the arguments that every ``synthesize_stream`` has in common."""
-        return {
-            "language": self.intent.language,
-            "region": self.intent.region,
-            "optimize_for": self.intent.optimize_for,
-            "voice": self.voice,
-            "speed": self.speed,
-            "instructions": self.instructions,
-            "spoken_form": self.spoken_form,
-            "constraints": self.constraints,
-            "session_id": self.session_id,
-        }
+    owner = "SpekoTTS"
 
 
 class SpekoTTS(SpekoIdentity, tts.TTS[Any]):
@@ -120,6 +84,7 @@ class SpekoTTS(SpekoIdentity, tts.TTS[Any]):
             TypeError: `speko` is no async client.
         """
         check_rate("SpekoTTS: sample_rate", sample_rate, SAMPLE_RATES_HZ)
+        check_flag("SpekoTTS: convert_audio", convert_audio)
         super().__init__(
             capabilities=tts.TTSCapabilities(streaming=False),
             sample_rate=sample_rate,
@@ -130,17 +95,16 @@ class SpekoTTS(SpekoIdentity, tts.TTS[Any]):
         self._calls = Calls(self, "synthesize")
         # Streams that are still referenced.
         self._streams: weakref.WeakSet[SpekoTTSChunkedStream] = weakref.WeakSet()
+        self._convert_audio = convert_audio
         self._use(
             TTSOptions(
                 intent=validate_intent(intent),
                 voice=voice,
                 speed=speed,
-                sample_rate=sample_rate,
                 instructions=instructions,
                 constraints=validate_constraints(constraints),
                 session_id=session_id,
                 spoken_form=spoken_form,
-                convert_audio=convert_audio,
             )
         )
 
@@ -221,7 +185,7 @@ class SpekoTTSChunkedStream(tts.ChunkedStream):
         super().__init__(tts=tts, input_text=input_text, conn_options=conn_options)
         self._speko = tts._client.speko
         self._calls = tts._calls
-        self._options = tts._options
+        self._convert_audio = tts._convert_audio
         self._request = tts._request
         # Samples that earlier attempts have emitted.
         self._spoken_samples = 0
@@ -231,12 +195,12 @@ class SpekoTTSChunkedStream(tts.ChunkedStream):
     async def _run(self, output_emitter: AudioEmitter) -> None:
         if self._last_emitter is not None:
             spoken_s = self._last_emitter.pushed_duration()
-            self._spoken_samples += round(spoken_s * self._options.sample_rate)
+            self._spoken_samples += round(spoken_s * self._tts.sample_rate)
         self._last_emitter = output_emitter
         request_id = utils.shortuuid("speko_tts_")
         output_emitter.initialize(
             request_id=request_id,
-            sample_rate=self._options.sample_rate,
+            sample_rate=self._tts.sample_rate,
             num_channels=1,
             mime_type="audio/pcm",
             frame_size_ms=FRAME_SIZE_MS,
@@ -257,8 +221,8 @@ class SpekoTTSChunkedStream(tts.ChunkedStream):
             audio = AudioFormat(
                 content_type=stream.content_type,
                 provider=stream.provider,
-                sample_rate=self._options.sample_rate,
-                convert=self._options.convert_audio,
+                sample_rate=self._tts.sample_rate,
+                convert=self._convert_audio,
             )
             async with closing(stream) as chunks, closing(decode(chunks, audio)) as decoded:
                 await self._emit(decoded, output_emitter, call)
