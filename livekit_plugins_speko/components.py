@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from livekit.agents import tokenize, vad
 
@@ -15,6 +15,7 @@ from .stt.stream_adapter import SpekoSTTAdapter
 from .stt.stt import SpekoSTT
 from .tts.first_words import FirstWordsTokenizer
 from .tts.stream_adapter import SpekoTTSAdapter
+from .tts.tokenizer import FirstWords, default_tokenizer
 from .tts.tts import SpekoTTS
 
 _LLM_OPTIONS = "temperature max_tokens tools reasoning_effort voice_optimized"
@@ -84,8 +85,9 @@ def create_speko_components(
         intent: Language, region and goal to route by.
         voice: Voice of the provider.
         constraints: Providers that the router may choose from.
-        sentence_tokenizer: Cuts a reply into sentences. Default: LiveKit's own for a TTS that does
-            not stream, ``tokenize.blingfire.SentenceTokenizer(retain_format=True)``.
+        sentence_tokenizer: Cuts a reply into sentences, and is used as it is. Default: LiveKit's
+            own for a TTS that does not stream (blingfire with ``retain_format=True``), which here
+            cuts nothing between a full stop and a digit, and no piece over 300 characters.
         llm: ``temperature``, ``max_tokens``, ``tools``, ``reasoning_effort`` and
             ``voice_optimized`` of `SpekoLLM`.
         tts_options: ``sample_rate``, ``speed``, ``instructions``, ``spoken_form``,
@@ -161,12 +163,10 @@ def _tokenizer(
             f"create_speko_components: unknown first_words {first_words!r} in tts_options. "
             f"Expected one of: {', '.join(FIRST_WORDS)}."
         )
-    tokenizer = tokenize.basic.SentenceTokenizer(retain_format=True) if own is None else own
-    if first_words == "off":
-        return tokenizer
-    return FirstWordsTokenizer(
-        tokenizer=tokenizer, first="clause" if first_words == "clause" else "sentence"
-    )
+    known = cast(FirstWords, first_words)
+    if own is None:
+        return default_tokenizer(known)
+    return own if known == "off" else FirstWordsTokenizer(tokenizer=own, first=known)
 
 
 def _options(

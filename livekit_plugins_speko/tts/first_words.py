@@ -1,4 +1,4 @@
-"""The first words of a reply, handed to synthesis as soon as they are whole."""
+"""The first words of a reply, synthesized as soon as they are complete."""
 
 from __future__ import annotations
 
@@ -17,15 +17,22 @@ class FirstWordsTokenizer(SentenceTokenizer):
     """A sentence tokenizer that releases the first piece of each stream early.
 
     LiveKit's tokenizers join a short sentence ("Sure.") to the next one and wait for that, while
-    the caller hears nothing. This one hands the first piece on by itself once it is certain that
-    it is whole, and leaves everything behind it to the tokenizer that it wraps. So it does with all
-    of the stream when there is doubt: an abbreviation that may end a sentence or not ("U.S. The"),
-    a short name that looks like one ("Hi, Sam. I"), an ellipsis, an ordinal, a quote or a tag still
-    open, a first line without a full stop, a first sentence beyond 400 characters. A piece is never
-    cut after so many words, and the words come through exactly once.
+    the caller hears nothing. This one releases the first piece by itself where it is certain to be
+    complete, and leaves everything after it to the tokenizer that it wraps. In doubt it leaves the
+    whole stream to it. Certain is only:
+
+    - a mark that only ends sentences ("。", "।"), at once;
+    - "!" or "?" before a space;
+    - a full stop before a space, after a word of five or more lower-case letters, a short one that
+      is no abbreviation ("that"), or one of a few openers alone ("Sure.", "Ja.", "Oui.");
+    - with ``first="clause"``: a comma, semicolon, colon or dash before a space, or a wide one,
+      after 24 characters of speech and not between two numerals.
+
+    None of them is while a quote, a bracket, emphasis or a tag is open, nor beyond 300 characters.
+    The text comes through exactly once, and the pieces do not depend on how it is pushed.
 
     It costs one more request for each reply that opens with a short sentence. Use it with an
-    adapter that asks for the next sentence ahead, or the first piece is followed by a silence.
+    adapter that requests the next sentence ahead, or a silence follows the first piece.
 
     It holds no state of its own: streams and sessions may share it.
     """
@@ -34,14 +41,14 @@ class FirstWordsTokenizer(SentenceTokenizer):
         """Wrap a tokenizer.
 
         Args:
-            tokenizer: Cuts what follows the first piece, and the whole where that is in doubt. One
-                with ``retain_format=True`` keeps the spaces between the sentences of a transcript.
+            tokenizer: Cuts what follows the first piece, and the whole reply in doubt. One with
+                ``retain_format=True`` keeps the spaces between the sentences of a transcript.
             first: What the first piece is. ``"sentence"``: the first sentence, however short.
                 ``"clause"``: also the first clause, at a comma, semicolon, colon or dash, when
-                it has 24 characters or more (of Chinese, Japanese or Korean: 8). Speech takes
-                about 15 a second, so they last 1.6 s: as long as it takes to write the rest
-                of the sentence (0.3 s) and to hear its first sound (0.15 to 0.6 s), and 0.7 s to
-                spare. "Sure," and "Well," are too short to cover that, and are not said alone.
+                it has 24 characters or more (of Chinese, Japanese or Korean: 8). Speech is about
+                15 a second, so they last 1.6 s. That covers the rest of the sentence being
+                written (0.3 s) and its first sound (0.15 to 0.6 s), with 0.7 s to spare. "Sure,"
+                is too short to cover it, and is no piece.
 
         Raises:
             TypeError: `tokenizer` is no sentence tokenizer.
@@ -61,20 +68,20 @@ class FirstWordsTokenizer(SentenceTokenizer):
         self._first: First = first
 
     def tokenize(self, text: str, *, language: str | None = None) -> list[str]:
-        """Cut a whole text, of which nothing can come sooner, as the wrapped tokenizer does."""
+        """Cut a complete text as the wrapped tokenizer does: nothing of it can come sooner."""
         return self._tokenizer.tokenize(text, language=language)
 
     def stream(self, *, language: str | None = None) -> SentenceStream:
-        """Begin a reply. The wrapped tokenizer's own stream for it is closed with this one."""
+        """Begin a reply. The wrapped tokenizer's stream for it is closed with this one."""
         return _FirstWordsStream(
             tokenizer=self._tokenizer, clauses=self._first == "clause", language=language
         )
 
 
 class _FirstWordsStream(SentenceStream):
-    """One reply: its first piece, when it comes early, then what the wrapped stream makes of it.
+    """One reply: its first piece, when that is certain, then the pieces of the wrapped stream.
 
-    LiveKit makes a stream for each reply, so there is one first piece in it, whatever is flushed.
+    LiveKit makes a stream for each reply, so a flush begins no second first piece.
     """
 
     def __init__(
@@ -83,13 +90,13 @@ class _FirstWordsStream(SentenceStream):
         super().__init__()
         self._tokenizer = tokenizer
         self._language = language
-        # Takes all the text that is not in the first piece.
+        # Takes all text after the first piece.
         self._rest = tokenizer.stream(language=language)
-        # Holds the text back while it looks. None once the first piece is out, or given up.
+        # Holds the text back while it searches. None once the first piece is found or given up.
         self._search: FirstPiece | None = FirstPiece(clauses=clauses)
-        # The first piece until it is fetched. None before it is found, and when there is none.
+        # The first piece until it is read. None before it is found, and when there is none.
         self._piece: TokenData | None = None
-        # Set when it is known whether there is a first piece, and when none can come any more.
+        # Set once the search is over, with or without a first piece.
         self._decided = asyncio.Event()
 
     def push_text(self, text: str) -> None:
@@ -129,11 +136,11 @@ class _FirstWordsStream(SentenceStream):
         return await self._rest.__anext__()
 
     def _release(self, text: str, end: int) -> None:
-        """Hand out the first piece in the wrapped tokenizer's form, and the rest to its stream."""
+        """Release the first piece in the wrapped tokenizer's form; push the rest to its stream."""
         self._search = None
         piece = text[:end]
         tokens = self._tokenizer.tokenize(piece, language=self._language)
-        # Where it would cut the piece ("What?!" is two for LiveKit's), the piece stays as it is.
+        # A piece that it would cut ("What?!" is two for LiveKit's basic one) stays as it is.
         token = piece if len(tokens) > 1 else "".join(tokens)
         if token:
             self._piece = TokenData(token=token, segment_id=utils.shortuuid())

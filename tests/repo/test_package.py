@@ -39,7 +39,7 @@ COMPANIONS = {
 # A module or a room imports only from the floors below. Rooms of one floor do not know each other.
 FLOORS = (
     {"errors", "intent", "log", "version"},
-    {"_checks", "_aio"},
+    {"_checks", "_aio", "_text"},
     {"api", "audio"},
     {"_base", "_call", "_faults"},
     {"stt", "llm", "tts"},
@@ -52,8 +52,21 @@ MODULES = sorted(
 )
 # These only read and write messages.
 WITHOUT_IO = (
-    *("errors", "intent", "_checks", "api/types", "api/options", "api/requests"),
-    *("api/responses", "api/tools", "api/event_stream", "api/redaction"),
+    "errors",
+    "intent",
+    "_checks",
+    "_text",
+    "api/types",
+    "api/options",
+    "api/requests",
+    "api/responses",
+    "api/tools",
+    "api/event_stream",
+    "api/redaction",
+    "tts/marks",
+    "tts/first_piece",
+    "tts/pieces",
+    "tts/bound",
 )
 
 COMMON = {"speko": None, "intent": ..., "constraints": None, "session_id": None}
