@@ -17,8 +17,7 @@ A shorter one is joined to the next: a request for each "Yes." costs more than i
 """
 
 # What belongs to the sentence before it when no space comes between them.
-_CLOSERS = re.compile(r"(?:[\"'”’“‘»«」』）)\]】》*_`]|</[A-Za-z][^<>]*>)*")
-_HALF_A_CLOSING_TAG = re.compile(r"<(?:/(?:[A-Za-z][^<>]*)?)?")
+_CLOSERS = re.compile(r"[\"'”’“‘»«」』）)\]】》*_`]*")
 # The next word, as far as blingfire has to see it. 20 letters in scripts without spaces.
 _NEXT_WORD = re.compile(r"\s\W*\w(?:\S{19}|\S*(?=\s))")
 # After these blingfire takes no full stop for an abbreviation's, whatever the next word is.
@@ -84,7 +83,7 @@ class Cutter:
         """
         end = next(_CLOSERS.finditer(head, mark.end())).end()
         after = head[end:]
-        if not is_all and (not after or _HALF_A_CLOSING_TAG.fullmatch(after) is not None):
+        if not after and not is_all:
             return None
         if len(head[:end].strip()) < SHORTEST_SENTENCE or is_in_tag(head[: mark.start()]):
             return 0

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from itertools import pairwise
 
+import pytest
 from hypothesis import strategies as st
 from livekit.agents.tokenize import SentenceStream, SentenceTokenizer, TokenData
 
@@ -85,3 +87,10 @@ async def released(tokenizer: SentenceTokenizer, text: str) -> list[str]:
     stream.push_text(text)
     await stream.aclose()
     return await tokens_of(stream)
+
+
+def assert_closed(stream: SentenceStream) -> None:
+    """Each call that would take more text is refused."""
+    for call in (partial(stream.push_text, "x"), stream.flush, stream.end_input):
+        with pytest.raises(RuntimeError, match="is closed"):
+            call()
