@@ -12,12 +12,13 @@ from livekit.agents.tokenize import SentenceStream, SentenceTokenizer, TokenData
 
 # What replies are made of: ends of sentences and what looks like them, in many scripts.
 PARTS = (
-    *("Sure", "Your order was shipped", " ", "  ", "\n", ". ", "! ", "? ", ", ", "; ", ": ", "."),
-    *("...", "…", "?!", "—", " – ", '"', "'", "(", ")", "**", "_", "<b>", "</b>", "<break/>", "<"),
-    *("Dr. ", "Mag. ", "e.g. ", "a.m. ", "3.5", "1,000", "jo@example.com", "Hauptstr. ", "😊", "5"),
-    *("I", "/", "今日は", "。", "，", "！", "「", "」", "五", "हाँ", "।", "نعم", "؟", "۔", "네. "),
-    *("Да. ", "สวัสดี", "ดร. ", "េ", "។", "។ល។", "ဟုတ်", "။", "ሰላም", "።", "\u200d", "\u0301"),
-    *("word " * 20, "字" * 90, "7" * 90, "สวัสดี" * 20, '<say as="' + "x" * 90),
+    *("Sure", "Your order was shipped", " ", "  ", "\n", ". ", "! ", "? ", ", ", "; "),
+    *(": ", ".", "...", "…", "?!", "—", " – ", '"', "'", "(", ")", "**", "_", "<b>"),
+    *("</b>", "<break/>", "<", "Dr. ", "Mag. ", "e.g. ", "a.m. ", "3.5", "1,000"),
+    *("jo@example.com", "Hauptstr. ", "😊", "5", "I", "/", "今日は", "。", "，", "！"),
+    *("「", "」", "五", "हाँ", "।", "نعم", "؟", "۔", "네. ", "Да. ", "สวัสดี", "ดร. "),
+    *("េ", "។", "។ល។", "ဟုတ်", "။", "ሰላም", "።", "\u200d", "\u0301", "word " * 20),
+    *("字" * 90, "7" * 90, "สวัสดี" * 20, '<say as="' + "x" * 90),
 )
 replies = st.lists(st.sampled_from(PARTS), max_size=40).map("".join)
 cuts = st.lists(st.integers(0, 500), max_size=20)

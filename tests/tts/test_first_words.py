@@ -18,45 +18,15 @@ from tests.helpers.tts_calls import make_tts
 
 # A first sentence, and after the bar as much of what follows as makes it certain.
 SENTENCES = [
-    *(
-        "Sure.| ",
-        "OK.|\n",
-        "Got it.| ",
-        "Ja.| ",
-        "Guten Tag.| ",
-        "Oui.| ",
-        "Sí.| ",
-        "Да.| ",
-        "네.| ",
-    ),
-    *("Let me check that.| ", "I can't find it.| ", "It is well-known.| ", "I couldn't.| "),
-    *(
-        "  Of course.| ",
-        "- Of course.| ",
-        "🙂 Of course.| ",
-        "<break/>Of course.| ",
-        "알겠습니다.| ",
-    ),
-    *("What?!| ", "Sure!| ", "Ça va ?| ", "¿Cómo estás?| ", "حقا؟| ", "Is it 5?| ", "Sure..!| "),
-    *(
-        "好的。|",
-        "はい。|",
-        "हाँ।|",
-        "ሰላም።|",
-        "ဟုတ်ကဲ့။|",
-        "Այո։|",
-        "បាទ។| ",
-        "「好的」。|",
-        "好的！|我",
-        "好的!|我",
-    ),
-    *("To jo.doe@example.com, always.| ", "It is version 3.5, as always.| "),
-    *(
-        "At 10:30 sharp!| ",
-        "It is Yahoo!, as always.| ",
-        "(Yes) of course.| ",
-        "**Yes** of course.| ",
-    ),
+    *("Sure.| ", "OK.|\n", "Got it.| ", "Ja.| ", "Guten Tag.| ", "Oui.| ", "Sí.| "),
+    *("Да.| ", "네.| ", "Let me check that.| ", "I can't find it.| "),
+    *("It is well-known.| ", "I couldn't.| ", "  Of course.| ", "- Of course.| "),
+    *("🙂 Of course.| ", "<break/>Of course.| ", "알겠습니다.| ", "What?!| ", "Sure!| "),
+    *("Ça va ?| ", "¿Cómo estás?| ", "حقا؟| ", "Is it 5?| ", "Sure..!| ", "好的。|"),
+    *("はい。|", "हाँ।|", "ሰላም።|", "ဟုတ်ကဲ့။|", "Այո։|", "បាទ។| ", "「好的」。|"),
+    *("好的！|我", "好的!|我", "To jo.doe@example.com, always.| "),
+    *("It is version 3.5, as always.| ", "At 10:30 sharp!| "),
+    *("It is Yahoo!, as always.| ", "(Yes) of course.| ", "**Yes** of course.| "),
     *("„Ja“ natürlich genommen.| ", "«Ja» natürlich genommen.| ", "‘Ja’ of course.| "),
 ]
 
@@ -66,61 +36,41 @@ DOUBTFUL = [
     *("Hauptstr. Zwölf. Also!", "U.S. law! ", "J. Smith! ", "No. 5! ", "It is 42. And! "),
     *("Etc. They! ", "Hi, Sam. I! ", "e.g. cats! ", "It takes approx. Five! "),
     *("Das ist einschl. Steuer! ", "Hmm... Let me! ", "Well… Yes! ", "TV. On! "),
-    *("ดร. สมชาย อยู่ที่นี่ครับ! ", "คุณโทรหา กทม. ได้เลยครับ! ", "ທ່ານ ດຣ. ສົມ! ", "လ. သ! "),
-    *("ស.រ.អ. ក្រុង! ", "திரு. குமார்! ", "డా. రావు! ", "ಡಾ. ರಾವ್! ", "ഡോ. നായർ! "),
-    *("डॉ. शर्मा। ", "د. أحمد! ", "ڈ۔ احمد! ", "ផ្លែប៉ោម ។ល។ និង! ", "example.com. Then! "),
-    *("wiener2. Und! ", "surely . Then! ", "ab.court. So! ", '"Sure enough. I will." Yes! '),
-    *("“Of course. I will.” ", "(Of course. I will.) ", "„Ja! Gut“ ", "**Of course. I will.** "),
-    *("<b>Of course. I will.</b> ", "'Of course. I will.' ", "«Ja! Oui» "),
-    *("「好的。我来。」然后。", "（好的！我来）然后。", '<a b="of course. I"/> Then! '),
-    *("_Sure! It is_ ", "`x! y` ", 'He said "yes!" Then! ', "Sure!😊 Then! ", "5 * 3! Then! "),
+    *("ดร. สมชาย อยู่ที่นี่ครับ! ", "คุณโทรหา กทม. ได้เลยครับ! ", "ທ່ານ ດຣ. ສົມ! "),
+    *("လ. သ! ", "ស.រ.អ. ក្រុង! ", "திரு. குமார்! ", "డా. రావు! ", "ಡಾ. ರಾವ್! "),
+    *("ഡോ. നായർ! ", "डॉ. शर्मा। ", "د. أحمد! ", "ڈ۔ احمد! ", "ផ្លែប៉ោម ។ល។ និង! "),
+    *("example.com. Then! ", "wiener2. Und! ", "surely . Then! ", "ab.court. So! "),
+    *('"Sure enough. I will." Yes! ', "“Of course. I will.” ", "(Of course. I will.) "),
+    *("„Ja! Gut“ ", "**Of course. I will.** ", "<b>Of course. I will.</b> "),
+    *("'Of course. I will.' ", "«Ja! Oui» ", "「好的。我来。」然后。"),
+    *("（好的！我来）然后。", '<a b="of course. I"/> Then! ', "_Sure! It is_ "),
+    *("`x! y` ", 'He said "yes!" Then! ', "Sure!😊 Then! ", "5 * 3! Then! "),
 ]
 
 # A first clause, and after the bar as much of what follows as makes it certain.
 CLAUSES = [
     *("Your order from Tuesday has shipped,| ", "It was sent on Tuesday morning;|\n"),
-    *(
-        "That is what I found in your account:| ",
-        "That is what they told me –| ",
-        "That is what they told me then—|s",
-    ),
-    *(
-        "Well, your order from Tuesday,| ",
-        "<b>It has shipped</b> on Tuesday,| ",
-        "It was shipped by the 3rd,| ",
-    ),
-    *(
-        "It was shipped on March 3,| a",
-        "您的订单已经发货了，|",
-        "ご注文の品物は発送、|",
-        "您的号码是一二三四，|请",
-    ),
-    *("تم شحن طلبك يوم الثلاثاء الماضي،| ", "ትዕዛዝዎ ማክሰኞ ዕለት ጠዋት ላይ በሰላም ተልኳል፣| "),
+    *("That is what I found in your account:| ", "That is what they told me –| "),
+    *("That is what they told me then—|s", "Well, your order from Tuesday,| "),
+    *("<b>It has shipped</b> on Tuesday,| ", "It was shipped by the 3rd,| "),
+    *("It was shipped on March 3,| a", "您的订单已经发货了，|", "ご注文の品物は発送、|"),
+    *("您的号码是一二三四，|请", "تم شحن طلبك يوم الثلاثاء الماضي،| "),
+    "ትዕዛዝዎ ማክሰኞ ዕለት ጠዋት ላይ በሰላም ተልኳል፣| ",
 ]
 
 # A first sentence with no clause that may be cut off.
 WITHOUT_CLAUSES = [
-    *(
-        "Sure, I will!| ",
-        "Hi," + " " * 24 + "I will, today!| ",
-        '<x y="a long attribute, to be sure"/> Hi, you!| ',
-    ),
-    *(
-        "The numbers that I know are 1,000 and 3, 5 and 7!| ",
-        "It is open every day of the week 9 – 5!| ",
-    ),
-    *("The price of it is then about 3, $5!| ", "We are open here every day from 10: 30 on!| "),
-    *(
-        "您的电话号码是一三八，零零一，两百，五！|我",
-        "从那时起每天早上都是１０：３０吧！|我",
-        "고객님의 전화번호는 공일, 이삼사!| ",
-    ),
-    *(
-        "เบอร์โทรศัพท์ของคุณลูกค้าคือ ๐๒, ๕๕๕!| ",
-        "رقم الهاتف الخاص بك هو ٠١٢، ٣٤٥!| ",
-        "आपका फ़ोन नंबर यह है जी हाँ ५५, ६७!| ",
-    ),
-    *("The letters of the code are A, B, C!| ", "They are open here from Friday–Saturday!| "),
+    *("Sure, I will!| ", "Hi," + " " * 24 + "I will, today!| "),
+    '<x y="a long attribute, to be sure"/> Hi, you!| ',
+    "The numbers that I know are 1,000 and 3, 5 and 7!| ",
+    "It is open every day of the week 9 – 5!| ",
+    "The price of it is then about 3, $5!| ",
+    "We are open here every day from 10: 30 on!| ",
+    "您的电话号码是一三八，零零一，两百，五！|我",
+    *("从那时起每天早上都是１０：３０吧！|我", "고객님의 전화번호는 공일, 이삼사!| "),
+    *("เบอร์โทรศัพท์ของคุณลูกค้าคือ ๐๒, ๕๕๕!| ", "رقم الهاتف الخاص بك هو ٠١٢، ٣٤٥!| "),
+    *("आपका फ़ोन नंबर यह है जी हाँ ५५, ६७!| ", "The letters of the code are A, B, C!| "),
+    "They are open here from Friday–Saturday!| ",
     *("It takes what is in main:foo here!| ", "They are all here (one, two, three)!| "),
 ]
 
