@@ -13,13 +13,9 @@ from livekit.agents import Plugin
 from ._call import RouteEvent
 from .api.client import Speko
 from .api.types import ChatTool
-from .audio.wav import (
-    WavAudio,
-    decode_synthesis_result,
-    frames_to_wav,
-    parse_wav,
-    pcm_sample_rate_from_content_type,
-)
+from .audio.content_type import pcm_sample_rate_from_content_type
+from .audio.decoding import decode_synthesis_result
+from .audio.wav import WavAudio, frames_to_wav, parse_wav
 from .components import SpekoComponents, create_speko_components
 from .errors import SpekoAdapterError, SpekoApiError, SpekoAuthError, SpekoRateLimitError
 from .intent import (

@@ -22,6 +22,9 @@ ERROR_BODY_S = 0.25
 DRAIN_S = 0.1
 """Longest wait, in seconds, for the end of a response that is complete but for it."""
 
+LATE_ERRORS = (TimeoutError, httpx.HTTPError, SpekoApiError)
+"""Errors of a response that cost nothing once it has said all it had to say."""
+
 EVENT_STREAM = "text/event-stream"
 """Media type of an event stream, the service's current form."""
 
@@ -149,7 +152,7 @@ async def drain(items: AsyncIterator[object]) -> None:
     The end follows at once what was read last. A service that keeps it back is not waited for: the
     connection is closed then. A fault there costs the call nothing.
     """
-    with suppress(TimeoutError, httpx.HTTPError, SpekoApiError):
+    with suppress(*LATE_ERRORS):
         async with Deadline(DRAIN_S):
             async for _ in items:
                 pass

@@ -16,10 +16,9 @@ from .._base import Client, SpekoClient, SpekoIdentity, given
 from .._call import Call, Calls
 from .._checks import check_flag, check_rate
 from ..api.options import SynthesizeOptions
-from ..api.response import drain
-from ..audio.decoding import decode
-from ..audio.pcm import SAMPLE_RATES_HZ, AudioFormat
-from ..audio.wav import DEFAULT_SAMPLE_RATE, SAMPLE_BYTES
+from ..api.response import LATE_ERRORS, drain
+from ..audio.decoding import Late, decode
+from ..audio.pcm import DEFAULT_SAMPLE_RATE, SAMPLE_BYTES, SAMPLE_RATES_HZ, AudioFormat
 from ..intent import (
     ConstraintsLike,
     IntentLike,
@@ -224,7 +223,9 @@ class SpekoTTSChunkedStream(tts.ChunkedStream):
                 sample_rate=self._tts.sample_rate,
                 convert=self._convert_audio,
             )
-            async with closing(stream) as chunks, closing(decode(chunks, audio)) as decoded:
+            # Half of the patience, so that a wait for more never ends as a timeout of the call.
+            late = Late(min(Late.seconds, self._conn_options.timeout / 2), LATE_ERRORS)
+            async with closing(stream) as chunks, closing(decode(chunks, audio, late)) as decoded:
                 await self._emit(decoded, output_emitter, call)
                 # What follows the samples of a WAV.
                 await drain(chunks)
