@@ -186,7 +186,7 @@ class WavReader:
     def _skip_text(self) -> bool:
         next_file, found = _find_file(self._pending)
         self._skip(next_file)
-        if found:
+        if found and not self.ended:
             self._begin_file()
         return found
 

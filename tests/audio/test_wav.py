@@ -1,42 +1,120 @@
-"""WAV: what is read, and what is refused with which words."""
+"""WAV files: what is written for recognition, and what is read, or refused with which words."""
 
 from __future__ import annotations
 
-import struct
+import io
+import wave
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from livekit import rtc
 
-from livekit_plugins_speko import SpekoAdapterError, WavAudio, parse_wav
+from livekit_plugins_speko import SpekoAdapterError, WavAudio, frames_to_wav, parse_wav
 from livekit_plugins_speko.audio.wav import (
     MAX_WAV_HEADER_BYTES,
-    STREAMED_WAV_SIZE,
-    check_wav_complete,
+    MAX_WAV_S,
+    WAV_HEADER_BYTES,
     read_wav_header,
 )
-from tests.helpers.support import tone, wav
-from tests.helpers.wav_files import PCM, chunk, fmt, pcm16, rates, riff, samples
+from tests.helpers.support import frame, tone, wav
+from tests.helpers.wav_files import (
+    PCM,
+    STREAMED_SIZES,
+    chunk,
+    extensible,
+    fmt,
+    pcm16,
+    rates,
+    riff,
+    samples,
+    sized,
+)
 
-STREAMED_SIZES = (0, STREAMED_WAV_SIZE, 0x7FFFF000, 0xFFFFFFFF)
 
-
-def refused(data: bytes) -> SpekoAdapterError:
-    with pytest.raises(SpekoAdapterError) as raised:
+def refused(data: Any) -> tuple[str, str]:
+    with pytest.raises(ValueError) as raised:
         parse_wav(data)
-    return raised.value
+    assert isinstance(raised.value, SpekoAdapterError)
+    return str(raised.value), raised.value.code
+
+
+# frames_to_wav
+
+
+@given(parts=st.lists(samples, min_size=1, max_size=5), rate=rates)
+def test_frames_are_joined_in_their_order(parts: list[list[int]], rate: int) -> None:
+    written = frames_to_wav(frame(pcm16(part), rate=rate) for part in parts)
+    assert parse_wav(written) == WavAudio(b"".join(map(pcm16, parts)), rate, 1)
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 44_100, 48_000])
+def test_standard_library_reads_mono_pcm16_at_the_frames_own_rate(rate: int) -> None:
+    pcm = tone(0.05, rate=rate)
+    with wave.open(io.BytesIO(frames_to_wav(frame(pcm, rate=rate)))) as reader:
+        assert reader.getparams()[:3] == (1, 2, rate)
+        assert reader.readframes(reader.getnframes()) == pcm
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_header_is_44_bytes_with_true_sizes(count: int) -> None:
+    written = frames_to_wav([frame(PCM, rate=24_000)] * count)
+    assert len(written) == WAV_HEADER_BYTES + count * len(PCM)
+    assert written == wav(PCM * count, rate=24_000)
+
+
+@pytest.mark.parametrize("as_list", [False, True])
+def test_two_channels_are_refused_with_a_remedy(as_list: bool) -> None:
+    stereo = frame(tone(0.01, channels=2), channels=2)
+    with pytest.raises(ValueError) as raised:
+        frames_to_wav([frame(PCM), stereo] if as_list else stereo)
+    assert str(raised.value) == (
+        "SpekoSTT: expected mono audio (1 channel), got 2. Ask LiveKit for mono "
+        "(AudioInputOptions(num_channels=1)), or mix the channels down before recognition."
+    )
+    assert getattr(raised.value, "code", None) == "UNSUPPORTED_CHANNELS"
+
+
+def test_mixed_sample_rates_are_refused_by_name() -> None:
+    with pytest.raises(ValueError) as raised:
+        frames_to_wav([frame(PCM, rate=48_000), frame(PCM, rate=16_000)])
+    assert str(raised.value) == (
+        "SpekoSTT: expected frames of one sample rate, got [16000, 48000] Hz. "
+        "Resample them to one rate before recognition."
+    )
+    assert getattr(raised.value, "code", None) == "UNSUPPORTED_AUDIO_FORMAT"
+
+
+def test_no_frames_are_refused() -> None:
+    no_frames: list[rtc.AudioFrame] = []
+    with pytest.raises(ValueError, match="expected at least one audio frame, got none"):
+        frames_to_wav(no_frames)
+
+
+@pytest.mark.parametrize("frames", [[1], "x", [None]])
+def test_anything_but_frames_is_refused(frames: Any) -> None:
+    with pytest.raises(ValueError, match="expected livekit's audio frames, got"):
+        frames_to_wav(frames)
 
 
 # parse_wav: what is read
 
 
 @given(values=samples, rate=rates, channels=st.integers(1, 6))
-def test_a_wav_of_the_standard_library_is_read_back(
+def test_wav_of_the_standard_library_is_read_back(
     values: list[int], rate: int, channels: int
 ) -> None:
     pcm = pcm16(values * channels)
     assert parse_wav(wav(pcm, rate=rate, channels=channels)) == WavAudio(pcm, rate, channels)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 6])
+def test_extensible_header_with_pcm16_is_read(channels: int) -> None:
+    pcm = tone(0.01, channels=channels)
+    file = riff(extensible(channels=channels), chunk(b"data", pcm))
+    assert parse_wav(file) == WavAudio(pcm, 24_000, channels)
 
 
 chunk_names = st.sampled_from([b"LIST", b"JUNK", b"bext", b"fact"])
@@ -44,7 +122,7 @@ other_chunks = st.lists(st.tuples(chunk_names, st.binary(max_size=41)), max_size
 
 
 @given(before=other_chunks, between=other_chunks, after=other_chunks)
-def test_chunks_around_fmt_and_data_are_walked_over(
+def test_chunks_around_fmt_and_data_are_skipped(
     before: list[tuple[bytes, bytes]],
     between: list[tuple[bytes, bytes]],
     after: list[tuple[bytes, bytes]],
@@ -54,42 +132,34 @@ def test_chunks_around_fmt_and_data_are_walked_over(
     assert parse_wav(data) == WavAudio(PCM, 16_000, 1)
 
 
-def test_an_odd_chunk_is_followed_by_a_pad_byte() -> None:
-    padded = chunk(b"LIST", b"odd")
-    assert len(padded) == 12
-    assert parse_wav(riff(fmt(), padded, chunk(b"data", PCM))).pcm == PCM
-
-
-def test_a_longer_fmt_chunk_is_read() -> None:
-    extended = chunk(b"fmt ", fmt()[8:] + struct.pack("<H", 0))
-    assert parse_wav(riff(extended, chunk(b"data", PCM))).pcm == PCM
+@pytest.mark.parametrize("more", [b"\0\0", bytes(24)])
+def test_longer_fmt_chunk_is_read(more: bytes) -> None:
+    assert parse_wav(sized(PCM, len(PCM), fmt_chunk=fmt(more=more))).pcm == PCM
 
 
 @pytest.mark.parametrize("size", STREAMED_SIZES)
-def test_a_streamed_size_means_to_the_end(size: int) -> None:
-    data = b"RIFF" + struct.pack("<I", size) + b"WAVE" + fmt() + chunk(b"data", PCM, size=size)
-    assert parse_wav(data) == WavAudio(PCM, 24_000, 1)
+@pytest.mark.parametrize("pcm", [PCM, b""])
+def test_size_that_cannot_be_means_to_the_end(pcm: bytes, size: int) -> None:
+    assert parse_wav(sized(pcm, size)) == WavAudio(pcm, 24_000, 1)
 
 
-@pytest.mark.parametrize("size", [0, 0xFFFFFFFF])
-def test_a_streamed_wav_may_end_before_its_first_sample(size: int) -> None:
-    assert parse_wav(riff(fmt(), chunk(b"data", b"", size=size))).pcm == b""
-
-
-def test_a_size_just_below_the_streamed_ones_is_a_size() -> None:
-    size = STREAMED_WAV_SIZE - 1
-    error = refused(riff(fmt(), chunk(b"data", PCM, size=size)))
-    assert f"the {size} it declares" in str(error)
+@pytest.mark.parametrize(("rate", "channels"), [(8_000, 1), (48_000, 2)])
+def test_longest_size_that_can_be_is_a_size(rate: int, channels: int) -> None:
+    longest = MAX_WAV_S * rate * channels * 2
+    header = fmt(rate=rate, channels=channels)
+    text, _ = refused(sized(PCM, longest - 1, fmt_chunk=header))
+    assert f"of the {longest - 1} it declares" in text
+    assert parse_wav(sized(PCM, longest, fmt_chunk=header)).pcm == PCM
 
 
 @pytest.mark.parametrize(("channels", "left_over"), [(1, 1), (2, 1), (2, 3)])
-def test_a_frame_that_is_not_whole_is_left_out(channels: int, left_over: int) -> None:
+def test_frame_that_is_not_whole_is_left_out(channels: int, left_over: int) -> None:
     pcm = tone(0.01, channels=channels)
-    streamed = riff(fmt(channels=channels), chunk(b"data", pcm, size=0))
+    streamed = sized(pcm, 0, fmt_chunk=fmt(channels=channels))
     assert parse_wav(streamed + b"\1" * left_over).pcm == pcm
 
 
-def test_the_samples_are_a_read_only_view_of_frames_by_channels() -> None:
+def test_samples_are_a_read_only_view_of_frames_by_channels() -> None:
     stereo = parse_wav(wav(pcm16([1, -2, 3, -4, 5, -6]), channels=2))
     assert stereo.samples.dtype == np.int16
     assert stereo.samples.tolist() == [[1, -2], [3, -4], [5, -6]]
@@ -98,7 +168,7 @@ def test_the_samples_are_a_read_only_view_of_frames_by_channels() -> None:
 
 
 @pytest.mark.parametrize(("rate", "channels"), [(8_000, 1), (48_000, 2)])
-def test_the_duration_is_in_seconds(rate: int, channels: int) -> None:
+def test_duration_is_in_seconds(rate: int, channels: int) -> None:
     pcm = tone(0.25, rate=rate, channels=channels)
     assert parse_wav(wav(pcm, rate=rate, channels=channels)).duration == 0.25
 
@@ -132,7 +202,11 @@ MALFORMED = {
         "it declares 0 channels at 24000 Hz",
     ),
     "no rate": (riff(fmt(rate=0), chunk(b"data", PCM)), "it declares 1 channels at 0 Hz"),
-    "broken off": (
+    "24 bits in frames of 4": (
+        riff(fmt(bits=24, frame_bytes=4), chunk(b"data", PCM)),
+        "its frames have 4 bytes, expected 3",
+    ),
+    "cut": (
         riff(fmt(), chunk(b"data", PCM))[:-2],
         f"it holds {len(PCM) - 2} bytes of the {len(PCM)} it declares",
     ),
@@ -144,32 +218,42 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize(("data", "found"), MALFORMED.values(), ids=MALFORMED.keys())
-def test_a_malformed_wav_is_refused_with_what_was_found(data: bytes, found: str) -> None:
-    error = refused(data)
-    assert (str(error), error.code) == (
-        f"SpekoAdapter: malformed WAV: {found}.",
-        "MALFORMED_AUDIO",
-    )
+def test_malformed_wav_is_refused_with_what_was_found(data: bytes, found: str) -> None:
+    assert refused(data) == (f"SpekoAdapter: malformed WAV: {found}.", "MALFORMED_AUDIO")
 
 
-@pytest.mark.parametrize(
-    ("kind", "bits"), [(1, 8), (1, 24), (1, 32), (3, 32), (6, 8), (0x11, 4), (0xFFFE, 16)]
-)
-def test_a_wav_that_is_not_pcm16_is_refused_with_what_it_is(kind: int, bits: int) -> None:
-    error = refused(riff(fmt(kind=kind, bits=bits), chunk(b"data", PCM)))
-    assert (str(error), error.code) == (
+OTHER_FORMATS = [
+    *((fmt(kind=kind, bits=bits), kind, bits) for kind, bits in ((1, 8), (1, 24), (1, 32))),
+    *((fmt(kind=kind, bits=bits), kind, bits) for kind, bits in ((3, 32), (6, 8), (7, 8))),
+    (fmt(kind=0x11, bits=4, frame_bytes=256), 0x11, 4),
+    (extensible(bits=24), 1, 24),
+    (extensible(kind=3, bits=32), 3, 32),
+    (extensible(tail=bytes(14)), 0xFFFE, 16),
+    (fmt(kind=0xFFFE), 0xFFFE, 16),
+]
+
+
+@pytest.mark.parametrize(("header", "kind", "bits"), OTHER_FORMATS)
+def test_wav_that_is_not_pcm16_is_refused_with_what_it_is(
+    header: bytes, kind: int, bits: int
+) -> None:
+    assert refused(riff(header, chunk(b"data", PCM))) == (
         f"SpekoAdapter: expected a WAV of format 1 (PCM) with 16 bits, got format {kind} "
         f"with {bits} bits.",
         "UNSUPPORTED_AUDIO_FORMAT",
     )
 
 
-WITH_TAGS = riff(chunk(b"LIST", b"odd"), fmt(), chunk(b"JUNK", b"even"), chunk(b"data", PCM))
+@pytest.mark.parametrize("data", ["RIFF", None, 5])
+def test_anything_but_bytes_is_no_wav(data: Any) -> None:
+    assert "expected the bytes of a WAV, got" in refused(data)[0]
 
 
-def test_a_wav_cut_anywhere_is_malformed() -> None:
-    codes = {refused(WITH_TAGS[:length]).code for length in range(len(WITH_TAGS))}
-    assert codes == {"MALFORMED_AUDIO"}
+WITH_TAGS = riff(chunk(b"LIST", b"odd"), extensible(), chunk(b"JUNK", b"even"), chunk(b"data", PCM))
+
+
+def test_wav_cut_anywhere_is_malformed() -> None:
+    assert {refused(WITH_TAGS[:size])[1] for size in range(len(WITH_TAGS))} == {"MALFORMED_AUDIO"}
 
 
 @given(st.binary(max_size=200))
@@ -181,34 +265,25 @@ def test_any_bytes_are_read_or_refused_in_one_way(data: bytes) -> None:
             pass
 
 
-# read_wav_header and check_wav_complete
+# read_wav_header
 
 
-def test_a_header_is_complete_with_its_last_byte_and_not_before() -> None:
+def test_header_is_complete_with_its_last_byte_and_not_before() -> None:
     start = len(WITH_TAGS) - len(PCM)
     assert [read_wav_header(WITH_TAGS[:length]) for length in range(start)] == [None] * start
-    for length in range(start, len(WITH_TAGS)):
-        header = read_wav_header(bytearray(WITH_TAGS[:length]))
-        assert header is not None
-        assert (header.sample_rate, header.channels) == (24_000, 1)
-        assert (header.data_start, header.data_bytes) == (start, len(PCM))
+    header = read_wav_header(bytearray(WITH_TAGS[:start]))
+    assert header is not None
+    assert (header.format.sample_rate, header.format.channels) == (24_000, 1)
+    assert (header.data_start, header.data_bytes) == (start, len(PCM))
 
 
 @pytest.mark.parametrize("data", [b"X", b"RI_", b"RIFF\0\0\0\0WAVF", b"ID3\4\0\0"])
-def test_what_is_no_wav_is_refused_as_soon_as_that_is_certain(data: bytes) -> None:
+def test_anything_but_a_wav_is_refused_as_soon_as_that_is_certain(data: bytes) -> None:
     with pytest.raises(SpekoAdapterError, match="expected RIFF and WAVE"):
         read_wav_header(data)
 
 
-@pytest.mark.parametrize("size", STREAMED_SIZES)
-def test_a_streamed_header_knows_no_length(size: int) -> None:
-    header = read_wav_header(riff(fmt(), chunk(b"data", b"", size=size)))
-    assert header is not None
-    assert header.data_bytes is None
-    check_wav_complete(header, 0)
-
-
-def test_tags_up_to_the_limit_are_walked_over() -> None:
+def test_tags_up_to_the_limit_are_skipped() -> None:
     tags = chunk(b"LIST", bytes(MAX_WAV_HEADER_BYTES - 12 - len(fmt()) - 8))
     header = read_wav_header(riff(fmt(), tags, chunk(b"data", PCM)))
     assert header is not None

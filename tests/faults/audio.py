@@ -71,6 +71,7 @@ def _cuts() -> list[Row]:
         _works("PCM split at odd bytes", SPEECH, PCM, size=333),
         _works("PCM with half a sample at its end", SPEECH + b"\1", PCM),
         _works("WAV split at every byte", wav(SPEECH), WAV, size=1),
+        _works("WAVs in a row split at every byte", wav(SPEECH[:998]) + wav(SPEECH[998:]), WAV, 1),
     ]
 
 
@@ -100,11 +101,23 @@ def _wav_rows() -> list[Row]:
         _fails(f"WAV, {form}", file, WAV, MALFORMED_AUDIO, retried=True)
         for form, file in wav_forms.MALFORMED.items()
     ]
+    converted = [
+        _works(
+            f"WAV, {form}, convert_audio",
+            file,
+            WAV,
+            said=TONE,
+            alike=alike_resampled,
+            options=CONVERT,
+        )
+        for form, file in wav_forms.CONVERTED.items()
+    ]
     return [
         *played,
+        *converted,
         _tail("WAV, an endless tail", endless(wav_forms.LIST * 100)),
-        _tail("WAV, silence behind its samples", silence),
-        _tail("WAV, reset behind its samples", reset),
+        _tail("WAV, silence after its samples", silence),
+        _tail("WAV, reset after its samples", reset),
         *unsupported,
         *malformed,
     ]
@@ -115,19 +128,20 @@ def _tail(fault: str, then: End) -> Row:
 
 
 def _truncated() -> list[Row]:
-    """Half of the samples came: the retry goes on where they end."""
+    """Half of the samples came: the retry resumes where they end."""
+    one, two = wav(SPEECH), wav(SPEECH[:4_800]) + wav(SPEECH[4_800:])
 
-    def row(fault: str, error: str, then: End, content_type: str = WAV) -> Row:
-        file = wav(SPEECH) if content_type == WAV else SPEECH
+    def row(fault: str, error: str, then: End, file: bytes = one, content_type: str = WAV) -> Row:
         half = file[: len(file) - len(SPEECH) // 2 + 1]
         answer = Raw(tuple(cut(half, 777)), content_type, then=then, waits=True)
         return _row(fault, answer, error=error, retried=True, heard=HALF)
 
     return [
         row("WAV, an end before its declared samples", MALFORMED_AUDIO, in_order),
+        row("WAVs in a row, an end in the second", MALFORMED_AUDIO, in_order, two),
         row("WAV, reset in the middle of a sample", RESET, reset),
         row("WAV, closed in the middle of a sample", BROKEN, closed),
-        row("PCM, closed in the middle of a sample", BROKEN, closed, PCM),
+        row("PCM, closed in the middle of a sample", BROKEN, closed, SPEECH, PCM),
     ]
 
 
@@ -147,6 +161,10 @@ def _types() -> list[Row]:
             options=CONVERT,
         ),
         _fails("text/html with status 200", b"<html></html>", "text/html", WRONG_TYPE),
+        _works("WAV that is called PCM", wav(SPEECH), PCM),
+        _works("WAV without a type", wav(SPEECH), ""),
+        _works("audio/L16;rate=24000", SPEECH, "audio/L16;rate=24000"),
+        _fails("Ogg that is called PCM", b"OggS" + SPEECH, PCM, UNSUPPORTED),
         _fails("JSON with status 200", b'{"audio": ""}', JSON, WRONG_TYPE),
         _fails("audio without a type", SPEECH, "", WRONG_TYPE),
         _fails("text/html, convert_audio", b"<html>", "text/html", WRONG_TYPE, options=CONVERT),

@@ -9,13 +9,15 @@ from livekit_plugins_speko import (
     decode_synthesis_result,
     pcm_sample_rate_from_content_type,
 )
-from livekit_plugins_speko.audio.wav import media_type, pcm_channels_from_content_type
+from livekit_plugins_speko.audio.content_type import media_type
+from livekit_plugins_speko.audio.pcm import pcm_format_from_content_type
 
 SEEDS = (
     b"audio/pcm;rate=24000\nabcd",
     b'Audio/PCM; Rate="16000"; channels=2\nabcd',
     b"audio/x-wav\nRIFF\0\0\0\0WAVEfmt ",
     b"audio/mpeg\nabcd",
+    b"audio/L16;endianness=big-endian;bits=24\nabcd",
 )
 
 
@@ -33,7 +35,8 @@ def check(data: bytes) -> None:
     content_type = header.decode("latin-1")
     assert media_type(content_type) == media_type(content_type).strip().lower()
     assert 0 < pcm_sample_rate_from_content_type(content_type, 24_000) < 10**9
-    assert 0 < pcm_channels_from_content_type(content_type) < 10**9
+    source = pcm_format_from_content_type(content_type, 24_000)
+    assert 0 < source.channels < 10**9 and 0 < source.sample_rate < 10**9
     try:
         pcm, rate, channels = decode_synthesis_result(Result(audio, content_type))
     except SpekoAdapterError:

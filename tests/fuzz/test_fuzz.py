@@ -17,7 +17,7 @@ from livekit_plugins_speko import Speko, SpekoAdapterError, SpekoApiError, chat_
 from tests.fuzz import content_type, event_stream, payload_values, payloads, tool_rows
 from tests.fuzz import row_values as rows
 from tests.fuzz.values import ROWS, TEXTS
-from tests.fuzz.wav import read_pieces, read_whole
+from tests.fuzz.wav import read
 from tests.helpers.client_calls import complete, synthesize, transcribe
 from tests.helpers.decoding_calls import audio_format, decoded
 from tests.helpers.raw_server import EVENT_STREAM, RawServer, answer
@@ -43,10 +43,10 @@ some_chunks = st.lists(
     st.one_of(
         st.builds(
             fmt,
-            kind=st.sampled_from([1, 1, 1, 3, 0xFFFE]),
-            channels=st.sampled_from([1, 1, 2, 0, 30_000]),
+            kind=st.sampled_from([1, 1, 1, 7, 0xFFFE]),
+            channels=st.sampled_from([1, 1, 2, 0, 20_000]),
             rate=st.sampled_from([24_000, 16_000, 0, 32_000]),
-            bits=st.just(16),
+            bits=st.sampled_from([16, 16, 16, 8, 24]),
         ).map(lambda made: made[:24]),
         st.builds(
             chunk,
@@ -55,6 +55,7 @@ some_chunks = st.lists(
             size=st.none() | st.sampled_from([0, 1, 16, 2**31, 2**32 - 1]),
         ),
         st.binary(max_size=9),
+        st.just(riff(fmt(), chunk(b"data", PCM))),
     ),
     max_size=5,
 )
@@ -65,12 +66,10 @@ def test_a_wav_of_any_chunks_is_read_in_pieces_as_it_is_whole(
     chunks: list[bytes], cuts: list[int]
 ) -> None:
     file = riff(*chunks)
-    whole = read_whole(file)
-    assert read_pieces(cut(file, cuts)) == whole
-    assert isinstance(whole, str) or len(whole[0]) <= len(file)
+    assert read(cut(file, cuts)) == read([file])
 
 
-media_types = st.sampled_from(["audio/pcm", "audio/wav", "AUDIO/PCM ", "audio/flac", "", "text/a"])
+media_types = st.sampled_from(["audio/pcm", "audio/wav", "AUDIO/L16 ", "audio/flac", "", "text/a"])
 parameters = st.sampled_from(["rate", "channels", "Rate", "codecs", ""])
 numbers = st.sampled_from(["24000", "16000", "2", "3", "0", '"8000"', "999999999", "-1", "٢", ""])
 

@@ -1,4 +1,4 @@
-"""Neither audio nor compression makes a call take more memory than its bound, or never end."""
+"""Audio and compression take bounded memory, and bounded time."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def client_of(server: RawServer, **options: Any) -> Speko:
 # Audio
 
 
-async def test_a_wav_header_without_an_end_is_refused_in_bounded_memory() -> None:
+async def test_endless_wav_header_is_refused_in_bounded_memory() -> None:
     start = riff(fmt())
     for piece in (chunk(b"JUNK", bytes(1000)), b"JUNK\0\0\0\0" * 1000):
         server = EndlessServer(piece, start=start, headers=WAV)
@@ -48,9 +48,10 @@ async def test_a_wav_header_without_an_end_is_refused_in_bounded_memory() -> Non
         assert memory.peak_bytes < SMALL_BYTES
 
 
-async def test_what_follows_a_wav_s_samples_without_an_end_is_not_waited_for() -> None:
+@pytest.mark.parametrize("piece", [chunk(b"LIST", bytes(1000)), b'{"text": 1}' * 100])
+async def test_endless_tail_of_a_wav_is_not_waited_for(piece: bytes) -> None:
     pcm = tone(0.2)
-    server = EndlessServer(chunk(b"LIST", bytes(1000)), start=wav(pcm), headers=WAV)
+    server = EndlessServer(piece, start=wav(pcm), headers=WAV)
     async with server, client_of(server) as speko:
         with Memory() as memory:
             assert joined(await speak(make_tts(speko), conn_options=NO_RETRY)) == pcm
@@ -59,8 +60,8 @@ async def test_what_follows_a_wav_s_samples_without_an_end_is_not_waited_for() -
 
 
 @pytest.mark.parametrize("channels", [1_000, 65_536, 900_000_000])
-async def test_pcm_that_claims_more_channels_than_any_speech_has_is_refused(channels: int) -> None:
-    """A frame of so many samples would never be whole, and be kept until it is."""
+async def test_pcm_with_more_channels_than_any_speech_is_refused(channels: int) -> None:
+    """A frame of so many samples would never be complete, and be kept until it is."""
     kind = {"Content-Type": f"audio/pcm;rate=24000;channels={channels}"}
     soon = APIConnectOptions(max_retry=0, timeout=0.5)
     server = EndlessServer(bytes(65_536), headers=kind)
@@ -84,7 +85,7 @@ def bomb(encoding: str) -> bytes:
 @CALLS
 @pytest.mark.parametrize("encoding", ["gzip", "Deflate", "identity, gzip"])
 @pytest.mark.parametrize("status", [200, 503])
-async def test_a_compressed_answer_is_refused_as_it_is(
+async def test_compressed_response_is_refused_without_being_inflated(
     call: Call, encoding: str, status: int
 ) -> None:
     headers = {"Content-Type": "application/json", "Content-Encoding": encoding}
@@ -96,7 +97,7 @@ async def test_a_compressed_answer_is_refused_as_it_is(
     assert status == 503 or raised.value.code == "MALFORMED_RESPONSE"
 
 
-async def test_nobody_asks_for_compression_whatever_the_user_s_client_says() -> None:
+async def test_compression_is_never_requested_even_with_a_client_of_the_user() -> None:
     theirs = httpx.AsyncClient(headers={"Accept-Encoding": "gzip, br"})
     async with theirs, RawServer(answer(b"ab", headers=WAV)) as server:
         for http_client in (None, theirs):
