@@ -12,21 +12,21 @@ from livekit.agents import utils, vad
 SILENT_BELOW = 0.35
 """Probability of speech below which a window counts as silent before the VAD has said so.
 
-An event tells the VAD's verdict on the windows before it, not on its own. This is where Silero, as
-it is set by default, takes a speaker for silent; with another setting a pause is found one window
-(32 ms) earlier or later, and nothing else.
+An event reports the VAD's verdict on the windows before it, not on its own. This is where Silero's
+default settings take a speaker for silent; with others a pause is found one window (32 ms) earlier
+or later, and nothing else changes.
 """
 
 RESUMED_S = 0.05
-"""Speech behind a snapshot, in seconds, that makes it worthless: two of Silero's windows.
+"""Speech after a snapshot, in seconds, that makes it worthless: two of Silero's windows.
 
-What is shorter the VAD itself would not have taken for the beginning of an utterance
-(``min_speech_duration``), and no syllable is: it is a click or a breath. All of a pause counts
-together, so a word that is spoken in bits is not lost.
+Anything shorter the VAD itself would not have taken for the beginning of an utterance
+(``min_speech_duration``), and no syllable is that short: it is a click or a breath. All speech of a
+pause counts together, so a word that is spoken in bits is not lost.
 """
 
 MAX_SNAPSHOTS = 2
-"""Most snapshots of one utterance: somebody who pauses all the time costs no more than that."""
+"""Most snapshots of one utterance: a caller who pauses all the time costs no more than that."""
 
 MAX_KEPT_S = 60.0
 """Longest audio that is kept for a snapshot, in seconds, as Silero's ``max_buffered_speech``."""
@@ -34,13 +34,13 @@ MAX_KEPT_S = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class EagerStats:
-    """What recognising ahead has cost so far: requests of one adapter, over all of its streams.
+    """Requests that one adapter has made ahead, in all of its streams.
 
     Attributes:
-        requests: How many were begun before the VAD had declared the end of the utterance.
-        used: Those whose answer became the final transcript, or the silence in its place.
-        wasted: Those whose answer did not: speech followed, they failed, or the stream was closed.
-            ``requests - used - wasted`` are under way, or wait for the end.
+        requests: Those begun before the VAD had declared the end of the utterance.
+        used: Those whose response became the final transcript, or the silence in its place.
+        wasted: Those whose response did not: speech followed, they failed, or the stream was
+            closed. ``requests - used - wasted`` are under way, or wait for the end.
     """
 
     requests: int = 0
@@ -48,29 +48,29 @@ class EagerStats:
     wasted: int = 0
 
     def begun(self) -> EagerStats:
-        """These, and one request more."""
+        """Return these with one request more."""
         return replace(self, requests=self.requests + 1)
 
     def settled(self, used: bool) -> EagerStats:
-        """These, with one request more of which it is known what became of it."""
+        """Return these with one more request that was either used or wasted."""
         return replace(self, used=self.used + used, wasted=self.wasted + (not used))
 
 
-class Verdict(Enum):
-    """What one more window of audio means."""
+class Change(Enum):
+    """What one more window of audio has changed."""
 
-    GOES_ON = auto()
-    """Nothing changed."""
+    NONE = auto()
+    """Nothing that matters."""
     PAUSED = auto()
     """The caller may have ended: time for a snapshot."""
     RESUMED = auto()
-    """The caller had not: the last snapshot is not the whole utterance."""
-    FORGOTTEN = auto()
+    """The caller had not ended: the last snapshot is not the whole utterance."""
+    DROPPED = auto()
     """The VAD was flushed, dropped the utterance, and will declare no end of it."""
 
 
 class Utterance:
-    """One utterance from START_OF_SPEECH on, as far as the VAD has told of it.
+    """One utterance from START_OF_SPEECH on, as far as the VAD has reported it.
 
     Fed by hand, event by event, by one task.
     """
@@ -78,10 +78,10 @@ class Utterance:
     def __init__(self, frames: Sequence[rtc.AudioFrame], *, delay_s: float) -> None:
         """Begin with the frames of START_OF_SPEECH; a pause is `delay_s` of silence."""
         self._delay_s = delay_s
-        # What END_OF_SPEECH would hand over by now. Empty when it is no longer kept.
+        # What END_OF_SPEECH would contain by now. Empty when it is no longer kept.
         self._frames = list(frames)
         # How much of it there is, in seconds, kept or not.
-        self._heard_s = sum(frame.duration for frame in frames)
+        self._duration_s = sum(frame.duration for frame in frames)
         # How many snapshots were taken.
         self._snapshots = 0
         # Speech since the last snapshot, in seconds. None when there is no snapshot that counts.
@@ -89,44 +89,44 @@ class Utterance:
         # The last window, in seconds, whose verdict comes with the next event.
         self._window_s = 0.0
         self.silence_s = 0.0
-        """Silence at the end of what was heard, in seconds."""
+        """Silence at the end of the audio so far, in seconds."""
 
-    def hear(self, event: vad.VADEvent) -> Verdict:
+    def add(self, event: vad.VADEvent) -> Change:
         """Take in an INFERENCE_DONE event."""
         if not event.speaking:
-            return Verdict.FORGOTTEN
-        verdict_before, self._window_s = self._window_s, self._keep(event.frames)
+            return Change.DROPPED
+        judged_s, self._window_s = self._window_s, self._keep(event.frames)
         self.silence_s = event.raw_accumulated_silence
         if event.probability < SILENT_BELOW:
             self.silence_s += self._window_s
         if self._speech_s is None:
             return self._look_for_a_pause()
-        # Speech takes the VAD's silence back to nothing.
+        # Speech resets the VAD's silence to zero.
         if event.raw_accumulated_silence == 0.0:
-            self._speech_s += verdict_before
+            self._speech_s += judged_s
         if self._speech_s < RESUMED_S:
-            return Verdict.GOES_ON
+            return Change.NONE
         self._speech_s = None
-        return Verdict.RESUMED
+        return Change.RESUMED
 
     def snapshot(self) -> rtc.AudioFrame:
-        """All that was heard, in one frame, after `hear` has said `Verdict.PAUSED`."""
+        """Return all audio so far in one frame, after `add` has returned `Change.PAUSED`."""
         audio = utils.merge_frames(self._frames)
         self._frames = [audio]
         return audio
 
-    def _look_for_a_pause(self) -> Verdict:
+    def _look_for_a_pause(self) -> Change:
         if self.silence_s < self._delay_s or self._snapshots == MAX_SNAPSHOTS or not self._frames:
-            return Verdict.GOES_ON
+            return Change.NONE
         self._snapshots += 1
         self._speech_s = 0.0
-        return Verdict.PAUSED
+        return Change.PAUSED
 
     def _keep(self, frames: Sequence[rtc.AudioFrame]) -> float:
         """Keep a window's audio while there will be snapshots; return its length in seconds."""
         window_s = sum(frame.duration for frame in frames)
-        self._heard_s += window_s
-        if self._heard_s > MAX_KEPT_S or self._snapshots == MAX_SNAPSHOTS:
+        self._duration_s += window_s
+        if self._duration_s > MAX_KEPT_S or self._snapshots == MAX_SNAPSHOTS:
             self._frames.clear()
         else:
             self._frames += frames
@@ -134,9 +134,9 @@ class Utterance:
 
 
 def begins_with(frames: Sequence[rtc.AudioFrame], snapshot: rtc.AudioFrame) -> bool:
-    """Whether a snapshot is the beginning of the audio that END_OF_SPEECH handed over.
+    """Return True if the audio of END_OF_SPEECH begins with a snapshot.
 
-    It is not when the VAD kept less of the utterance (its ``max_buffered_speech``) or other audio.
+    It does not when the VAD kept less of the utterance (``max_buffered_speech``), or other audio.
     """
     whole, beginning = utils.merge_frames(list(frames)).data.cast("B"), snapshot.data.cast("B")
     return bytes(whole[: len(beginning)]) == bytes(beginning)

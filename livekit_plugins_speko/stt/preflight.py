@@ -1,59 +1,57 @@
-"""When a preflight transcript helps, which depends on the session that hears of it."""
+"""When a preflight transcript helps, which depends on the session that receives it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import Any
 
-from livekit.agents import stt
-from livekit.agents.voice.agent_activity import AgentActivity
+from .._livekit import LiveKitChanged, stt_pipeline, turn_of, warn_turned_off
 
 
-def preflight_helps(adapter: stt.STT[Any]) -> bool:
-    """Whether a preflight transcript may be handed on now. Outside of a session it always may.
+class PreflightRule:
+    """When an adapter forwards preflight transcripts. Its streams share the rule.
 
-    It may not in manual mode. LiveKit takes it for the text of a turn that is committed by hand
-    soon after, and the final transcript for the beginning of the next turn.
+    Outside of a session every one is forwarded. In a session it must not be where the author ends
+    turns by hand: LiveKit takes it for the text of a turn that is committed soon after, and the
+    final transcript for the beginning of the next turn.
 
-    It should not where LiveKit begins no reply to it: to a final transcript with a text that it
-    knows from a preflight it begins none either, until the turn is committed. Of sessions that
-    share the adapter one that has a use for it is enough, for nobody knows whose text it is.
+    It should not be where LiveKit begins no reply to it: to a final transcript with a text that it
+    knows from a preflight it begins none either, until the turn is committed.
     """
-    try:
-        listening = list(activities_of(adapter))
-        if any(each._turn_detection == "manual" for each in listening):
+
+    def __init__(self, *, wanted: bool) -> None:
+        """Look up what tells a stream of its session, unless none is wanted."""
+        # Holds the session's pipeline in the tasks of its STT node. None where none is forwarded.
+        self._pipeline: ContextVar[Any] | None = None
+        if wanted:
+            try:
+                self._pipeline = stt_pipeline()
+            except LiveKitChanged as change:
+                self._turn_off(change)
+
+    def session(self) -> Any | None:
+        """Return the pipeline of the session whose STT node runs here. None outside of any."""
+        return None if self._pipeline is None else self._pipeline.get(None)
+
+    def allows(self, session: Any | None) -> bool:
+        """Return True if a preflight transcript helps now in what `session` has returned."""
+        if self._pipeline is None or session is None:
+            return self._pipeline is not None
+        try:
+            turn = turn_of(session)
+        except LiveKitChanged as change:
+            self._turn_off(change)
             return False
-        return not listening or any(
-            listens_to_its_caller(each) and has_replies_left(each) for each in listening
+        if turn is None or turn.ended_by_hand or turn.agent_speaks:
+            return False
+        # The last reply that LiveKit begins in a turn is for the final transcript.
+        return turn.replies_left > 1
+
+    def _turn_off(self, change: LiveKitChanged) -> None:
+        self._pipeline = None
+        warn_turned_off(
+            "eager recognition sends no preflight transcripts, so replies begin later: this "
+            "version of livekit-agents hides whose turn it is. A newer livekit-plugins-speko may "
+            "know where to look",
+            change,
         )
-    except AttributeError:
-        # Names of LiveKit's own: where a later version has others, the call goes on without.
-        return False
-
-
-def activities_of(adapter: stt.STT[Any]) -> Iterator[AgentActivity]:
-    """Whom an STT works for: the activities that listen to its errors, one for each session.
-
-    LiveKit does not tell an STT of its session. Its context variable for this is missing from
-    1.8.4, and is set for the default ``stt_node`` only.
-    """
-    for listener in tuple(adapter._events.get("error", ())):
-        owner = getattr(listener, "__self__", None)
-        if isinstance(owner, AgentActivity):
-            yield owner
-
-
-def listens_to_its_caller(activity: AgentActivity) -> bool:
-    """Whether the agent says nothing that has to be interrupted first.
-
-    Without a VAD of its own a session interrupts the agent on a transcript's words, and the
-    preflight's are the first.
-    """
-    speech = activity.current_speech
-    return speech is None or speech.interrupted or activity.vad is None
-
-
-def has_replies_left(activity: AgentActivity) -> bool:
-    """Whether LiveKit begins two replies more in this turn: the last is the final transcript's."""
-    most = activity.preemptive_generation_opts["max_retries"]
-    return activity._preemptive_generation_count + 1 < most

@@ -9,46 +9,55 @@ from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, NotGive
 
 from .._checks import check_number
 from .eager import EagerStats as EagerStats
-from .eager_stream import EagerStream, Tally
+from .eager_stream import EagerParts, EagerStream, RequestCounter
+from .preflight import PreflightRule
 
 
 class SpekoSTTAdapter(stt.StreamAdapter):
     """LiveKit's `stt.StreamAdapter`, which with `eager` does not wait for the end of speech.
 
-    A VAD takes its time (Silero 0.55 s) to be sure that the caller has ended. With `eager` the
-    utterance is recognised after `eager_delay` of silence already, and the text handed on as a
+    A VAD needs time (Silero 0.55 s) to be sure that the caller has ended. With `eager` the
+    utterance is recognised after `eager_delay` of silence already, and the text is forwarded as a
     preflight transcript, with which LiveKit begins the reply at once. When the VAD declares the
     end, the final transcript follows with the same text and no further request. When the caller
-    goes on instead, the reply is stopped, and the whole utterance is recognised once it has ended:
-    there is one final transcript for each utterance, and it is always of the whole of it.
+    continues instead, the reply is stopped, and the complete utterance is recognised once it has
+    ended: each utterance has one final transcript, and it is always of the complete utterance.
 
-    What it costs: requests in vain for callers who pause inside of an utterance, two at most for
-    each, counted by `eager_stats`; LiveKit's usage metrics know of those alone that were answered.
-    An eager request that fails is not tried again, and is no error of the session: the utterance is
-    recognised at its end as if there had been none. (The wrapped STT emits its ``error`` event for
-    it, with ``recoverable`` False, as it does for any call without retries.)
+    The cost: wasted requests for callers who pause inside of an utterance, two at most for each,
+    counted by `eager_stats`; LiveKit's usage metrics include only those with a response. An eager
+    request that fails is not retried, and is no error of the session: the utterance is recognised
+    at its end as if there had been none. (The wrapped STT emits its ``error`` event for it, with
+    ``recoverable`` False, as it does for any call without retries.)
 
     LiveKit runs the model, and the code of an ``llm_node``, for a preflight transcript whose turn
     is not committed yet. Its own function tools wait for that; tools that run inside of the service
-    (registered for an ``agent_id``) do not, and may run for a sentence that goes on.
+    (registered for an ``agent_id``) do not, and may run for a sentence that continues.
 
     The session emits ``user_input_transcribed`` with ``is_final`` False for a preflight transcript.
-    When the caller goes on, it does so again, with a mark behind the text and at once without it;
+    When the caller continues, it does so again, with a mark after the text and at once without it;
     when nothing is understood in the end, with "".
 
-    In a session that leaves the end of a turn to the user's code (``turn_detection="manual"``)
-    there are no preflight transcripts, which LiveKit would take for the turn's text; the final one
-    still comes sooner. ``commit_user_turn()`` is for that mode: in any other LiveKit commits a
-    preflight transcript of the last 0.5 s, and the final one with the same words makes a second
-    turn (as it does, once, after a switch to manual mode in that moment). The adapter knows the
-    session if it is the session's or agent's ``stt`` itself. Inside of another adapter it does not:
-    leave `eager` off there in manual mode.
+    A session that leaves the end of a turn to the author's code (``turn_detection="manual"``) gets
+    no preflight transcripts, which LiveKit would take for the turn's text; the final one still
+    comes sooner. A stream knows its session if the session's STT node has made it, inside of
+    another adapter too. Pass ``preflight=False`` where your code ends turns and makes the streams
+    itself, and where a reply must not begin before its turn is certain.
+
+    Call ``commit_user_turn()`` in manual mode only: in any other LiveKit commits a preflight
+    transcript of the last 0.5 s, and the final one with the same words makes a second turn (as it
+    does, once, after a switch to manual mode in that moment).
 
     The wrapped STT and the VAD stay the caller's. Sessions may share the adapter.
     """
 
     def __init__(
-        self, *, stt: stt.STT[Any], vad: vad.VAD, eager: bool = False, eager_delay: float = 0.2
+        self,
+        *,
+        stt: stt.STT[Any],
+        vad: vad.VAD,
+        eager: bool = False,
+        eager_delay: float = 0.2,
+        preflight: bool = True,
     ) -> None:
         """Check the options; open nothing.
 
@@ -56,28 +65,34 @@ class SpekoSTTAdapter(stt.StreamAdapter):
             stt: Recognises one utterance a request. Its events ``metrics_collected`` and ``route``
                 are emitted by the adapter too, until `aclose`.
             vad: Cuts the utterances out. Recognising ahead needs the audio and the accumulated
-                silence in its events, as Silero's and LiveKit's own tell them.
-            eager: Whether to recognise ahead. Without it this is LiveKit's own adapter.
-            eager_delay: Silence before that, in seconds. Less makes more requests in vain: pauses
-                inside of a sentence are 0.1 to 0.3 s long. One that is longer than what the VAD
-                waits for changes nothing.
+                silence in its events, which Silero's and LiveKit's own have.
+            eager: Recognise ahead. Without it this is LiveKit's own adapter.
+            eager_delay: Silence before that, in seconds. Less wastes more requests: pauses inside
+                of a sentence are 0.1 to 0.3 s long. A delay longer than the VAD's own wait changes
+                nothing.
+            preflight: Forward the text of an eager request before the end, where that helps. With
+                False only the final transcript comes sooner.
 
         Raises:
-            ValueError: `eager` is no bool, or `eager_delay` no number above 0.
+            ValueError: `eager` or `preflight` is no bool, or `eager_delay` no number above 0.
         """
-        if not isinstance(eager, bool):
-            raise ValueError(f"SpekoSTTAdapter: eager must be True or False, got {eager!r}.")
+        for name, value in (("eager", eager), ("preflight", preflight)):
+            if not isinstance(value, bool):
+                raise ValueError(f"SpekoSTTAdapter: {name} must be True or False, got {value!r}.")
         check_number("SpekoSTTAdapter: eager_delay", eager_delay, above=0, required=True)
         super().__init__(stt=stt, vad=vad)
+        self._recognizer = stt
+        self._detector = vad
         self._eager = eager
         self._eager_delay = eager_delay
-        self._tally = Tally()
-        self._stt.on("route", self._on_route)
+        self._preflight = PreflightRule(wanted=eager and preflight)
+        self._counter = RequestCounter()
+        self._recognizer.on("route", self._on_route)
 
     @property
     def eager_stats(self) -> EagerStats:
-        """What recognising ahead has cost so far."""
-        return self._tally.stats
+        """The requests made ahead so far."""
+        return self._counter.stats
 
     def stream(
         self,
@@ -88,23 +103,24 @@ class SpekoSTTAdapter(stt.StreamAdapter):
         """Recognise the utterances of audio that is pushed frame by frame.
 
         Args:
-            language: Told to the wrapped STT, where given.
+            language: Forwarded to the wrapped STT, where given.
             conn_options: For each recognition. ``timeout`` is in seconds; an eager one has no
                 retries.
         """
         if not self._eager:
             return super().stream(language=language, conn_options=conn_options)
-        return EagerStream(
-            self,
+        parts = EagerParts(
+            recognizer=self._recognizer,
+            detector=self._detector,
             delay_s=self._eager_delay,
-            tally=self._tally,
-            language=language,
-            conn_options=conn_options,
+            counter=self._counter,
+            preflight=self._preflight,
         )
+        return EagerStream(self, parts, language=language, conn_options=conn_options)
 
     async def aclose(self) -> None:
-        """Hand on no more events of the wrapped STT, which stays open."""
-        self._stt.off("route", self._on_route)
+        """Emit no more events of the wrapped STT, which stays open."""
+        self._recognizer.off("route", self._on_route)
         await super().aclose()
 
     def _on_route(self, *args: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from livekit import rtc
 from livekit.agents import APIConnectOptions, APIError, stt, utils, vad
 
-from livekit_plugins_speko.stt.eager_stream import GOES_ON
+from livekit_plugins_speko.stt.eager_stream import CONTINUES
 from livekit_plugins_speko.stt.stream_adapter import SpekoSTTAdapter
 from livekit_plugins_speko.testing._gateway.waiting import Changes, within
 from tests.helpers.stt_calls import make_stt
@@ -203,7 +203,7 @@ def make_adapter(
 
 def taken_back(text: str) -> list[tuple[stt.SpeechEventType, str]]:
     """What is told when a preflight transcript turns out not to be all: the mark does not stay."""
-    return [(INTERIM, text + GOES_ON), (INTERIM, text)]
+    return [(INTERIM, text + CONTINUES), (INTERIM, text)]
 
 
 def facts(adapter: SpekoSTTAdapter) -> tuple[int, int, int]:

@@ -41,7 +41,7 @@ FLOORS = (
     {"errors", "intent", "log", "version"},
     {"_checks", "_aio", "_text"},
     {"api", "audio"},
-    {"_base", "_call", "_faults"},
+    {"_base", "_call", "_faults", "_livekit"},
     {"stt", "llm", "tts"},
     {"components"},
     {"__init__"},

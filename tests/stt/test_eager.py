@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from livekit.agents import utils
 
-from livekit_plugins_speko.stt.eager import EagerStats, Utterance, Verdict, begins_with
+from livekit_plugins_speko.stt.eager import Change, EagerStats, Utterance, begins_with
 from tests.helpers.eager_calls import WINDOW_S, silence, speech, window
 from tests.helpers.support import frame
 
-GOES_ON, PAUSED, RESUMED = Verdict.GOES_ON, Verdict.PAUSED, Verdict.RESUMED
+NONE, PAUSED, RESUMED = Change.NONE, Change.PAUSED, Change.RESUMED
 
 
 class Ear:
@@ -20,21 +20,21 @@ class Ear:
         self.utterance = Utterance([frame(speech(1))], delay_s=delay_s)
         self._silence_s = 0.0
 
-    def hear(self, probability: float, *, loud: bool | None = None) -> Verdict:
+    def hear(self, probability: float, *, loud: bool | None = None) -> Change:
         """One window more. `loud` is the VAD's own verdict, where it isn't as usual."""
         told = window(probability=probability, silence_s=self._silence_s)
         loud = probability > 0.35 if loud is None else loud
         self._silence_s = 0.0 if loud else self._silence_s + WINDOW_S
-        return self.utterance.hear(told)
+        return self.utterance.add(told)
 
-    def listen(self, windows: str, **options: bool) -> list[Verdict]:
+    def listen(self, windows: str, **options: bool) -> list[Change]:
         """Some windows: ``#`` is speech, ``.`` is silence."""
         return [self.hear({"#": 0.9, ".": 0.02}[each], **options) for each in windows]
 
 
 def test_a_pause_is_as_much_silence_as_the_delay() -> None:
-    assert Ear(delay_s=0.2).listen("##.......") == [GOES_ON] * 8 + [PAUSED]
-    assert Ear(delay_s=0.09).listen("##...") == [GOES_ON] * 4 + [PAUSED]
+    assert Ear(delay_s=0.2).listen("##.......") == [NONE] * 8 + [PAUSED]
+    assert Ear(delay_s=0.09).listen("##...") == [NONE] * 4 + [PAUSED]
 
 
 def test_silence_is_counted_from_the_last_speech() -> None:
@@ -48,20 +48,20 @@ def test_a_pause_is_found_once() -> None:
 def test_a_window_that_the_vad_may_take_for_speech_is_waited_for() -> None:
     ear = Ear()
     ear.listen("......")
-    assert ear.hear(0.4, loud=False) is GOES_ON
+    assert ear.hear(0.4, loud=False) is NONE
     assert ear.hear(0.4, loud=False) is PAUSED
 
 
 def test_speech_behind_a_pause_makes_the_snapshot_worthless() -> None:
     ear = Ear()
     ear.listen(".......")
-    assert ear.listen("##.") == [GOES_ON, GOES_ON, RESUMED]
+    assert ear.listen("##.") == [NONE, NONE, RESUMED]
 
 
 def test_one_window_of_noise_in_a_pause_does_not() -> None:
     ear = Ear()
     ear.listen(".......")
-    assert set(ear.listen("..#..........")) == {GOES_ON}
+    assert set(ear.listen("..#..........")) == {NONE}
 
 
 def test_noise_again_and_again_does() -> None:
@@ -83,31 +83,31 @@ def test_there_are_two_snapshots_of_an_utterance() -> None:
 
 def test_a_snapshot_is_all_that_was_heard() -> None:
     utterance = Utterance([frame(speech(3))], delay_s=0.2)
-    utterance.hear(window(probability=0.9, pcm=speech(2)))
+    utterance.add(window(probability=0.9, pcm=speech(2)))
     assert bytes(utterance.snapshot().data) == speech(3) + speech(2)
-    utterance.hear(window(probability=0.02, pcm=silence(1)))
+    utterance.add(window(probability=0.02, pcm=silence(1)))
     assert bytes(utterance.snapshot().data) == speech(3) + speech(2) + silence(1)
 
 
 def test_an_utterance_that_is_too_long_is_not_kept() -> None:
     utterance = Utterance([frame(speech(1))], delay_s=0.2)
     minute = window(probability=0.9, pcm=silence(1875))
-    assert utterance.hear(minute) is GOES_ON
+    assert utterance.add(minute) is NONE
     long_pause = window(probability=0.02, silence_s=0.3)
-    assert utterance.hear(long_pause) is GOES_ON
+    assert utterance.add(long_pause) is NONE
     assert not utterance._frames
 
 
 def test_an_utterance_that_became_too_long_behind_a_snapshot_keeps_that() -> None:
     ear = Ear()
     ear.listen(".......")
-    assert ear.utterance.hear(window(probability=0.02, silence_s=0.3, pcm=silence(1875))) is GOES_ON
-    assert ear.utterance.hear(window(probability=0.02, silence_s=60.0)) is GOES_ON
+    assert ear.utterance.add(window(probability=0.02, silence_s=0.3, pcm=silence(1875))) is NONE
+    assert ear.utterance.add(window(probability=0.02, silence_s=60.0)) is NONE
 
 
 def test_a_vad_that_was_flushed_has_forgotten_the_utterance() -> None:
     utterance = Utterance([frame(speech(1))], delay_s=0.2)
-    assert utterance.hear(window(probability=0.02, speaking=False)) is Verdict.FORGOTTEN
+    assert utterance.add(window(probability=0.02, speaking=False)) is Change.DROPPED
 
 
 @pytest.mark.parametrize(

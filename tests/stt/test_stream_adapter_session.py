@@ -8,7 +8,7 @@ import pytest
 from livekit.agents import Agent, llm, vad
 from livekit.agents.voice.agent_activity import AgentActivity
 
-from livekit_plugins_speko.stt.eager_stream import GOES_ON
+from livekit_plugins_speko.stt.eager_stream import CONTINUES
 from livekit_plugins_speko.testing import Refusal, Reply, Transcript
 from tests.cancel.answers import Held, Reset
 from tests.helpers.eager_calls import facts
@@ -74,7 +74,7 @@ async def test_a_pause_that_was_taken_for_the_end_is_taken_back(voice_detector: 
         call.caller.say(MORE_WORDS, PAUSE)
         assert await call.interims(4) == [
             "Thank you.",
-            f"Thank you.{GOES_ON}",
+            f"Thank you.{CONTINUES}",
             "Thank you.",
             "Thank you. A story.",
         ]
@@ -97,7 +97,7 @@ async def test_the_reply_to_an_outdated_text_is_stopped_at_once(voice_detector: 
         call.caller.say(MORE_WORDS)
         (outdated,) = call.gateway.requests_to("complete")
         await outdated.finished()
-        assert call.interim[1:] == [f"Thank you.{GOES_ON}", "Thank you."]
+        assert call.interim[1:] == [f"Thank you.{CONTINUES}", "Thank you."]
         call.caller.say(PAUSE, REST)
         await call.turn_over()
         call.assert_answered("Thank you. A story.")

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from livekit.agents import Agent, StopResponse, llm, vad
 
-from livekit_plugins_speko.stt.preflight import preflight_helps
 from livekit_plugins_speko.testing import Transcript
 from tests.cancel.answers import Held
 from tests.helpers.eager_calls import facts
@@ -258,8 +257,3 @@ async def test_the_replies_that_a_user_allows_are_for_final_transcripts_first(
         await call.commit()
         assert call.asked() == ["Thank you."]
         call.assert_answered("Thank you.")
-
-
-def test_where_livekit_has_other_names_there_is_no_preflight() -> None:
-    renamed: Any = object()
-    assert preflight_helps(renamed) is False

@@ -62,13 +62,6 @@ def test_a_tokenizer_that_is_none_is_refused() -> None:
         SpekoTTSAdapter(**options)
 
 
-async def test_no_sentence_ahead_is_livekit_s_own_stream(voice: Voice) -> None:
-    adapter = adapt(voice, 0)
-    assert isinstance(adapter, tts.StreamAdapter)
-    async with adapter.stream() as stream:
-        assert type(stream) is tts.StreamAdapterWrapper
-
-
 # What is heard
 
 
