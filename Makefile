@@ -19,6 +19,14 @@ COMPILE := $(UV) pip compile --quiet --python $(BIN)/python --universal --python
 # The browser example's livekit-client, and the server that it talks to where none is named.
 PAGE := examples/browser/node_modules/.package-lock.json
 LIVEKIT := $(if $(LIVEKIT_URL),,livekit)
+# `make floor` and `make newest` have environments of their own. Python 3.10 is the oldest that the
+# lowest versions run on, and has the most wheels of them.
+OTHER_PYTHON := $(shell python3.10 -c 'import sys; print(sys.executable)' 2>/dev/null || echo $(PYTHON))
+FLOOR := .cache/floor
+NEWEST := .cache/newest
+ADAPTER_TESTS := tests/test_livekit.py tests/stt tests/llm tests/tts tests/sessions tests/faults
+# Pre-releases of LiveKit's, and of nothing else.
+LIVEKIT_NEXT := $(addsuffix >=0.dev0,livekit livekit-agents livekit-api livekit-plugins-silero livekit-protocol)
 # Emptied (make lock UPGRADE=), every pin that still fits is kept.
 UPGRADE ?= --upgrade
 
@@ -38,8 +46,8 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup check lint types build wheel test faults demo bench livekit chromium e2e browser
-.PHONY: format lock clean
+.PHONY: help setup check lint types build wheel test floor newest faults demo bench livekit chromium
+.PHONY: e2e browser format lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z0-9]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z0-9]+):.*## /\1|/' \
@@ -72,6 +80,12 @@ wheel: build ## Install the wheel into an empty environment and import it there
 test: $(READY) ## Run the tests, and print what they leave uncovered
 	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder \
 		--cov --cov-report=term-missing
+
+floor: $(BOOTSTRAPPED) ## Test the adapters on the lowest versions that the package allows
+	$(call other_environment,$(FLOOR),--resolution lowest-direct --group test --editable .)
+
+newest: $(BOOTSTRAPPED) ## Test the adapters on the newest versions, LiveKit's pre-releases too
+	$(call other_environment,$(NEWEST),--upgrade --group test --editable . $(LIVEKIT_NEXT))
 
 faults: $(READY) ## Try every fault of the service, and print what becomes of the call
 	$(BIN)/python -m pytest -q --numprocesses 3 --dist loadfile --print-faults tests/faults
@@ -106,6 +120,14 @@ clean: ## Remove everything that these commands made
 	rm -rf $(VENV) .cache .tools .hypothesis bench-output browser-output build dist demo-output \
 		e2e-output examples/browser/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Make an environment, $(1), from what uv's options, $(2), say, and test the adapters in it.
+define other_environment
+	$(UV) venv --quiet --clear --python $(OTHER_PYTHON) $(1)
+	$(UV) pip install --quiet --python $(1)/bin/python $(foreach option,$(2),'$(option)')
+	$(UV) pip list --python $(1)/bin/python
+	$(1)/bin/python -m pytest -q --numprocesses 3 --dist loadfile $(ADAPTER_TESTS)
+endef
 
 $(CREATED):
 	@if [ -z "$(PYTHON_VERSION)" ]; then \

@@ -10,9 +10,15 @@ from types import TracebackType
 from typing import TypeVar
 
 if sys.version_info >= (3, 11):
-    from asyncio import timeout
+    from asyncio import Timeout, timeout
+
+    def _reschedule(running: Timeout, when: float) -> None:
+        running.reschedule(when)
 else:
-    from async_timeout import timeout
+    from async_timeout import Timeout, timeout
+
+    def _reschedule(running: Timeout, when: float) -> None:
+        running.update(when)
 
 T = TypeVar("T")
 
@@ -55,7 +61,7 @@ class Deadline:
 
     def restart(self) -> None:
         """Begin a new wait, because a piece of output came."""
-        self._timeout.reschedule(asyncio.get_running_loop().time() + self._seconds)
+        _reschedule(self._timeout, asyncio.get_running_loop().time() + self._seconds)
 
     async def __aexit__(
         self,

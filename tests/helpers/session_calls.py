@@ -13,7 +13,6 @@ from livekit.agents import (
     AgentSession,
     CloseEvent,
     ErrorEvent,
-    __version__,
     llm,
     stt,
     tts,
@@ -22,7 +21,6 @@ from livekit.agents import (
 from livekit.agents.types import APIConnectOptions
 from livekit.agents.voice import SpeechHandle
 from livekit.agents.voice.agent_session import SessionConnectOptions
-from packaging.version import Version
 
 from livekit_plugins_speko import Speko, SpekoComponents, create_speko_components
 from livekit_plugins_speko.testing import LocalGateway, Reply, Transcript
@@ -36,10 +34,8 @@ TWICE = APIConnectOptions(max_retry=1, retry_interval=0.0, timeout=5.0)
 IMPATIENT = APIConnectOptions(max_retry=0, timeout=0.4)
 IMPATIENT_TWICE = APIConnectOptions(max_retry=1, retry_interval=0.0, timeout=0.4)
 
-# Before 1.8.6 LiveKit notes a reply whose speech failed as said, and forgets its own task's error.
-FORGETFUL = Version(__version__) < Version("1.8.6")
-# Tasks of LiveKit's whose errors it never reads: `session.say`, and what is said of above.
-FORGOTTEN = ("AgentActivity.tts_say", *(("_tts_inference_task",) if FORGETFUL else ()))
+# A task of LiveKit's, that of `session.say`, whose errors it never reads.
+FORGOTTEN = ("AgentActivity.tts_say",)
 
 # What LiveKit calls the errors of each route's adapter.
 ERROR_TYPES = {"transcribe": stt.STTError, "complete": llm.LLMError, "synthesize": tts.TTSError}

@@ -12,7 +12,6 @@ from livekit.agents.types import APIConnectOptions
 from livekit_plugins_speko.testing import Reply, Speech, Transcript
 from tests.helpers.session_calls import (
     ERROR_TYPES,
-    FORGETFUL,
     IMPATIENT,
     IMPATIENT_TWICE,
     ONCE,
@@ -73,7 +72,7 @@ def assert_lost(call: Call, route: str, fault: Fault) -> None:
         assert heard and AUDIO.startswith(heard) and heard != AUDIO, fault.name
     else:
         assert heard == b"", fault.name
-    if route == "synthesize" and (fault.began or FORGETFUL):
+    if route == "synthesize" and fault.began:
         call.told.append(("assistant", REPLY))
     assert call.history == call.told, fault.name
     assert_one_error(call, route, fault, recoverable=False)

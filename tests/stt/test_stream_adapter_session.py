@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from livekit.agents import Agent, llm, vad
-from livekit.agents.voice.agent_activity import AgentActivity
 
 from livekit_plugins_speko.stt.eager_stream import CONTINUES
 from livekit_plugins_speko.testing import Refusal, Reply, Transcript
@@ -26,9 +25,6 @@ from tests.helpers.session_calls import IMPATIENT
 from tests.helpers.session_line import spoken
 
 pytestmark = pytest.mark.usefixtures("nothing_is_lost")
-
-# Before it does, the reply to an outdated preflight transcript runs on until the next transcript.
-STOPS_STALE_REPLIES = hasattr(AgentActivity, "on_preflight_stale")
 
 
 async def test_an_utterance_without_a_pause_is_recognised_and_answered_once(
@@ -86,7 +82,6 @@ async def test_a_pause_that_was_taken_for_the_end_is_taken_back(voice_detector: 
         assert facts(call.adapter) == (2, 1, 1)
 
 
-@pytest.mark.skipif(not STOPS_STALE_REPLIES, reason="this LiveKit lets them run on")
 async def test_the_reply_to_an_outdated_text_is_stopped_at_once(voice_detector: vad.VAD) -> None:
     async with eager_calling(voice_detector) as call:
         call.gateway.transcribe.script(Transcript("Thank you."), Transcript("Thank you. A story."))
