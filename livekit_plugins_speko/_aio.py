@@ -20,6 +20,7 @@ else:
     def _reschedule(running: Timeout, when: float) -> None:
         running.update(when)
 
+
 T = TypeVar("T")
 
 

@@ -263,7 +263,7 @@ class SpekoLLMStream(llm.LLMStream):
     def _forward(self, event: CompletionEvent, reply: Reply, call: Call) -> None:
         if event.type == "meta" or event.type == "done":
             call.served_by(event)
-        elif event.type != "error":
+        elif event.type != "delta" or event.text:
             # Tools, and thoughts that are not forwarded, show that the service works.
             call.progress()
         for chunk in reply.push(event):

@@ -12,6 +12,7 @@ from livekit.agents.types import NOT_GIVEN, NotGivenOr
 from .._base import Client, SpekoClient, SpekoIdentity, Transcript, given
 from .._call import Call, Calls
 from .._faults import livekit_errors
+from .._text import is_speakable
 from ..api.limits import MAX_KEYWORDS
 from ..api.options import TranscribeOptions
 from ..audio.wav import frames_to_wav
@@ -180,7 +181,8 @@ class SpekoSTT(SpekoIdentity, stt.STT[Any]):
             alternatives=[
                 stt.SpeechData(
                     language=LanguageCode(requested or options.intent.language),
-                    text=result.text,
+                    # "." and "♪" are what some providers make of noise.
+                    text=result.text if is_speakable(result.text) else "",
                     confidence=1.0 if result.confidence is None else result.confidence,
                 )
             ],

@@ -13,14 +13,10 @@ from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS
 from livekit.agents.voice.io import TimedString
 
 from .._livekit import LiveKitChanged, is_expressive, warn_turned_off
+from .._text import is_speakable
 
 SILENCE_S = 0.01
 """Audio of a reply in which there is nothing to say, in seconds."""
-
-
-def is_speakable(text: str) -> bool:
-    """Return True if there is a letter or a digit of any script in a text."""
-    return any(character.isalnum() for character in text)
 
 
 class SpekoTTSAdapter(tts.StreamAdapter):

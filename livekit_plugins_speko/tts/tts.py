@@ -15,6 +15,7 @@ from .._aio import closing
 from .._base import Client, SpekoClient, SpekoIdentity, given
 from .._call import Call, Calls
 from .._checks import check_flag, check_rate
+from .._text import is_speakable
 from ..api.options import SynthesizeOptions
 from ..api.response import LATE_ERRORS, drain
 from ..audio.decoding import Late, decode
@@ -25,9 +26,7 @@ from ..intent import (
     validate_constraints,
     validate_intent,
 )
-
-FRAME_SIZE_MS = 20
-"""Longest frame that is emitted, in milliseconds. Short frames make a short wait for the first."""
+from .frames import FrameCutter
 
 
 class TTSOptions(SynthesizeOptions):
@@ -173,8 +172,9 @@ class SpekoTTS(SpekoIdentity, tts.TTS[Any]):
 class SpekoTTSChunkedStream(tts.ChunkedStream):
     """One text being spoken, made by `SpekoTTS.synthesize`.
 
-    It yields int16 mono frames of at most 20 ms at the TTS's sample rate, as the audio arrives; the
-    last one is marked final. When synthesis fails in the middle and LiveKit retries it, the retry
+    It yields int16 mono frames at the TTS's sample rate as the audio arrives: the first 0.2 s in
+    frames of at most 20 ms, later ones of what has arrived by then, at most 100 ms. The last one is
+    marked final. When synthesis fails in the middle and LiveKit retries it, the retry
     continues at the sample where the audio stopped. Nothing is said twice then, as long as the same
     voice renders it: another provider's has its words at other places.
     """
@@ -202,9 +202,8 @@ class SpekoTTSChunkedStream(tts.ChunkedStream):
             sample_rate=self._tts.sample_rate,
             num_channels=1,
             mime_type="audio/pcm",
-            frame_size_ms=FRAME_SIZE_MS,
         )
-        if not self._input_text.strip():
+        if not is_speakable(self._input_text):
             return
         async with self._calls.open(request_id, self._conn_options.timeout) as call:
             await self._speak(output_emitter, call)
@@ -236,6 +235,7 @@ class SpekoTTSChunkedStream(tts.ChunkedStream):
         """Emit what no earlier attempt has spoken."""
         spoken_bytes = self._spoken_samples * SAMPLE_BYTES
         received_bytes = 0
+        cutter = FrameCutter(self._tts.sample_rate)
         async for pcm in decoded:
             if pcm:
                 call.progress()
@@ -243,7 +243,10 @@ class SpekoTTSChunkedStream(tts.ChunkedStream):
             received_bytes += len(pcm)
             if new:
                 call.timing.note_output()
-                output_emitter.push(new)
+                for frame in cutter.push(new):
+                    output_emitter.push_frame(frame)
+        for frame in cutter.flush():
+            output_emitter.push_frame(frame)
         if received_bytes <= spoken_bytes:
             # All of it was spoken before; LiveKit takes an attempt without a frame for a failure.
             output_emitter.push(bytes(SAMPLE_BYTES))

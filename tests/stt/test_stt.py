@@ -205,3 +205,12 @@ async def test_a_stream_adapter_hands_session_keyterms_on(
     assert adapter.capabilities.keyterms
     adapter._update_session_keyterms(["Paris"])
     assert await keywords_sent(gateway, adapter) == ["Paris"]
+
+
+@pytest.mark.parametrize("text", [".", "♪", "...", "[ ]", "。"])
+async def test_transcript_without_a_letter_or_digit_is_silence(
+    gateway: LocalGateway, client: Any, text: str
+) -> None:
+    gateway.transcribe.script(Transcript(text))
+    event = await make_stt(client).recognize(SPEECH)
+    assert event.alternatives[0].text == ""

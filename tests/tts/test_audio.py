@@ -37,14 +37,15 @@ async def test_mono_audio_at_its_rate_is_played_byte_for_byte(
 
 
 @pytest.mark.parametrize("rate", [8_000, 16_000, 22_050, 24_000, 44_100, 48_000])
-async def test_frames_are_20_ms_at_most_and_the_last_one_is_final(
+async def test_first_frames_are_short_and_the_last_one_is_final(
     gateway: LocalGateway, speko: Speko, rate: int
 ) -> None:
     pcm = tone(0.3, rate=rate)
     gateway.synthesize.script(speech(pcm, f"audio/pcm;rate={rate}"))
     events = await speak(make_tts(speko, sample_rate=rate))
     assert joined(events) == pcm
-    assert max(event.frame.duration for event in events) <= 0.020
+    assert max(event.frame.duration for event in events[:10]) <= 0.020
+    assert max(event.frame.duration for event in events) <= 0.100
     assert [event.is_final for event in events] == [False] * (len(events) - 1) + [True]
     assert {(event.frame.sample_rate, event.frame.num_channels) for event in events} == {(rate, 1)}
     assert len({event.request_id for event in events}) == 1
@@ -128,7 +129,7 @@ async def test_with_convert_audio_other_audio_is_made_to_fit(
     assert {(event.frame.sample_rate, event.frame.num_channels) for event in events} == {
         (24_000, 1)
     }
-    assert max(event.frame.duration for event in events) <= 0.020
+    assert max(event.frame.duration for event in events) <= 0.100
     assert events[-1].is_final
     pcm = joined(events)
     assert len(pcm) / 2 / 24_000 == pytest.approx(0.5, abs=0.06)
