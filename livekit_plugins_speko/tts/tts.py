@@ -28,6 +28,9 @@ from ..intent import (
 )
 from .frames import FrameCutter
 
+# One sample. LiveKit takes an attempt at a text without a frame for a failure.
+_SILENCE = bytes(SAMPLE_BYTES)
+
 
 class TTSOptions(SynthesizeOptions):
     """The options of `SpekoTTS` that each request has."""
@@ -204,6 +207,8 @@ class SpekoTTSChunkedStream(tts.ChunkedStream):
             mime_type="audio/pcm",
         )
         if not is_speakable(self._input_text):
+            if self._input_text.strip():
+                output_emitter.push(_SILENCE)
             return
         async with self._calls.open(request_id, self._conn_options.timeout) as call:
             await self._speak(output_emitter, call)
@@ -248,5 +253,5 @@ class SpekoTTSChunkedStream(tts.ChunkedStream):
         for frame in cutter.flush():
             output_emitter.push_frame(frame)
         if received_bytes <= spoken_bytes:
-            # All of it was spoken before; LiveKit takes an attempt without a frame for a failure.
-            output_emitter.push(bytes(SAMPLE_BYTES))
+            # All of it was spoken before.
+            output_emitter.push(_SILENCE)

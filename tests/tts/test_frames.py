@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from livekit import rtc
 
 from livekit_plugins_speko.tts.frames import FIRST_S, LONG_FRAME_S, SHORT_FRAME_S, FrameCutter
 
@@ -14,7 +15,8 @@ PCM = bytes(range(256)) * 375  # 2 s
 
 def cut(sizes: list[int], pcm: bytes = PCM, rate: int = RATE) -> list[tuple[float, bytes]]:
     """Duration and bytes of each frame, of audio that arrives in pieces of so many samples."""
-    cutter, frames, at = FrameCutter(rate), [], 0
+    cutter, at = FrameCutter(rate), 0
+    frames: list[rtc.AudioFrame] = []
     for size in sizes:
         frames += cutter.push(pcm[at : at + 2 * size])
         at += 2 * size
