@@ -85,6 +85,7 @@ class SpekoTTS(SpekoIdentity, tts.TTS[Any]):
             TypeError: `speko` is no async client.
         """
         check_rate("SpekoTTS: sample_rate", sample_rate, SAMPLE_RATES_HZ)
+        check_flag("SpekoTTS: spoken_form", spoken_form)
         check_flag("SpekoTTS: convert_audio", convert_audio)
         super().__init__(
             capabilities=tts.TTSCapabilities(streaming=False),
