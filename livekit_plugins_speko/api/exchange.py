@@ -3,7 +3,7 @@
 A caller who barges in cancels a call at any moment. httpcore (1.0.9) then leaks the connection for
 good if asyncio cancels it between connecting and sending, or while it returns the connection: the
 socket stays open and keeps its place in the pool, until a full pool serves no call any more
-(encode/httpcore#830, encode/httpcore#1093, both open). Its clean-up does hold under a cancellation
+(encode/httpcore#830, encode/httpcore#1093). Its clean-up does hold under a cancellation
 of anyio's. So the request runs in a task that only this module stops, through a scope of anyio's,
 and never between a new connection and the first request on it.
 """
