@@ -58,7 +58,7 @@ SYSTEM_PROMPT = (
 
 @dataclass(frozen=True)
 class Settings:
-    """What may differ from session to session."""
+    """The settings of one session."""
 
     intent: Intent = Intent("en-US", optimize_for="latency")
     voice: str | None = None
@@ -70,7 +70,7 @@ class Settings:
         """Read a job's metadata; empty metadata means the defaults.
 
         Raises:
-            ValueError: It can't be used. The text says what was found and what was expected.
+            ValueError: The metadata is invalid. The text says what was found and expected.
         """
         if not metadata.strip():
             return cls()
@@ -96,13 +96,13 @@ class Settings:
 
 
 class Assistant(Agent):
-    """The one who answers the phone."""
+    """The hotel's front desk."""
 
     def __init__(self, system_prompt: str = SYSTEM_PROMPT) -> None:
         super().__init__(instructions=system_prompt)
 
     async def on_enter(self) -> None:
-        """Greet the caller, without waiting for a model."""
+        """Greet the caller without waiting for a model."""
         self.session.say(GREETING)
 
     @function_tool
@@ -126,21 +126,22 @@ def _zones() -> list[str]:
 def build_session(
     speko: Speko, voice_detector: vad.VAD, settings: Settings
 ) -> tuple[AgentSession[None], SpekoComponents]:
-    """Make a session and the parts it talks through; close both when the call is over."""
+    """Make a session and its components; close both after the call."""
     components = create_speko_components(
         speko=speko,
         vad=voice_detector,
         intent=settings.intent,
         voice=settings.voice,
         constraints=settings.constraints,
-        # The reply begins 0.35 s sooner, for a request in vain when a caller pauses in a sentence.
+        # The reply begins 0.35 s sooner, at the cost of a wasted request when a caller pauses in a
+        # sentence.
         stt_options={"eager": True},
         tts_options={
             # A failover may change the audio's rate in the middle of a call.
             "convert_audio": True,
             "spoken_form": True,
             # The reply's first clause is spoken while the model writes the rest; the voice does not
-            # know yet how the sentence goes on.
+            # know the rest of the sentence yet.
             "first_words": "clause",
         },
     )
@@ -149,14 +150,14 @@ def build_session(
         llm=components.llm,
         tts=components.tts,
         vad=voice_detector,
-        # Both run here. LiveKit's own turn detector is an alternative where it can be reached.
+        # Both run locally. LiveKit's own turn detector is an alternative where it can be reached.
         turn_handling={"turn_detection": "vad", "interruption": {"mode": "vad"}},
     )
     return session, components
 
 
 def log_turns(session: AgentSession[None]) -> None:
-    """Log the latencies of each turn: who waited how long, never what was said."""
+    """Log the latencies of each turn, never its words."""
 
     def on_item(event: ConversationItemAddedEvent) -> None:
         if isinstance(event.item, llm.ChatMessage):
@@ -169,7 +170,7 @@ server = AgentServer()
 
 
 def prewarm(process: JobProcess) -> None:
-    """Load what every call of this process shares, before the first one."""
+    """Load the VAD that all calls of this process share, before the first call."""
     process.userdata["vad"] = silero.VAD.load()
 
 
@@ -178,7 +179,7 @@ server.setup_fnc = prewarm
 
 @server.rtc_session()
 async def entrypoint(ctx: JobContext) -> None:
-    """Take one call."""
+    """Handle one call."""
     try:
         settings = Settings.from_metadata(ctx.job.metadata)
     except ValueError as error:
@@ -198,8 +199,8 @@ async def entrypoint(ctx: JobContext) -> None:
     await session.start(
         agent=Assistant(settings.system_prompt),
         room=ctx.room,
-        # The call ends with its session, whoever ends that: a caller who is left alone in a room
-        # would listen to silence, and this job would wait for the room to be closed.
+        # When a session closes, after repeated errors for example, its caller would be left in a
+        # silent room, and this job would wait for the room to close.
         room_options=room_io.RoomOptions(delete_room_on_close=True),
     )
 

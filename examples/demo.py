@@ -1,10 +1,10 @@
 """A whole call, without a key, a network or a phone: `python examples/demo.py`.
 
-It starts the local gateway with real speech recognition, rules in the place of a language model
-and a real voice, builds the session of `agent.py`, and lets a caller made of WAV files talk to it
-in real time. With `SPEKO_API_KEY` set the same call is held with the real service.
+It starts the local gateway with real speech recognition, rules instead of a language model, and a
+real voice; it builds the session of `agent.py`, and a caller made of WAV files talks to it in real
+time. With `SPEKO_API_KEY` set the same call uses the real service.
 
-It ends with status 0 and "all N turns done", or with status 1 and what went wrong.
+It exits with status 0 and "all N turns done", or with status 1 and the problems.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FIXTURES = Path(__file__).parent.parent / "tests" / "fixtures"
 
 
 def main() -> int:
-    """Read the command line and run the demo; returns the status to exit with."""
+    """Read the command line and run the demo; return the exit status."""
     parser = argparse.ArgumentParser(description="Hold a whole call with the agent of agent.py.")
     add = parser.add_argument
     add("--out", type=Path, default=Path("demo-output"), help="folder for the files that it writes")
@@ -35,9 +35,9 @@ def main() -> int:
     if len(turns) != len(names):
         parser.error(f"--turns: expected some of {', '.join(turn.name for turn in TURNS)}")
 
-    # The weights are on this disk; nothing is to be looked for elsewhere.
+    # The weights are on this disk: no download.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    # Without this onnxruntime, which runs Silero and Piper, reports its use to its makers.
+    # Without this, onnxruntime (Silero, Piper) reports its use to Microsoft.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     screen = Screen(no_color=arguments.no_color)
     screen.title("Loading")

@@ -1,8 +1,8 @@
-"""A service for an agent without a key: the local gateway with the demo's engines.
+"""The local gateway with the demo's engines, as a service for an agent without a key.
 
     python examples/gateway.py [--port 8787]
 
-It prints the two variables that lead an agent to it, and serves this machine until it is stopped.
+It prints the two variables that point an agent to it, and serves this machine until it is stopped.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-# The weights are on this disk, and onnxruntime is to report its use to nobody.
+# The weights are on this disk; onnxruntime would report its use to Microsoft.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
@@ -28,7 +28,7 @@ from livekit_plugins_speko.testing import LocalGateway
 
 
 async def serve(port: int) -> None:
-    """Serve until the process is told to end."""
+    """Serve until SIGINT or SIGTERM."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -38,7 +38,7 @@ async def serve(port: int) -> None:
         )
         stack.callback(recogniser.close)
         stack.callback(voice.close)
-        # A request that it refuses is for the agent to see, no reason to end with an error.
+        # A refused request is the agent's error, not this program's.
         gateway = await stack.enter_async_context(LocalGateway(port=port, strict=False))
         gateway.transcribe.use(recogniser)
         gateway.complete.use(RulesModel())
@@ -48,7 +48,7 @@ async def serve(port: int) -> None:
 
 
 def main() -> int:
-    """Read the command line and serve; returns the status to exit with."""
+    """Read the command line and serve; return the exit status."""
     parser = argparse.ArgumentParser(description="Serve Speko's API on this machine alone.")
     parser.add_argument("--port", type=int, default=0, help="port to listen on; 0 takes a free one")
     port = parser.parse_args().port

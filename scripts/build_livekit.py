@@ -1,4 +1,4 @@
-"""Builds LiveKit's open source server into .tools/: `make livekit`.
+"""Build LiveKit's open source server into .tools/: `make livekit`.
 
 Its source comes from the Go module proxy that your Go is set to, at the release pinned below, and
 Go checks it against its checksum database. Nothing is written outside the checkout, but Go's own
@@ -16,10 +16,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 MODULE = "github.com/livekit/livekit-server/cmd/server"
-# Later releases (1.13.6 to 1.13.11 so far) replace some of their modules, and `go install` refuses
-# those.
+# `go install` refuses later releases (1.13.6 to 1.13.11), which replace some of their modules.
 RELEASE = "v1.13.5"
-# What that release asks for.
+# The version that the release requires.
 GO = "1.26"
 PROGRAM = ROOT / ".tools" / "livekit-server"
 CACHE = ROOT / ".cache" / "go"
@@ -31,7 +30,7 @@ container image livekit/livekit-server, and name its file: LIVEKIT_SERVER=/path/
 
 
 def main() -> int:
-    """Find the server or build it; returns the status to exit with."""
+    """Find the server or build it; return the exit status."""
     named = os.environ.get("LIVEKIT_SERVER")
     if named:
         return use(named)
@@ -45,7 +44,7 @@ def main() -> int:
 
 
 def use(named: str) -> int:
-    """Say what LIVEKIT_SERVER names: a path, or a program's name on the PATH."""
+    """Check the program that LIVEKIT_SERVER names, by its path or its name on the PATH."""
     program = shutil.which(named)
     found = version(Path(program).resolve()) if program else None
     if found is None:
@@ -55,7 +54,7 @@ def use(named: str) -> int:
 
 
 def version(program: Path) -> str | None:
-    """The release of a server's program, `v1.13.5`; None when it is not there, or is not one."""
+    """Return the release of a server program, as `v1.13.5`; None if it is missing or another."""
     try:
         done = subprocess.run(
             [str(program), "--version"], capture_output=True, text=True, timeout=30, check=True
@@ -67,7 +66,7 @@ def version(program: Path) -> str | None:
 
 
 def build(go: str) -> int:
-    """Build the server with Go, and put it in its place when it is whole."""
+    """Build the server with Go, and move it to its place once it is complete."""
     print(f"Building LiveKit's server {RELEASE} with Go: two minutes, once ...", flush=True)
     began_s = time.monotonic()
     environment = {
@@ -80,24 +79,24 @@ def build(go: str) -> int:
         # So that `make clean` can remove the modules.
         "GOFLAGS": "-modcacherw",
     }
-    # Without the tables for a debugger it is half as large.
+    # Without debug tables it is half as large.
     command = [go, "install", "-trimpath", "-ldflags=-s -w", f"{MODULE}@{RELEASE}"]
     done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, check=False)
     if done.returncode:
         return fail(
-            f"Go could not build it: its words are above. It has to be Go {GO} or newer, and to "
-            "reach a module proxy (go env GOPROXY)."
+            f"Go could not build it: see its output above. It has to be Go {GO} or newer, with "
+            "access to a module proxy (go env GOPROXY)."
         )
     PROGRAM.parent.mkdir(exist_ok=True)
     shutil.move(CACHE / "bin" / "server", PROGRAM)
-    # A gigabyte that only another build would need.
+    # A gigabyte that is of no use without another build.
     shutil.rmtree(CACHE)
     print(f"Built {PROGRAM.relative_to(ROOT)} in {time.monotonic() - began_s:.0f} s.")
     return 0
 
 
 def fail(why: str) -> int:
-    """Say why there is no server, and how else to get one."""
+    """Print why there is no server and other ways to get one; return the exit status."""
     print(f"{why}\n{ANOTHER_WAY}", file=sys.stderr)
     return 1
 

@@ -1,4 +1,4 @@
-"""Checks the wheel that is installed in the environment running this: `make wheel`.
+"""Check the wheel that is installed in this environment: `make wheel`.
 
 Usage: python -I scripts/check_wheel.py dist/NAME.whl
 """
@@ -30,7 +30,7 @@ CORE = [
 
 
 def wheel_problems(wheel: Path) -> list[str]:
-    """What is wrong with the files in the wheel, one sentence each."""
+    """Return the problems of the files in the wheel, one sentence each."""
     names = set(zipfile.ZipFile(wheel).namelist())
     needed = {
         f"{PACKAGE}/py.typed",
@@ -46,7 +46,7 @@ def wheel_problems(wheel: Path) -> list[str]:
 
 
 def installed_problems() -> list[str]:
-    """What is wrong with the package as installed here, one sentence each."""
+    """Return the problems of the installed package, one sentence each."""
     problems = []
     where = Path(livekit_plugins_speko.__file__)
     if not where.is_relative_to(sys.prefix):
@@ -67,7 +67,7 @@ def installed_problems() -> list[str]:
 
 
 def main(wheel: str) -> int:
-    """Prints the version, or what is wrong with the wheel; returns the exit status."""
+    """Print the version, or the problems of the wheel; return the exit status."""
     problems = wheel_problems(Path(wheel)) + installed_problems()
     for problem in problems:
         print(f"check_wheel: {problem}", file=sys.stderr)

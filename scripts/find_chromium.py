@@ -1,7 +1,7 @@
-"""Finds the browser of the end-to-end tests: `make chromium`.
+"""Find the browser of the end-to-end tests: `make chromium`.
 
-Prints its path. Where there is none it installs Debian's package when it may (as root, with
-apt-get, in CI), and otherwise says how to.
+It prints the path. Without a browser it installs Debian's package in CI (as root, with apt-get),
+and otherwise says how to install one.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 
 
 def find() -> str | None:
-    """The browser that CHROMIUM names, or the first of the known names; None without one."""
+    """Return the browser that CHROMIUM names, or the first with a known name; None without one."""
     named = os.environ.get("CHROMIUM")
     return shutil.which(named) if named else next(filter(None, map(shutil.which, NAMES)), None)
 
 
 def main() -> int:
-    """Find it, or install it; returns the status to exit with."""
+    """Find the browser, or install it; return the exit status."""
     named = os.environ.get("CHROMIUM")
     if find() is None and not named and may_install():
         for command in INSTALL:
@@ -37,12 +37,12 @@ def main() -> int:
     if (found := find()) is not None:
         print(f"The browser of the tests is {found}")
         return 0
-    print(f"CHROMIUM is {named}, which is no program." if named else MISSING, file=sys.stderr)
+    print(f"CHROMIUM is {named}, which is not a program." if named else MISSING, file=sys.stderr)
     return 1
 
 
 def may_install() -> bool:
-    """Whether this is a CI's machine, as root, with Debian's packages."""
+    """Return True in CI, as root, on a system with apt-get."""
     root = hasattr(os, "geteuid") and os.geteuid() == 0
     return bool(os.environ.get("CI")) and root and shutil.which("apt-get") is not None
 

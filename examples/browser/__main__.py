@@ -2,14 +2,14 @@
 
     python -m examples.browser [--port 8080] [--logs browser-output] [--no-worker]
 
-What the environment does not name is started here, on this machine:
+It starts on this machine what the environment does not name:
 
 - without LIVEKIT_URL, LiveKit's server, as `make livekit` built it;
 - without SPEKO_API_KEY, the local gateway with the demo's engines;
 - the worker, `python examples/agent.py dev`, unless --no-worker says that one runs elsewhere.
 
-It prints where the page is, and serves it until Ctrl+C or SIGTERM, which stop everything in order.
-When one of the programs ends by itself, it says which and why, and ends with status 1.
+It prints the page's address and serves it until Ctrl+C or SIGTERM, which stop everything in order.
+If one of the programs ends by itself, it reports which and why, and exits with status 1.
 """
 
 from __future__ import annotations
@@ -31,34 +31,34 @@ from examples.browser.programs import SIGNALS, Programs, say
 from examples.browser.server import add_arguments, address, build_app, check_page, listen
 from examples.stack import PROXIES, ProcessFailed
 
-# How often it is looked whether all programs still run, in seconds.
+# The interval of the checks that all programs are running, in seconds.
 LOOK_EVERY_S = 0.5
 
 
 def is_set(variable: str) -> bool:
-    """Whether the environment names something."""
+    """Return True if an environment variable is set and not blank."""
     return bool(os.environ.get(variable, "").strip())
 
 
 def named(*prefixes: str) -> dict[str, str]:
-    """The environment's variables whose names begin with one of these, in any case."""
+    """Return the environment variables with one of these prefixes, in any case."""
     return {k: v for k, v in os.environ.items() if k.upper().startswith(prefixes)}
 
 
 def start(programs: Programs, with_worker: bool) -> Settings:
-    """Start what the environment does not name; returns where calls are held, and by whom."""
+    """Start what the environment does not name; return the server and the agent of the calls."""
     agent_name = os.environ.get("LIVEKIT_AGENT_NAME", "")
     if is_set("LIVEKIT_URL"):
         settings = Settings.from_environment(os.environ)
         if with_worker and not agent_name:
-            # A worker without a name would take the calls of all others on that server, too.
+            # A worker without a name would take the calls of all other apps on that server.
             agent_name = f"speko-browser-{secrets.token_hex(4)}"
     else:
         settings = programs.livekit()
     settings = replace(settings, agent_name=agent_name)
     if with_worker:
         speko = named("SPEKO_") if is_set("SPEKO_API_KEY") else programs.gateway()
-        # A proxy is the way to a server elsewhere, and none to the one started here.
+        # A proxy may be needed for a server elsewhere, never for the one started here.
         elsewhere = named("LIVEKIT_", *PROXIES) if is_set("LIVEKIT_URL") else {}
         programs.worker(settings, {**elsewhere, **speko})
     elif not is_set("LIVEKIT_URL"):
@@ -68,7 +68,7 @@ def start(programs: Programs, with_worker: bool) -> Settings:
 
 
 async def serve(app: web.Application, listening: socket.socket, programs: Programs) -> None:
-    """Serve the page until a signal comes, or one of the programs ends."""
+    """Serve the page until a signal arrives or one of the programs ends."""
     stop = asyncio.Event()
     for number in SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -93,12 +93,12 @@ def read_arguments() -> argparse.Namespace:
     add_arguments(parser)
     add = parser.add_argument
     add("--logs", type=Path, default=Path("browser-output"), help="folder for the programs' logs")
-    add("--no-worker", action="store_true", help="start no worker: one runs elsewhere")
+    add("--no-worker", action="store_true", help="start no worker, because one runs elsewhere")
     return parser.parse_args()
 
 
 def main() -> int:
-    """Start everything, serve, and stop everything; returns the status to exit with."""
+    """Start everything, serve, and stop everything; return the exit status."""
     arguments = read_arguments()
     try:
         check_page()
@@ -110,7 +110,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     except ProcessFailed as error:
-        print(f"{error}\nAll that was printed is in {arguments.logs}/.", file=sys.stderr)
+        print(f"{error}\nThe full output is in {arguments.logs}/.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         say("Stopped.")

@@ -1,4 +1,4 @@
-"""What a caller needs to join a room of its own in which the agent answers."""
+"""Tokens and addresses for a caller to join a room of its own with the agent."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from livekit import api
 from examples.stack import LiveKit
 
 VARIABLES = ("LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
-# How the address of a LiveKit server may begin, and how a page's connection to it begins then.
+# The schemes of a LiveKit server's address, and those of a page's connection to it.
 SCHEMES = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
 HOST_AND_PORT = re.compile(r"([\w.-]+|\[[\da-f:.]+\])(:\d+)?", re.ASCII | re.IGNORECASE)
-# Long enough for slow clocks; a caller who has joined is no longer bound by it.
+# Long enough for inaccurate clocks; it does not limit a caller who has joined.
 TOKEN_TTL = timedelta(minutes=5)
 
 
 class CannotStart(Exception):
-    """Something is missing that the programs need; the text says what, and what to do."""
+    """A requirement is missing; the text names it and the remedy."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The LiveKit server on which calls are held, and who answers them."""
+    """The LiveKit server of the calls, and the agent that answers them."""
 
-    # Where the page joins, as ws:// or wss://.
+    # The address that the page joins, ws:// or wss://.
     url: str
     api_key: str
     api_secret: str = field(repr=False)
-    # The agent that is asked for; empty leaves it to LiveKit's automatic dispatch.
+    # The agent to request; empty leaves it to LiveKit's automatic dispatch.
     agent_name: str = ""
 
     @property
@@ -46,21 +46,21 @@ class Settings:
         """Read the variables.
 
         Raises:
-            CannotStart: One is missing, or is no address.
+            CannotStart: One is missing, or LIVEKIT_URL is not an address.
         """
         found = {name: environment.get(name, "").strip() for name in VARIABLES}
         if missing := [name for name in VARIABLES if not found[name]]:
-            raise CannotStart(f"Set {', '.join(missing)}: they say where calls are held.")
+            raise CannotStart(f"Set {', '.join(missing)}: they name the server of the calls.")
         url = websocket_url(found["LIVEKIT_URL"])
         name = environment.get("LIVEKIT_AGENT_NAME", "")
         return cls(url, found["LIVEKIT_API_KEY"], found["LIVEKIT_API_SECRET"], name)
 
 
 def websocket_url(url: str) -> str:
-    """The address of a LiveKit server as a page joins it, with ws:// or wss://.
+    """Return the address of a LiveKit server for a page, with ws:// or wss://.
 
     Raises:
-        CannotStart: It is no address.
+        CannotStart: It is not an address.
     """
     try:
         parts = urlsplit(url)
@@ -74,19 +74,19 @@ def websocket_url(url: str) -> str:
 
 
 def new_call(settings: Settings) -> dict[str, str]:
-    """Make up a room: what the page needs to join it."""
+    """Make a new room; return the values that the page needs to join it."""
     room = f"call-{secrets.token_hex(8)}"
     return {
         "url": settings.url,
         "token": caller_token(settings, room),
         "room": room,
-        # So that the page can name the command of a worker that does not come.
+        # So that the page can name the worker's command if none comes.
         "agent": settings.agent_name,
     }
 
 
 def caller_token(settings: Settings, room: str) -> str:
-    """Mint the token of a caller who may talk and listen in one room; it brings the agent along."""
+    """Mint the token of a caller for one room; joining with it dispatches the agent."""
     grants = api.VideoGrants(
         room_join=True,
         room=room,
@@ -104,14 +104,14 @@ def caller_token(settings: Settings, room: str) -> str:
 
 
 def connect_sources(url: str) -> str:
-    """Which addresses a page in calls on a LiveKit server connects to, as a policy spells them."""
+    """Return the addresses that a page connects to, as a Content-Security-Policy has them."""
     parts = urlsplit(url)
     schemes = ("ws", "http") if parts.scheme == "ws" else ("wss", "https")
     host, name = parts.netloc, parts.hostname or ""
     if ":" in name:
-        # A policy can't spell an address of IPv6.
+        # A policy cannot hold an IPv6 address.
         return " ".join(f"{scheme}:" for scheme in schemes)
     if name.endswith((".livekit.cloud", ".livekit.run")):
-        # LiveKit's cloud sends callers on to the region that is nearest.
+        # LiveKit Cloud redirects callers to the nearest region.
         host = f"*.{'.'.join(name.split('.')[-2:])}"
     return " ".join(f"{scheme}://{host}" for scheme in schemes)

@@ -1,4 +1,4 @@
-"""The programs around the page: started when they are needed, stopped together."""
+"""The programs around the page: started when needed, stopped together."""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ from examples.stack import (
     start_worker,
 )
 
-# What ends the programs, also when the terminal is closed; Windows has no such signal.
+# They end the programs. SIGHUP comes when the terminal is closed; Windows does not have it.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, *filter(None, [getattr(signal, "SIGHUP", None)]))
 
 
 class Programs:
-    """Those that run. Leaving it stops them, the last started first."""
+    """The running programs. Leaving the context stops them, the last started first."""
 
     def __init__(self, logs: Path) -> None:
         """Start none yet.
 
         Args:
-            logs: Folder for what they print; a log of an earlier run is replaced.
+            logs: The folder of their logs; the log of an earlier run is replaced.
         """
         self._logs = logs
         self._running: list[Process] = []
         self._stack = ExitStack()
 
     def __enter__(self) -> Programs:
-        """Return itself; each of the signals ends the wait for a start as Ctrl+C does."""
+        """Return itself; each of the signals interrupts a start as Ctrl+C does."""
         for number in SIGNALS:
             signal.signal(number, signal.default_int_handler)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        """Stop them all, also when told to stop once more meanwhile."""
+        """Stop them all; further signals are ignored meanwhile."""
         for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)
         self._stack.close()
 
     def livekit(self) -> Settings:
-        """Start LiveKit's server; returns where it is."""
+        """Start LiveKit's server; return its settings."""
         program = livekit_server()
         if program is None:
             raise CannotStart(
@@ -55,7 +55,7 @@ class Programs:
                 "LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET of one elsewhere."
             )
         say("LiveKit's server: starting, since LIVEKIT_URL is not set ...")
-        # The key of a development server is known to all, so it may be short, too.
+        # The key of a development server is public, so it may also be short.
         warnings.filterwarnings("ignore", message="The HMAC key is")
         process, server = start_livekit(program, self._log("livekit"))
         self._own(process)
@@ -63,7 +63,7 @@ class Programs:
         return Settings(server.url, server.api_key, server.api_secret)
 
     def gateway(self) -> dict[str, str]:
-        """Start the gateway; returns the variables that lead an agent to it."""
+        """Start the gateway; return the variables that point an agent to it."""
         say("The local gateway: starting, since SPEKO_API_KEY is not set ...")
         process, variables = start_gateway(self._log("gateway"))
         self._own(process)
@@ -71,11 +71,11 @@ class Programs:
         return variables
 
     def worker(self, settings: Settings, variables: dict[str, str]) -> None:
-        """Start the worker; returns when it takes calls.
+        """Start the worker; return when it takes calls.
 
         Args:
-            settings: Where it takes them from, and under which name.
-            variables: Those that lead it to Speko, and whatever else it is to have.
+            settings: The LiveKit server, and the name of the agent.
+            variables: The variables that point it to Speko, and any further ones.
         """
         say("The worker: starting python examples/agent.py dev ...")
         name = settings.agent_name
@@ -83,12 +83,12 @@ class Programs:
         say("The worker: takes calls" + (f' for the agent "{name}"' if name else ""))
 
     def look(self) -> None:
-        """Raise ProcessFailed when one of them has ended."""
+        """Raise ProcessFailed if one of them has ended."""
         for process in self._running:
             if not process.running:
                 # LiveKit's server writes lines of many thousand characters.
-                told = "\n".join(f"    {line[:200]}" for line in process.lines[-10:])
-                raise ProcessFailed(f"{process.name} has ended. The last that it said:\n{told}")
+                last = "\n".join(f"    {line[:200]}" for line in process.lines[-10:])
+                raise ProcessFailed(f"{process.name} has ended. Its last lines:\n{last}")
 
     def _own(self, process: Process) -> None:
         self._running.append(self._stack.enter_context(process))
@@ -100,5 +100,5 @@ class Programs:
 
 
 def say(text: str) -> None:
-    """Tell how far it is, at once, also where the output is no terminal."""
+    """Print a line at once, also when the output is not a terminal."""
     print(text, flush=True)

@@ -1,13 +1,13 @@
-"""The page's server: serves the page, and tokens to join a room in which the agent answers.
+"""The page's server: it serves the page, and tokens to join a room with the agent.
 
     python -m examples.browser.server [--port 8080] [--origin https://calls.example.com]
 
 It needs LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET. With LIVEKIT_AGENT_NAME set, as for
-the worker, it asks for the agent of that name; without, a worker without a name comes.
+the worker, it requests the agent of that name; without it, LiveKit dispatches an unnamed worker.
 
-It listens on this machine alone. Whoever reaches it can make a call, which costs you money: before
-you put it on a network, put a login in front (a proxy with https, without which browsers refuse
-the microphone), and name the address that the proxy is reached at with --origin.
+It listens on this machine alone. Any visitor can make a call, which costs you money: before you
+expose it to a network, add a login in front of it (a proxy with https, without which browsers
+refuse the microphone), and name the proxy's public address with --origin.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from examples.browser.calls import CannotStart, Settings, connect_sources, new_c
 FOLDER = Path(__file__).parent
 LIVEKIT_CLIENT = FOLDER / "node_modules" / "livekit-client" / "dist" / "livekit-client.esm.mjs"
 SCRIPT = "text/javascript; charset=utf-8"
-# What is served, and as what; nothing else of this folder is.
+# The served files with their types; no other file of this folder is served.
 FILES: Mapping[str, tuple[Path, str]] = {
     "/": (FOLDER / "index.html", "text/html; charset=utf-8"),
     "/style.css": (FOLDER / "style.css", "text/css; charset=utf-8"),
@@ -42,12 +42,12 @@ FILES: Mapping[str, tuple[Path, str]] = {
 }
 PORT = 8080
 LOOPBACK = "127.0.0.1"
-# The names under which a browser on this machine may know it. Any other name that leads here
-# belongs to a page that wants to speak to this server in its visitor's stead.
+# The names of this server for a browser on this machine. Any other name that resolves here is a
+# DNS rebinding attack by another page.
 LOOPBACK_NAMES = frozenset({LOOPBACK, "localhost", "::1"})
 
 SETTINGS = web.AppKey("settings", Settings)
-# Where a proxy in front serves the page; empty without one.
+# The public address of a proxy in front; empty without one.
 ORIGIN = web.AppKey("origin", str)
 
 
@@ -55,8 +55,8 @@ def build_app(settings: Settings, origin: str = "") -> web.Application:
     """Make the server's application.
 
     Args:
-        settings: Where its calls are held.
-        origin: Where a proxy in front serves the page, such as https://calls.example.com.
+        settings: The LiveKit server of its calls.
+        origin: The public address of a proxy in front, such as https://calls.example.com.
     """
     app = web.Application(middlewares=[refuse_strangers])
     app[SETTINGS], app[ORIGIN] = settings, origin
@@ -68,19 +68,19 @@ def build_app(settings: Settings, origin: str = "") -> web.Application:
 
 
 async def serve_file(request: web.Request) -> web.StreamResponse:
-    """Answer with a file of the page."""
+    """Return a file of the page."""
     path, content_type = FILES[request.path]
     return web.FileResponse(path, headers={"Content-Type": content_type})
 
 
 async def serve_call(request: web.Request) -> web.Response:
-    """Answer with what the page needs to make a call."""
+    """Return the values that the page needs to make a call."""
     return web.json_response(new_call(request.app[SETTINGS]))
 
 
 @web.middleware
 async def refuse_strangers(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Serve only those who know the server by its name, and calls only to its own page."""
+    """Refuse requests for other host names, and calls from other pages."""
     origin, host = request.app[ORIGIN], request.host
     proxied = bool(origin) and host == urlsplit(origin).netloc
     if not proxied and not is_loopback(host):
@@ -92,7 +92,7 @@ async def refuse_strangers(request: web.Request, handler: Handler) -> web.Stream
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a Host header names this machine as its own browsers do."""
+    """Return True if a Host header is a loopback name of this machine."""
     try:
         return urlsplit(f"//{host}").hostname in LOOPBACK_NAMES
     except ValueError:
@@ -100,12 +100,12 @@ def is_loopback(host: str) -> bool:
 
 
 def refusal(status: int, text: str) -> web.Response:
-    """Answer that something is not done, in words that the page can show."""
+    """Return an error with a text that the page can show."""
     return web.json_response({"error": text}, status=status)
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Let the page load what is its own, talk to its LiveKit server, and be framed by nobody."""
+    """Limit the page to its own files and its LiveKit server, and forbid framing it."""
     livekit = connect_sources(request.app[SETTINGS].url)
     response.headers["Content-Security-Policy"] = (
         f"default-src 'self'; connect-src 'self' {livekit}; "
@@ -114,13 +114,13 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     response.headers["Permissions-Policy"] = "microphone=(self), camera=(), geolocation=()"
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers["X-Content-Type-Options"] = "nosniff"
-    # A token is for one caller. Of a file a browser keeps a copy, and asks whether it still holds.
+    # A token is for one caller. A browser may cache a file, and revalidates it.
     fresh = "no-store" if request.path.startswith("/api/") else "no-cache"
     response.headers["Cache-Control"] = fresh
 
 
 def check_page(client: Path = LIVEKIT_CLIENT) -> None:
-    """Raise CannotStart when what the page needs from npm is not there."""
+    """Raise CannotStart if the page's npm package is not installed."""
     if not client.is_file():
         raise CannotStart(
             "The page's LiveKit client is not installed: run `make browser`, or `npm ci` in "
@@ -132,7 +132,7 @@ def listen(port: int) -> socket.socket:
     """Open a port on this machine alone; 0 takes a free one.
 
     Raises:
-        CannotStart: It can't be opened.
+        CannotStart: The port can't be opened.
     """
     remedy = "name another with --port, or 0 for a free one."
     if not 0 <= port < 65_536:
@@ -144,15 +144,15 @@ def listen(port: int) -> socket.socket:
 
 
 def address(listening: socket.socket) -> str:
-    """Where the page is, for a browser on this machine."""
+    """Return the page's address for a browser on this machine."""
     return f"http://{LOOPBACK}:{listening.getsockname()[1]}"
 
 
 def proxy_origin(url: str) -> str:
-    """An address as browsers name it in a request's Origin header.
+    """Return an address as browsers send it in a request's Origin header.
 
     Raises:
-        argparse.ArgumentTypeError: It is no address, or has more than scheme, host and port.
+        argparse.ArgumentTypeError: It is not an address, or has more than scheme, host and port.
     """
     parts = urlsplit(url.strip().lower())
     default = {"http": ":80", "https": ":443"}.get(parts.scheme)
@@ -165,12 +165,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the server's options to a command line."""
     add = parser.add_argument
     add("--port", type=int, default=PORT, help=f"port of the page; {PORT} by default, 0 for a free")
-    told = "where a proxy with a login serves the page"
-    add("--origin", type=proxy_origin, metavar="URL", help=told)
+    origin_help = "public address of a proxy with a login in front"
+    add("--origin", type=proxy_origin, metavar="URL", help=origin_help)
 
 
 def main() -> int:
-    """Read the command line and serve; returns the status to exit with."""
+    """Read the command line and serve; return the exit status."""
     parser = argparse.ArgumentParser(description="Serve the page from which the agent is called.")
     add_arguments(parser)
     arguments = parser.parse_args()

@@ -1,1 +1,1 @@
-"""The parts of the demo: the call that is held, what the screen shows of it, and its picture."""
+"""The parts of the demo: the call, its display on the screen, and its picture."""

@@ -1,4 +1,4 @@
-"""The call: a caller made of WAV files and an agent session, on a line without a phone."""
+"""The call: a caller made of WAV files and an agent session, on a simulated phone line."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from .turns import Outcome, Turn
 
 REPLY_WITHIN_S = 20.0
 REPLY_AT_MOST_S = 60.0
-# How long the caller thinks before the next sentence.
+# The caller's pause before the next sentence.
 PAUSE_S = 0.7
 
 T = TypeVar("T")
 
 
 class CallFailed(Exception):
-    """The call cannot go on; the text says what did not happen."""
+    """The call cannot continue; the text says which event is missing."""
 
 
 class Call:
-    """Holds a call turn by turn. It owns the session from its start to its close."""
+    """Runs a call turn by turn. It owns the session from its start to its close."""
 
     def __init__(
         self, session: AgentSession[Any], llm: LLM[Any], line: CallLine, screen: Screen
@@ -39,22 +39,22 @@ class Call:
 
         Args:
             session: The session.
-            llm: Its model, whose metrics tell when each answer began.
+            llm: Its model, whose metrics give the time of each reply's first token.
             line: The line.
-            screen: Shows what is said.
+            screen: Shows the conversation.
         """
         self._session = session
         self._line = line
         self._notes = Notes(session, llm, screen, lambda: line.now_s)
         self._subtitles = Subtitles(screen, lambda: line.now_s)
-        # Holds the words back until they are heard, as a room does.
+        # Delays the words until they are played, as a room does.
         self._synchronizer = TranscriptSynchronizer(
             next_in_chain_audio=line.output, next_in_chain_text=self._subtitles
         )
         self._outcomes: list[Outcome] = []
 
     async def start(self, agent: Agent) -> None:
-        """Start the session and hear its greeting out.
+        """Start the session and wait for the end of its greeting.
 
         Raises:
             CallFailed: There was no greeting.
@@ -67,10 +67,10 @@ class Call:
         await self._hear_out(0.0)
 
     async def take(self, turn: Turn, wav: Path) -> None:
-        """Take a turn: say the sentence, then hear the reply until its end or the next barge-in.
+        """Take a turn: say the sentence, then wait for the end of the reply or the next barge-in.
 
         Raises:
-            CallFailed: There was no reply, or no end of it.
+            CallFailed: There was no reply, or it did not end.
         """
         outcome = Outcome(turn)
         barges_in = bool(self._outcomes) and self._outcomes[-1].turn.barge_in_after_s is not None
@@ -93,14 +93,14 @@ class Call:
         await self._synchronizer.aclose()
 
     def outcomes(self) -> list[Outcome]:
-        """Sort what was noted into the turns that were taken so far."""
+        """Assign the notes to the turns that were taken so far."""
         starts = [outcome.started_s or 0.0 for outcome in self._outcomes]
         for outcome, until_s in zip(self._outcomes, [*starts[1:], float("inf")], strict=True):
             self._fill(outcome, until_s)
         return self._outcomes
 
     def errors(self) -> list[str]:
-        """What the session reported as errors."""
+        """Return the errors that the session reported."""
         return [text for _, text in self._notes.errors]
 
     def _fill(self, outcome: Outcome, until_s: float) -> None:
@@ -138,7 +138,7 @@ class Call:
 
     async def _until_quiet(self, after_s: float) -> None:
         await self._line.agent_finished(after_s=after_s)
-        # A tool can stand between two stretches of one reply.
+        # A tool call can separate two stretches of one reply.
         while self._session.agent_state in ("thinking", "speaking"):
             self._notes.agent_changed.clear()
             await self._notes.agent_changed.wait()

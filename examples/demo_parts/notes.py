@@ -1,4 +1,4 @@
-"""What happens during a call, noted with the time of the line at which it happened."""
+"""Notes of a call's events, with their times on the clock of the line."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .screen import Screen
 
 
 class Notes:
-    """Listens to a session and its model; every list holds pairs of time and fact."""
+    """Listens to a session and its model; the lists hold times, or pairs of time and fact."""
 
     def __init__(
         self, session: AgentSession[Any], llm: LLM[Any], screen: Screen, now_s: Callable[[], float]
@@ -32,9 +32,9 @@ class Notes:
         """Begin to listen.
 
         Args:
-            session: The session, before it is started.
+            session: The session, before its start.
             llm: The model that the session uses.
-            screen: Shows each note as it is taken.
+            screen: Shows each note at once.
             now_s: The clock of the line.
         """
         self._screen = screen
@@ -42,11 +42,11 @@ class Notes:
         self.transcripts: list[tuple[float, str]] = []
         self.tools: list[tuple[float, str]] = []
         self.errors: list[tuple[float, str]] = []
-        # When the session took the caller's sentence for ended.
+        # The times at which the session detected the end of the caller's speech.
         self.ends_of_speech: list[float] = []
-        # When each answer of the model began, by its own metrics.
+        # The time of each reply's first token, by the model's own metrics.
         self.first_tokens: list[float] = []
-        # Set at every change of the agent's state; who waits clears it.
+        # Set at every change of the agent's state; the waiting task clears it.
         self.agent_changed = asyncio.Event()
         session.on("user_input_transcribed", self._transcript)
         session.on("user_state_changed", self._user_state_changed)
@@ -90,7 +90,7 @@ class Notes:
 
 
 class Subtitles(io.TextOutput):
-    """The agent's words, shown at the time at which they are heard."""
+    """Shows the agent's words while they are played."""
 
     def __init__(self, screen: Screen, now_s: Callable[[], float]) -> None:
         """Make an output for text.
@@ -102,12 +102,12 @@ class Subtitles(io.TextOutput):
         super().__init__(label="Subtitles", next_in_chain=None)
         self._screen = screen
         self._now_s = now_s
-        # Each reply so far: when it began to be heard, and its words up to now.
+        # Each reply so far: the time of its first word, and its words up to now.
         self.replies: list[tuple[float, str]] = []
         self._speaking = False
 
     async def capture_text(self, text: str) -> None:
-        """Take the words that are heard now."""
+        """Show the words that are being played."""
         if not self._speaking:
             self._speaking = True
             self.replies.append((self._now_s(), ""))

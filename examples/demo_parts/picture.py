@@ -15,7 +15,7 @@ from .turns import Outcome
 COLORS = {"caller": "#2a7fa8", "agent": "#3f9142"}
 LANES = {"caller": 1.0, "agent": 0.0}
 HEIGHT = 0.6
-# What is marked in each turn: its name, its colour, and the attribute with its time.
+# The marks of each turn: label, colour, and the attribute with the time.
 MARKS = (
     ("end of speech", "#7a7a7a", "end_of_speech_s"),
     ("transcript", "#d08b00", "transcript_s"),
@@ -24,11 +24,11 @@ MARKS = (
 
 
 def draw_timeline(path: Path, segments: Sequence[LineSegment], outcomes: Sequence[Outcome]) -> None:
-    """Draw who spoke when, with the marks of each turn between.
+    """Draw the speech of both sides, with the marks of each turn.
 
     Args:
-        path: The picture to write, an SVG by its name; missing folders are made.
-        segments: What was said on the line; one that has no end is left out.
+        path: The picture to write, an SVG by its suffix; missing folders are made.
+        segments: The speech on the line; a segment without an end is left out.
         outcomes: The turns.
     """
     figure = Figure(figsize=(14, 3.2), layout="constrained")

@@ -1,4 +1,4 @@
-"""What the demo shows: the steps while it loads, the conversation, and the table at the end."""
+"""The demo's output: the steps of loading, the conversation, and the table at the end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    # The screen is there before anything large is imported.
+    # The screen shows the loading of everything large.
     from .turns import Outcome
 
 STYLES = {"caller": "cyan", "agent": "green", "tool": "magenta", "error": "red"}
@@ -29,7 +29,7 @@ class Screen:
             no_color: Leave colours out on a terminal too.
         """
         self._console = Console(no_color=no_color, highlight=False, emoji=False, markup=False)
-        # Whose words the last line holds while it is not ended; None between lines.
+        # The speaker of the line that is being written; None between lines.
         self._speaker: str | None = None
 
     def title(self, text: str) -> None:
@@ -43,7 +43,7 @@ class Screen:
 
     @contextmanager
     def step(self, what: str) -> Iterator[None]:
-        """Show a step of the loading while it runs, and its time when it is done."""
+        """Show a step of the loading while it runs, and its duration at the end."""
         began = time.perf_counter()
         if self._console.is_terminal:
             with self._console.status(what):
@@ -54,13 +54,13 @@ class Screen:
         self._console.print(Text(f"  {what:<58} {took_s:5.1f} s"), soft_wrap=True)
 
     def line(self, at_s: float, who: str, text: str) -> None:
-        """Show what somebody said, or what happened, and when (in seconds of the call)."""
+        """Show a sentence or an event with its time, in seconds of the call."""
         self.end()
         self.words(at_s, who, text)
         self.end()
 
     def words(self, at_s: float, who: str, words: str) -> None:
-        """Show the next words of somebody; the time counts for the first of a line."""
+        """Show the next words of a speaker; the time is shown at the start of the line."""
         if self._speaker != who:
             self.end()
             self._speaker = who
@@ -70,7 +70,7 @@ class Screen:
         self._console.print(words, end="", soft_wrap=True)
 
     def end(self) -> None:
-        """End the line of who spoke last."""
+        """End the line that is being written."""
         if self._speaker is not None:
             self._speaker = None
             self._console.print()
@@ -100,7 +100,7 @@ class Screen:
             self.note(f"wrote {path}")
 
     def problems(self, problems: Sequence[str]) -> None:
-        """Say why the demo failed."""
+        """Show the reasons for which the demo failed."""
         for problem in problems:
             self._console.print(Text(f"FAILED  {problem}", style="red"), soft_wrap=True)
 

@@ -1,4 +1,4 @@
-"""The demo itself: what is said, what it runs on, and whether it went right."""
+"""The demo itself: it starts all parts, runs the call, and judges the turns."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .turns import Outcome, Turn, judge, judge_barge_in, write_latencies
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line sets."""
+    """The options of the command line."""
 
     # The folder for the recording and the picture.
     out: Path
@@ -35,7 +35,7 @@ class Options:
 
     @property
     def local(self) -> bool:
-        """Whether the local gateway serves, for want of a key of the real service."""
+        """True without a key of the real service: the local gateway is used."""
         return not os.environ.get("SPEKO_API_KEY")
 
 
@@ -43,11 +43,11 @@ async def run(options: Options, screen: Screen) -> int:
     """Run the demo.
 
     Args:
-        options: What to do.
-        screen: Where to show what happens.
+        options: The options of the command line.
+        screen: Shows the progress.
 
     Returns:
-        The status to exit with: 0 when every turn went right, else 1.
+        The exit status: 0 if every turn succeeded, else 1.
     """
     try:
         words = read_words(options)
@@ -80,10 +80,10 @@ async def run(options: Options, screen: Screen) -> int:
 
 
 def read_words(options: Options) -> dict[str, str]:
-    """Read what the caller says in each turn, and see that its WAV can be played.
+    """Read the caller's words of each turn, and check that its WAV can be played.
 
     Raises:
-        ValueError: A file that is missing or can't be used. The text names it.
+        ValueError: A file is missing or invalid. The text names it.
     """
     path = options.fixtures / "fixtures.json"
     try:
@@ -106,7 +106,7 @@ async def _connect(options: Options, stack: AsyncExitStack, screen: Screen) -> S
         speko = Speko(base_url=gateway.base_url, api_key=gateway.api_key)
     else:
         speko = Speko()
-        screen.note(f"  SPEKO_API_KEY is set: the call is held with {speko.base_url}")
+        screen.note(f"  SPEKO_API_KEY is set: the call uses {speko.base_url}")
     return await stack.enter_async_context(speko)
 
 
@@ -129,7 +129,7 @@ async def _start_gateway(stack: AsyncExitStack, screen: Screen) -> LocalGateway:
 
 
 async def _hold(call: Call, options: Options) -> list[str]:
-    """Hold the call; return what kept it from its end, nothing when all turns were taken."""
+    """Run the call; return the reason for which it ended early, if it did."""
     try:
         await call.start(Assistant())
         for turn in options.turns:

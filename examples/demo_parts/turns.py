@@ -1,4 +1,4 @@
-"""What is planned for each turn of the call, what became of it, and whether that is right."""
+"""The planned turns of the call, their outcomes, and the verdicts on them."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
     # The command line knows the turns before anything large is imported.
     from livekit_plugins_speko.testing import LineSegment
 
-# From the first sound of a caller who barges in to the agent's silence.
+# From the first sound of a caller who barges in to the agent's silence, in seconds.
 LONGEST_BARGE_IN_S = 3.0
 
 
 @dataclass(frozen=True)
 class Turn:
-    """One thing that the caller says, and what has to follow."""
+    """One utterance of the caller, and the reaction that it needs."""
 
     # The name of its WAV among the fixtures.
     name: str
-    # A tool that has to be called before the reply.
+    # The tool that has to be called before the reply.
     tool: str | None = None
-    # A part of the reply. None when any words will do.
+    # A part of the reply; None accepts any words.
     expects: str | None = None
-    # The next caller's turn begins when the reply was heard this long. None waits for its end.
+    # Seconds of the reply after which the caller barges in; None waits for its end.
     barge_in_after_s: float | None = None
 
 
@@ -42,29 +42,29 @@ TURNS = (
 
 @dataclass
 class Outcome:
-    """What became of a turn. All times are seconds on the clock of the line."""
+    """The outcome of a turn. All times are seconds on the clock of the line."""
 
     turn: Turn
-    # When the caller began and ended; None until then.
+    # The start and the end of the caller's speech; None until then.
     started_s: float | None = None
     ended_s: float | None = None
-    # When the session took the sentence for ended; None when it never did.
+    # The detection of the end of speech; None without one.
     end_of_speech_s: float | None = None
-    # When the transcript was there; None when there was none.
+    # The arrival of the transcript; None without one.
     transcript_s: float | None = None
-    # When the first piece of the reply or the tool call came from the model.
+    # The arrival of the model's first text or tool call; None without one.
     first_token_s: float | None = None
-    # The agent's voice; None when it said nothing.
+    # The agent's speech; None without a reply.
     reply: LineSegment | None = None
     heard: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     tools: list[str] = field(default_factory=list)
-    # Why the turn failed, one sentence each; empty when it is done.
+    # The reasons for which the turn failed; empty for a success.
     problems: list[str] = field(default_factory=list)
 
     @property
     def end_of_speech_ms(self) -> float | None:
-        """From the end of the caller's speech to its detection: silence that had to be heard."""
+        """From the end of the caller's speech to its detection by the VAD."""
         return self._after_speech_ms(self.end_of_speech_s)
 
     @property
@@ -87,7 +87,7 @@ class Outcome:
 
 
 def write_latencies(path: Path, outcomes: Sequence[Outcome]) -> None:
-    """Write the waits of each turn as JSON: milliseconds by their names, null for what never was.
+    """Write the latencies of each turn as JSON: milliseconds by name, null for a missing event.
 
     Args:
         path: The file to write; missing folders are made.
@@ -100,12 +100,12 @@ def write_latencies(path: Path, outcomes: Sequence[Outcome]) -> None:
 
 
 def judge(outcome: Outcome, words: str | None) -> list[str]:
-    """Find what is wrong with a turn.
+    """Find the problems of a turn.
 
     Args:
-        outcome: What became of it.
-        words: What the caller said. The local engines must understand every word of it and give
-            the reply that is planned; None leaves the words to the real service.
+        outcome: The turn's outcome.
+        words: The caller's words. The local engines must recognise each of them and give the
+            planned reply; None accepts any words, for the real service.
 
     Returns:
         One sentence for each problem.
@@ -128,10 +128,10 @@ def judge(outcome: Outcome, words: str | None) -> list[str]:
 
 
 def judge_barge_in(interrupted: Outcome, caller: Outcome) -> list[str]:
-    """Find what is wrong with how the agent behaved when the caller barged in.
+    """Find the problems of the agent's reaction to a barge-in.
 
     Args:
-        interrupted: The turn whose reply was spoken at the time.
+        interrupted: The turn whose reply was being spoken.
         caller: The turn in which the caller barged in.
 
     Returns:
@@ -139,12 +139,12 @@ def judge_barge_in(interrupted: Outcome, caller: Outcome) -> list[str]:
     """
     reply = interrupted.reply
     if reply is None or caller.started_s is None:
-        return ["the caller had nobody to interrupt"]
+        return ["there was no reply to interrupt"]
     if not reply.interrupted or reply.ended_s is None:
         return ["the agent was not stopped by the caller who barged in"]
     late_s = reply.ended_s - caller.started_s
     if late_s > LONGEST_BARGE_IN_S:
-        return [f"the agent went on for {late_s:.1f} s after the caller had barged in"]
+        return [f"the agent continued for {late_s:.1f} s after the caller had barged in"]
     if late_s < 0:
         return ["the agent had stopped before the caller barged in"]
     return []

@@ -19,10 +19,10 @@ ROUTE = ProviderRoute(provider="faster-whisper", model="tiny.en")
 
 
 class Recogniser:
-    """Understands English speech: the engine behind `/v1/transcribe`.
+    """Recognises English speech: the engine of `/v1/transcribe`.
 
-    It works in one thread of its own, so one utterance at a time; the others wait their turn.
-    Keywords of a request are given to the model as hints.
+    It works in one thread of its own, one utterance at a time. The keywords of a request are the
+    model's hints.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Recogniser:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="recogniser")
 
     async def __call__(self, request: GatewayRequest) -> Transcript:
-        """Answer a request with what was said in its WAV; silence gives an empty text."""
+        """Return the transcript of a request's WAV; an empty text for silence."""
         keywords = (request.stt_options or {}).get("keywords", [])
         loop = asyncio.get_running_loop()
         text = await loop.run_in_executor(
@@ -46,7 +46,7 @@ class Recogniser:
         return Transcript(text, route=ROUTE)
 
     def transcribe(self, wav: bytes, hints: str = "") -> str:
-        """Understand one WAV (16 bit, any rate); blocks while it works."""
+        """Transcribe one WAV (16 bit, any rate); blocks while it works."""
         segments, _ = self._model.transcribe(
             _read(wav),
             language="en",
@@ -59,7 +59,7 @@ class Recogniser:
         return " ".join(segment.text.strip() for segment in segments)
 
     def close(self) -> None:
-        """Stop the thread once it is done with what it has begun."""
+        """Stop the thread after the utterance in progress."""
         self._thread.shutdown(cancel_futures=True)
 
 

@@ -1,9 +1,9 @@
-"""Rules in the place of a language model: the engine behind `/v1/complete` in the demo.
+"""Rules instead of a language model: the engine of `/v1/complete` in the demo.
 
-This is no language model. It is a table of patterns with one answer each, good for a greeting, who
-it is, the time and the date, opening hours, simple sums, one long story, thanks and goodbye. It
-calls a tool when one of those on offer takes a city and tells its weather or its time, and puts
-into words what the tool returned. To everything else it says that it did not get that.
+This is not a language model. It is a table of patterns with one answer each: a greeting, its name,
+the time and the date, opening hours, simple sums, one long story, thanks and goodbye. It calls a
+tool that takes a city and is about the weather or the time, and puts the tool's result into words.
+To everything else it says that it did not understand.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ _CITY_PARAMETERS = ("city", "location", "place", "town")
 
 @dataclass(frozen=True)
 class Topic:
-    """Something that a tool may know about a city."""
+    """A subject of tools that take a city."""
 
-    # What the user says about it.
+    # Matches a question about it.
     pattern: re.Pattern[str]
-    # The word by which a tool's name or description is known to fit.
+    # The word that a fitting tool has in its name or description.
     word: str
-    # What to say when no city was named; None leaves that to the rules.
+    # The reply when no city was named; None leaves that to the rules.
     without_city: str | None
 
 
@@ -63,7 +63,7 @@ TOPICS = (
 
 @dataclass(frozen=True)
 class Rule:
-    """A pattern to look for in what the user said, and what to answer when it is there."""
+    """A pattern to search in the user's words, and the answer to it."""
 
     pattern: re.Pattern[str]
     answer: Callable[[datetime], str]
@@ -107,15 +107,15 @@ RULES: tuple[Rule, ...] = (
 def answer(
     messages: Sequence[Message], tools: Sequence[Tool] = (), *, now: datetime | None = None
 ) -> str | ToolCall:
-    """Choose what comes next in a conversation.
+    """Choose the next step of a conversation.
 
     Args:
         messages: The conversation so far, in the wire's spelling.
         tools: The tools on offer, in the wire's spelling.
-        now: The time that is told; None takes the clock's.
+        now: The time to report; None takes the clock's.
 
     Returns:
-        What to say, or the tool to call first.
+        The words to say, or the tool to call first.
     """
     spoken = [message for message in messages if message["role"] != "system"]
     if not spoken:
@@ -148,7 +148,7 @@ def _ask_tool(said: str, tools: Sequence[Tool]) -> str | ToolCall | None:
 
 
 def _city_parameter(tool: Tool, word: str) -> str | None:
-    """Return the parameter by which a tool about `word` takes a city; None when it does not fit."""
+    """Return the city parameter of a tool about `word`; None for a tool that does not fit."""
     about = re.split(r"[\W_]+", f"{tool['name']} {tool.get('description', '')}".lower())
     properties = tool.get("parameters", {}).get("properties", {})
     fitting = (name for name in _CITY_PARAMETERS if name in properties and word in about)
@@ -166,7 +166,7 @@ def _tell_results(spoken: Sequence[Message]) -> str:
 
 
 def _in_words(content: str) -> str:
-    """Say a tool's result: a JSON object as `key: value` pairs, any other text as it is."""
+    """Put a tool's result into words: a JSON object as `key: value` pairs, other text unchanged."""
     try:
         result = json.loads(content)
     except ValueError:
@@ -179,9 +179,9 @@ def _in_words(content: str) -> str:
 
 
 class RulesModel:
-    """The rules as an engine; they take their time, as a model would.
+    """The rules as an engine, with the delays of a model.
 
-    It keeps nothing between requests, so any number can be answered at once.
+    It keeps no state between requests, so any number can be answered at once.
     """
 
     def __init__(self, *, first_s: float = 0.15, between_s: float = 0.02) -> None:

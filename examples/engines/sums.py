@@ -1,4 +1,4 @@
-"""Sums as people say them, for the rules: "seven times six", "12 plus 30"."""
+"""Spoken sums, for the rules: "seven times six", "12 plus 30"."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ _OPERATORS: dict[str, Callable[[int, int], float]] = {
 _SUM = re.compile(
     rf"\b({_NUMBER})\s*({'|'.join(map(re.escape, _OPERATORS))})\s*({_NUMBER})\b", re.I
 )
-# Their words are not known here, and half a number would give a wrong result.
+# These words are not supported, and a part of a number would give a wrong result.
 _TOO_LARGE = re.compile(r"\b(hundred|thousand|million|billion)\b", re.I)
 
 
 def find_sum(text: str) -> str | None:
-    """Do the first sum in a text.
+    """Calculate the first sum in a text.
 
     Args:
-        text: What somebody said.
+        text: Spoken or written words.
 
     Returns:
         The result in digits, with at most two decimals; "not possible" for a division by zero;
-        None when there is no sum in the text.
+        None if the text has no sum.
     """
     found = _SUM.search(text)
     if found is None or _TOO_LARGE.search(text):

@@ -16,11 +16,11 @@ ROUTE = ProviderRoute(provider="piper", model="en_US-joe-medium")
 
 
 class Voice:
-    """Speaks English: the engine behind `/v1/synthesize`.
+    """Speaks English: the engine of `/v1/synthesize`.
 
     The audio is mono int16 PCM at the voice's own rate, sent sentence by sentence as it is
-    rendered. `speed` is honoured; `voice`, `model` and `instructions` are not, there is one voice.
-    It works in one thread of its own, so one sentence at a time.
+    rendered. It follows `speed` and ignores `voice`, `model` and `instructions`. It works in one
+    thread of its own, one sentence at a time.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Voice:
         return self._piper.config.sample_rate
 
     async def __call__(self, request: GatewayRequest) -> Speech:
-        """Answer a request with its text, spoken."""
+        """Return the audio of a request's text."""
         body = request.json
         return Speech(
             self.render(body["text"], speed=body.get("speed", 1.0)),
@@ -46,7 +46,7 @@ class Voice:
         """Render text sentence by sentence.
 
         Args:
-            text: What to say.
+            text: The text to speak.
             speed: 1.0 is the voice's own speed, 2.0 twice as fast.
 
         Yields:
@@ -64,5 +64,5 @@ class Voice:
             yield chunk.audio_int16_bytes
 
     def close(self) -> None:
-        """Stop the thread once it is done with the sentence that it has begun."""
+        """Stop the thread after the sentence in progress."""
         self._thread.shutdown(cancel_futures=True)

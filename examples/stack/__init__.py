@@ -1,4 +1,4 @@
-"""What a call needs around the agent, as programs on this machine: servers, and the worker."""
+"""The programs around an agent on this machine: LiveKit's server, the gateway, the worker."""
 
 from __future__ import annotations
 

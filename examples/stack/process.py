@@ -1,4 +1,4 @@
-"""A program that runs beside this one, and whose output tells how far it is."""
+"""A program in a process of its own, with its output as lines to wait for."""
 
 from __future__ import annotations
 
@@ -13,21 +13,20 @@ from pathlib import Path
 
 # The colours that a program gives its lines.
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-# How many lines of its output a program's failure is reported with.
+# The number of output lines in an error.
 _TOLD_LINES = 20
 
 
 class ProcessFailed(Exception):
-    """A program ended, or did not print what was waited for; the text has its last lines."""
+    """A program ended, or did not print an expected line; the text has its last lines."""
 
 
 class Process:
     """A program in a process of its own, started by the constructor.
 
-    Standard output and error go to one log, whose lines are kept and can be waited for, from any
-    thread; colours are taken out. Who makes it stops it, best with `with`. The program is the
-    leader of a process group, so that a Ctrl+C in the terminal reaches the owner alone, who then
-    stops it in its own order.
+    Standard output and error go to one log, without colours; any thread can wait for a line. The
+    owner stops the program, best with `with`. The program leads a process group of its own, so
+    that Ctrl+C in the terminal reaches the owner alone, which stops its programs in order.
     """
 
     def __init__(
@@ -41,20 +40,20 @@ class Process:
         """Start it.
 
         Args:
-            name: What it is called in messages.
+            name: Its name in messages.
             command: The program and its arguments.
-            log: File that its output is appended to; the folder is made.
-            environment: All its variables; None gives it those of this process.
-            folder: Where it runs; None is the folder of this process.
+            log: The file that its output is appended to; the folder is made.
+            environment: All its variables; None takes those of this process.
+            folder: Its working directory; None takes that of this process.
         """
         self.name = name
-        # Whether kill() has ended it.
+        # True once kill() has ended it.
         self.killed = False
-        # Every line that it has printed.
+        # All lines that it has printed.
         self.lines: list[str] = []
         # Notified at each line, and at the end of the output.
         self._printed = threading.Condition()
-        # Whether there will be no more lines.
+        # True once the output has ended.
         self._ended = False
         log.parent.mkdir(parents=True, exist_ok=True)
         self._popen = subprocess.Popen(
@@ -73,27 +72,27 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Its process id, also after its end."""
+        """The process id, also after its end."""
         return self._popen.pid
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended."""
+        """True until the process ends."""
         return self._popen.poll() is None
 
     def wait_for(self, pattern: str, within_s: float, after: int = 0) -> re.Match[str]:
         """Block until it has printed a line.
 
         Args:
-            pattern: A regular expression that is looked for in each line.
-            within_s: How long to wait, in seconds.
-            after: How many of its first lines don't count.
+            pattern: A regular expression, searched in each line.
+            within_s: The longest wait, in seconds.
+            after: The number of first lines to skip.
 
         Returns:
             The first match.
 
         Raises:
-            ProcessFailed: No such line came in time, or its output ended before.
+            ProcessFailed: No such line came in time, or the output ended.
         """
         wanted, deadline, seen = re.compile(pattern), time.monotonic() + within_s, after
         with self._printed:
@@ -114,10 +113,10 @@ class Process:
         return "\n".join(f"    {line}" for line in self.lines[-_TOLD_LINES:])
 
     def stop(self, within_s: float = 10.0) -> int:
-        """Ask it to end; returns its status.
+        """Ask it to end; return its status.
 
         Args:
-            within_s: How long it may take, in seconds, before it is killed with all its children.
+            within_s: The time in seconds after which it is killed with all its children.
         """
         if self.running:
             self._popen.send_signal(signal.SIGTERM)
@@ -128,7 +127,7 @@ class Process:
         return self._wait()
 
     def kill(self) -> None:
-        """End it, not its children, at once, as the machine would for want of memory."""
+        """Kill it at once without its children, as the system does when memory runs out."""
         self.killed = True
         self._popen.kill()
         self._wait()
@@ -143,7 +142,7 @@ class Process:
 
     def _wait(self) -> int:
         status = self._popen.wait()
-        # A child of it that lives on may hold the output open.
+        # A child that is still running may hold the output open.
         self._reader.join(1.0)
         return status
 

@@ -14,27 +14,27 @@ from pathlib import Path
 from .process import Process, ProcessFailed
 
 ROOT = Path(__file__).parent.parent.parent
-# Where `make livekit` puts the server.
+# The server that `make livekit` builds.
 LIVEKIT_SERVER = ROOT / ".tools" / "livekit-server"
-# As docs/deploying.md has them, in the project's root.
+# Relative to the project's root, as in docs/deploying.md.
 WORKER = ("examples/agent.py", "dev")
 GATEWAY = ("examples/gateway.py",)
 SERVER_FLAGS = (
     *("--dev", "--bind", "127.0.0.1", "--node-ip", "127.0.0.1"),
     *("--config", "examples/stack/livekit.yaml"),
 )
-# What the server takes with --dev, and nobody else should.
+# The known key of the server's --dev mode; no other server may use it.
 DEV_KEY, DEV_SECRET = "devkey", "secret"
 READY_S = 60.0
-# What a worker says when it was refused for the second time; the first may be a server that starts.
+# A worker's line at its second failure to connect; at the first the server may still be starting.
 REFUSED = r'failed to connect to livekit, .*"retry_count": 2, .*"error": "(?P<error>[^"]*)'
-# LiveKit's workers ask a proxy for a server on this machine, too.
+# LiveKit's workers use these for a server on this machine too.
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
 @dataclass(frozen=True)
 class LiveKit:
-    """A LiveKit server that runs: where it is, and with which key."""
+    """A running LiveKit server: its address and its key."""
 
     url: str
     api_key: str
@@ -57,16 +57,16 @@ def livekit_server() -> Path | None:
 
 
 def surroundings() -> dict[str, str]:
-    """This process's environment, less what would lead a program of the stack elsewhere."""
-    led_by = ("LIVEKIT_", "SPEKO_", "REDIS_")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(led_by)}
+    """Return this process's environment without variables that point elsewhere."""
+    elsewhere = ("LIVEKIT_", "SPEKO_", "REDIS_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(elsewhere)}
     for name in ("NODE_IP", "UDP_PORT", *PROXIES, *map(str.lower, PROXIES)):
         kept.pop(name, None)
     return kept
 
 
 def start_livekit(program: Path, log: Path) -> tuple[Process, LiveKit]:
-    """Start LiveKit's server for this machine alone, on free ports, and wait until it listens."""
+    """Start LiveKit's server on free ports of this machine, and wait until it listens."""
     port, udp = free_ports(2)
     command = [str(program), *SERVER_FLAGS, "--port", str(port), "--udp-port", str(udp)]
     process = Process("LiveKit's server", command, log, surroundings(), ROOT)
@@ -78,11 +78,11 @@ def start_gateway(log: Path, port: int = 0) -> tuple[Process, dict[str, str]]:
     """Start the local gateway with the demo's engines.
 
     Args:
-        log: What it prints is appended to this file.
+        log: The file that its output is appended to.
         port: The port to listen on; 0 takes a free one.
 
     Returns:
-        The process, and the variables that lead an agent to it.
+        The process, and the variables that point an agent to it.
     """
     command = [sys.executable, *GATEWAY, "--port", str(port)]
     process = Process("the gateway", command, log, surroundings(), ROOT)
@@ -96,10 +96,10 @@ def start_worker(
     """Run `python examples/agent.py dev`, and wait until it is registered.
 
     Args:
-        log: What it prints is appended to this file.
+        log: The file that its output is appended to.
         livekit: The server that it takes calls from.
-        speko: SPEKO_BASE_URL and SPEKO_API_KEY, and whatever else it is to have.
-        agent_name: The name by which it is asked for; empty takes every room's call.
+        speko: SPEKO_BASE_URL, SPEKO_API_KEY, and any further variables.
+        agent_name: The name by which rooms request it; empty takes every room's call.
 
     Returns:
         The process.
@@ -114,14 +114,14 @@ def start_worker(
     if line["error"] is not None:
         process.stop()
         raise ProcessFailed(
-            f"The worker can't register at {livekit.url} ({line['error']}): see that the server "
-            "runs there, and that LIVEKIT_API_KEY and LIVEKIT_API_SECRET are its own."
+            f"The worker can't register at {livekit.url} ({line['error']}): check that the server "
+            "runs there, and that LIVEKIT_API_KEY and LIVEKIT_API_SECRET are the server's."
         )
     return process
 
 
 def _wait_until_ready(process: Process, line: str) -> re.Match[str]:
-    """Wait for the line that says so; a program that does not print it is stopped."""
+    """Wait for a line; stop a program that does not print it."""
     try:
         return process.wait_for(line, READY_S)
     except BaseException:
@@ -130,7 +130,7 @@ def _wait_until_ready(process: Process, line: str) -> re.Match[str]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Find ports of 127.0.0.1 that nobody listens on, for TCP and UDP."""
+    """Find ports of 127.0.0.1 that are free for TCP and UDP."""
     ports: list[int] = []
     held: list[socket.socket] = []
     while len(ports) < count:

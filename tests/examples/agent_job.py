@@ -2,8 +2,8 @@
 
 The environment names the file (AGENT_FILE) and the job's metadata (JOB_METADATA).
 
-The room is never connected, so the caller writes instead of speaking. In a process of its own,
-because a job that lost its room leaves LiveKit's tasks behind.
+The room is never connected, so the caller writes instead of speaking. It runs in a process of its
+own, because a job without a room leaves tasks of LiveKit running.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 class Job:
-    """One job: what its entrypoint asked for, and what its session said."""
+    """One job, from its entrypoint to the replies of its session."""
 
     def __init__(self, ctx: JobContext, entrypoint: Callable[[JobContext], Any]) -> None:
         self._ctx = ctx
         self._entrypoint = entrypoint
-        # Why the entrypoint gave the job back, or None.
+        # The reason for which the entrypoint shut the job down, or None.
         self.shut_down: str | None = None
         ctx.shutdown = self._note_shutdown  # type: ignore[method-assign]
 
@@ -39,7 +39,7 @@ class Job:
         self.shut_down = reason
 
     async def run(self) -> list[str]:
-        """Take the call, write one question, and return the replies."""
+        """Take the call, write one question and return the replies."""
         await self._entrypoint(self._ctx)
         if self.shut_down is not None:
             return []
@@ -48,7 +48,7 @@ class Job:
         assert isinstance(session.tts, tts.TTS)
         session.tts.on("metrics_collected", lambda _: greeted.set())
         await asyncio.wait_for(greeted.wait(), 30)
-        # Nobody listens in a room that isn't connected: what is said there is never played out.
+        # In a room that isn't connected audio is never played out.
         session.output.set_audio_enabled(False)
         session.interrupt()
         result: RunResult[None] = session.run(user_input="When are you open?")

@@ -1,4 +1,4 @@
-"""Where the page's calls are held in its tests: on a LiveKit server that nobody asks."""
+"""The settings of the page's tests: a LiveKit server that no test contacts."""
 
 from __future__ import annotations
 

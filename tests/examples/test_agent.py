@@ -1,9 +1,10 @@
-"""The agent file that users copy: its settings, its tool, its refusals, and a whole job."""
+"""The agent file that users copy: its settings, its tool, its errors, and a whole job."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
@@ -23,15 +24,11 @@ ROOT = Path(__file__).parent.parent.parent
 AGENT = ROOT / "examples" / "agent.py"
 
 
-def test_empty_metadata_means_the_defaults() -> None:
-    settings = Settings.from_metadata("  ")
-    assert settings.intent == Intent("en-US", optimize_for="latency")
-    assert settings.system_prompt == SYSTEM_PROMPT
-    assert settings.voice is None and settings.constraints is None
-
-
-def test_a_setting_that_is_null_is_the_default() -> None:
-    assert Settings.from_metadata('{"voice": null, "system_prompt": null}') == Settings()
+@pytest.mark.parametrize("metadata", ["", "  ", "{}", '{"voice": null, "system_prompt": null}'])
+def test_empty_metadata_means_the_defaults(metadata: str) -> None:
+    assert Settings.from_metadata(metadata) == Settings(
+        Intent("en-US", optimize_for="latency"), None, None, SYSTEM_PROMPT
+    )
 
 
 def test_metadata_sets_each_setting() -> None:
@@ -62,7 +59,7 @@ def test_metadata_sets_each_setting() -> None:
         ('{"constraints": {"allowed": {}}}', 'unknown constraints key "allowed"'),
     ],
 )
-def test_bad_metadata_is_refused_with_a_reason(metadata: str, says: str) -> None:
+def test_invalid_metadata_is_refused_with_a_reason(metadata: str, says: str) -> None:
     with pytest.raises(ValueError) as caught:
         Settings.from_metadata(metadata)
     assert says in str(caught.value)
@@ -74,17 +71,16 @@ async def local_time(city: str) -> str:
     return await tool(city=city)
 
 
-async def test_the_tool_tells_the_time_of_a_city() -> None:
-    answer = await local_time("tokyo")
-    assert answer[2] == ":" and answer.endswith(" in tokyo")
+async def test_tool_returns_the_time_of_a_city() -> None:
+    assert re.fullmatch(r"\d\d:\d\d in tokyo", await local_time("tokyo"))
 
 
-async def test_the_tool_says_that_it_does_not_know_a_city() -> None:
+async def test_tool_fails_for_an_unknown_city() -> None:
     with pytest.raises(llm.ToolError, match="Atlantis is not known"):
         await local_time("Atlantis")
 
 
-def test_without_a_key_it_stops_at_once_and_names_the_demo() -> None:
+def test_agent_without_a_key_exits_and_names_the_demo() -> None:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SPEKO_")}
     done = subprocess.run(
         [sys.executable, AGENT, "dev"], capture_output=True, text=True, env=environment, timeout=60
@@ -95,7 +91,7 @@ def test_without_a_key_it_stops_at_once_and_names_the_demo() -> None:
 
 
 async def run_job(gateway: LocalGateway, metadata: dict[str, Any]) -> dict[str, Any]:
-    """Run the agent's entrypoint in a job of its own process; return what it reported."""
+    """Run the agent's entrypoint as a job in a process of its own; return its report."""
     environment = {
         "SPEKO_API_KEY": gateway.api_key,
         "SPEKO_BASE_URL": gateway.base_url,
@@ -107,7 +103,7 @@ async def run_job(gateway: LocalGateway, metadata: dict[str, Any]) -> dict[str, 
     return {**report, "log": done.stderr}
 
 
-async def test_a_job_greets_answers_and_closes_what_it_opened(gateway: LocalGateway) -> None:
+async def test_job_greets_answers_and_closes(gateway: LocalGateway) -> None:
     gateway.complete.script(Reply("We are open around the clock."))
     gateway.synthesize.always(Speech(tone(0.2)))
     report = await run_job(gateway, {"voice": "sophia", "system_prompt": "Be brief."})
@@ -121,7 +117,9 @@ async def test_a_job_greets_answers_and_closes_what_it_opened(gateway: LocalGate
     assert gateway.api_key not in report["log"]
 
 
-async def test_a_job_with_bad_metadata_is_refused_and_calls_nobody(gateway: LocalGateway) -> None:
+async def test_job_with_invalid_metadata_sends_no_request(
+    gateway: LocalGateway,
+) -> None:
     report = await run_job(gateway, {"vioce": "sophia"})
     assert report == {"replies": [], "shut_down": "bad settings", "log": report["log"]}
     assert 'unknown key "vioce"' in report["log"]

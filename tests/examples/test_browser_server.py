@@ -27,7 +27,7 @@ PROXY = "https://calls.example.com"
 async def serving(
     settings: Settings = SETTINGS, origin: str = ""
 ) -> AsyncIterator[aiohttp.ClientSession]:
-    """Serve the page on a free port; the client asks for its paths."""
+    """Serve the page on a free port; yield a client of it."""
     runner = web.AppRunner(build_app(settings, origin))
     await runner.setup()
     with listen(0) as listening:
@@ -44,7 +44,7 @@ def own_origin(client: aiohttp.ClientSession) -> dict[str, str]:
 
 
 async def call(settings: Settings = SETTINGS) -> dict[str, str]:
-    """Ask for one call, as the page does."""
+    """Request one call, as the page does."""
     async with serving(settings) as client:
         answer = await client.post("/api/call", headers=own_origin(client))
         assert answer.status == 200
@@ -53,23 +53,23 @@ async def call(settings: Settings = SETTINGS) -> dict[str, str]:
 
 
 def claims(token: str) -> dict[str, Any]:
-    """What a token holds, which must be signed with the secret."""
+    """Return the claims of a token; fail unless it is signed with the secret."""
     api.TokenVerifier(SETTINGS.api_key, SECRET).verify(token)
     found: dict[str, Any] = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
     return found
 
 
-# --- calls ---------------------------------------------------------------------------------
+# Calls
 
 
-async def test_a_call_gets_a_room_of_its_own() -> None:
+async def test_each_call_has_its_own_room() -> None:
     first, second = await call(), await call()
     assert first["url"] == SETTINGS.url
     assert first["room"] != second["room"]
     assert claims(first["token"])["video"]["room"] == first["room"]
 
 
-async def test_a_caller_may_talk_and_listen_and_nothing_else() -> None:
+async def test_token_allows_to_talk_and_listen_only() -> None:
     video = claims((await call())["token"])["video"]
     assert video.pop("room").startswith("call-")
     assert video == {
@@ -81,29 +81,29 @@ async def test_a_caller_may_talk_and_listen_and_nothing_else() -> None:
     }
 
 
-async def test_a_token_is_good_for_five_minutes() -> None:
+async def test_token_expires_after_five_minutes() -> None:
     expires_in_s = claims((await call())["token"])["exp"] - time.time()
     assert 290 < expires_in_s <= 300
 
 
-async def test_an_agent_with_a_name_is_asked_for_by_it() -> None:
+async def test_token_requests_the_named_agent() -> None:
     answer = await call(replace(SETTINGS, agent_name="front-desk"))
     assert answer["agent"] == "front-desk"
     assert claims(answer["token"])["roomConfig"] == {"agents": [{"agentName": "front-desk"}]}
 
 
-async def test_an_agent_without_a_name_comes_by_itself() -> None:
+async def test_token_requests_no_agent_without_a_name() -> None:
     answer = await call()
     assert answer["agent"] == ""
     assert "roomConfig" not in claims(answer["token"])
 
 
-async def test_the_secret_is_in_no_answer_and_no_repr() -> None:
+async def test_secret_is_in_no_response_and_no_repr() -> None:
     assert SECRET not in json.dumps(await call())
     assert SECRET not in repr(SETTINGS)
 
 
-# --- who is refused ------------------------------------------------------------------------
+# Refused requests
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ async def test_the_secret_is_in_no_answer_and_no_repr() -> None:
         {"Origin": PROXY},
     ],
 )
-async def test_a_page_of_somebody_else_gets_no_call(headers: dict[str, str]) -> None:
+async def test_foreign_page_gets_no_call(headers: dict[str, str]) -> None:
     async with serving() as client:
         answer = await client.post("/api/call", headers=headers)
         assert answer.status == 403
@@ -125,7 +125,7 @@ async def test_a_page_of_somebody_else_gets_no_call(headers: dict[str, str]) -> 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:80", "[", "[::2]:8080"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_a_name_that_was_bent_to_this_machine_is_refused(host: str, method: str) -> None:
+async def test_foreign_host_name_is_refused(host: str, method: str) -> None:
     async with serving() as client:
         headers = {"Host": host, "Origin": f"http://{host}"}
         path = "/" if method == "GET" else "/api/call"
@@ -133,7 +133,7 @@ async def test_a_name_that_was_bent_to_this_machine_is_refused(host: str, method
 
 
 @pytest.mark.parametrize("host", ["localhost:8080", "127.0.0.1:8080", "[::1]:8080"])
-async def test_this_machine_goes_by_all_its_names(host: str) -> None:
+async def test_all_loopback_names_are_served(host: str) -> None:
     async with serving() as client:
         headers = {"Host": host, "Origin": f"http://{host}"}
         assert (await client.post("/api/call", headers=headers)).status == 200
@@ -150,29 +150,27 @@ async def test_this_machine_goes_by_all_its_names(host: str) -> None:
         (PROXY, "evil.example", 421),
     ],
 )
-async def test_a_proxy_in_front_is_known_by_its_address(
-    origin: str, host: str, status: int
-) -> None:
+async def test_proxy_is_accepted_at_its_public_address(origin: str, host: str, status: int) -> None:
     async with serving(origin=PROXY) as client:
         headers = {"Host": host, "Origin": origin}
         assert (await client.post("/api/call", headers=headers)).status == status
 
 
 @pytest.mark.parametrize("path", ["/server.py", "/package.json", "/../agent.py", "/node_modules/"])
-async def test_only_the_page_is_served(path: str) -> None:
+async def test_only_the_files_of_the_page_are_served(path: str) -> None:
     async with serving() as client:
         assert (await client.get(path)).status == 404
 
 
-async def test_a_call_is_made_by_post_alone() -> None:
+async def test_call_needs_a_post() -> None:
     async with serving() as client:
         assert (await client.get("/api/call")).status == 405
 
 
-# --- the page ------------------------------------------------------------------------------
+# The page
 
 
-async def test_every_file_of_the_page_is_served_as_what_it_is() -> None:
+async def test_files_of_the_page_have_their_types() -> None:
     async with serving() as client:
         for path, (file, content_type) in FILES.items():
             if file == LIVEKIT_CLIENT and not file.is_file():
@@ -182,7 +180,7 @@ async def test_every_file_of_the_page_is_served_as_what_it_is() -> None:
             assert await answer.read() == file.read_bytes()
 
 
-async def test_every_answer_says_what_a_browser_may_do_with_it() -> None:
+async def test_every_response_has_the_security_headers() -> None:
     async with serving() as client:
         for path in ("/", "/app.js", "/api/call", "/nothing"):
             headers = (await client.get(path)).headers
@@ -197,20 +195,20 @@ async def test_every_answer_says_what_a_browser_may_do_with_it() -> None:
             assert headers["Permissions-Policy"].startswith("microphone=(self)")
 
 
-async def test_a_token_is_kept_by_no_cache() -> None:
+async def test_token_is_not_cached() -> None:
     async with serving() as client:
         answer = await client.post("/api/call", headers=own_origin(client))
         assert answer.headers["Cache-Control"] == "no-store"
 
 
-def test_the_page_has_neither_inline_code_nor_anything_from_elsewhere() -> None:
+def test_page_has_no_inline_code_and_only_own_files() -> None:
     html = (FOLDER / "index.html").read_text(encoding="utf-8")
     assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=", html)
     for reference in re.findall(r'(?:src|href)="([^"]*)"', html):
         assert reference in FILES, reference
 
 
-def test_every_module_that_the_page_imports_is_served() -> None:
+def test_imported_modules_are_served() -> None:
     for script in FOLDER.glob("*.js"):
         assert f"/{script.name}" in FILES
         code = script.read_text(encoding="utf-8")
@@ -219,7 +217,7 @@ def test_every_module_that_the_page_imports_is_served() -> None:
         assert "innerHTML" not in code
 
 
-def test_the_lock_pins_the_client_and_names_no_registry() -> None:
+def test_lock_pins_the_client_without_a_registry() -> None:
     wanted = json.loads((FOLDER / "package.json").read_text(encoding="utf-8"))
     text = (FOLDER / "package-lock.json").read_text(encoding="utf-8")
     locked = json.loads(text)["packages"]

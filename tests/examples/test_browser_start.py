@@ -1,4 +1,4 @@
-"""How the page's programs start: what they read, what they refuse, and what they stop."""
+"""The start of the page's programs: their settings, their errors, and their stop."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from examples.browser.server import check_page, listen, proxy_origin
 from examples.stack import ROOT, LiveKit, Process, ProcessFailed, free_ports, start_worker
 from tests.examples.browser_settings import ENVIRONMENT, SETTINGS
 
-# Owns a program, and waits; the program's id is told.
+# Owns a program and waits; it prints the program's id.
 OWNER = """
 import pathlib, sys, time
 from examples.browser.programs import Programs
@@ -40,7 +40,7 @@ with Programs(pathlib.Path(sys.argv[1])) as programs:
     [
         ("ws://127.0.0.1:7880", "ws://127.0.0.1:7880 http://127.0.0.1:7880"),
         ("wss://rtc.example.com/path", "wss://rtc.example.com https://rtc.example.com"),
-        # The cloud sends callers on to one of its regions.
+        # LiveKit Cloud redirects callers to one of its regions.
         ("wss://hotel-1.livekit.cloud", "wss://*.livekit.cloud https://*.livekit.cloud"),
         (
             "wss://livekit.cloud.example.com",
@@ -49,7 +49,7 @@ with Programs(pathlib.Path(sys.argv[1])) as programs:
         ("ws://[::1]:7880", "ws: http:"),
     ],
 )
-def test_the_page_connects_to_its_livekit_server_alone(url: str, sources: str) -> None:
+def test_policy_allows_only_the_livekit_server(url: str, sources: str) -> None:
     assert connect_sources(url) == sources
 
 
@@ -69,7 +69,7 @@ def test_settings_come_from_the_environment() -> None:
         ("ws://[::1]:7880", "ws://[::1]:7880"),
     ],
 )
-def test_an_address_of_http_is_one_of_websocket(given: str, url: str) -> None:
+def test_http_address_becomes_a_websocket_address(given: str, url: str) -> None:
     assert Settings.from_environment({**ENVIRONMENT, "LIVEKIT_URL": given}).url == url
 
 
@@ -80,19 +80,19 @@ def test_an_address_of_http_is_one_of_websocket(given: str, url: str) -> None:
         *("ws://h x", "ws://h;script-src *", "ws://user:word@h"),
     ],
 )
-def test_what_is_no_address_is_refused(url: str) -> None:
+def test_invalid_livekit_address_is_refused(url: str) -> None:
     with pytest.raises(CannotStart, match=f'like wss://host, got "{re.escape(url)}"'):
         Settings.from_environment({**ENVIRONMENT, "LIVEKIT_URL": url})
 
 
 @pytest.mark.parametrize("missing", [VARIABLES[:1], VARIABLES[1:2], VARIABLES[1:], VARIABLES])
-def test_each_missing_variable_is_named(missing: tuple[str, ...]) -> None:
+def test_missing_variables_are_named(missing: tuple[str, ...]) -> None:
     found: Mapping[str, str] = {**ENVIRONMENT, **dict.fromkeys(missing, " ")}
     with pytest.raises(CannotStart, match=f"^Set {', '.join(missing)}: "):
         Settings.from_environment(found)
 
 
-def test_without_its_variables_it_ends_with_status_1_and_no_traceback() -> None:
+def test_server_without_variables_exits_with_status_1() -> None:
     kept = {name: value for name, value in os.environ.items() if name not in VARIABLES}
     done = subprocess.run(
         [sys.executable, "-m", "examples.browser.server"],
@@ -104,27 +104,21 @@ def test_without_its_variables_it_ends_with_status_1_and_no_traceback() -> None:
         check=False,
     )
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"Set {', '.join(VARIABLES)}: they say where calls are held.\n"
+    assert done.stderr == f"Set {', '.join(VARIABLES)}: they name the server of the calls.\n"
 
 
-def test_a_port_that_is_taken_is_told() -> None:
+def test_port_that_cannot_be_opened_is_reported() -> None:
     with listen(0) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(CannotStart, match=f"Port {port} can't be opened .* --port"):
             listen(port)
-
-
-def test_a_port_that_does_not_exist_is_told() -> None:
     with pytest.raises(CannotStart, match="There is no port 70000: .* --port"):
         listen(70_000)
 
 
-def test_a_page_without_its_client_is_told(tmp_path: Path) -> None:
+def test_missing_program_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(CannotStart, match="make browser.*npm ci"):
         check_page(tmp_path / "livekit-client.esm.mjs")
-
-
-def test_a_missing_livekit_server_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIVEKIT_SERVER", str(tmp_path / "nothing"))
     with pytest.raises(CannotStart, match="make livekit"):
         Programs(tmp_path).livekit()
@@ -139,18 +133,18 @@ def test_a_missing_livekit_server_is_told(tmp_path: Path, monkeypatch: pytest.Mo
         ("http://calls.example.com:8000", "http://calls.example.com:8000"),
     ],
 )
-def test_a_proxy_s_address_is_read_as_browsers_name_it(url: str, origin: str) -> None:
+def test_proxy_address_is_normalised_to_an_origin(url: str, origin: str) -> None:
     assert proxy_origin(url) == origin
 
 
 @pytest.mark.parametrize("url", ["calls.example.com", "https://", "https://h/page", "ws://h"])
-def test_what_is_no_proxy_s_address_is_refused(url: str) -> None:
+def test_invalid_proxy_address_is_refused(url: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match=f'got "{url}"'):
         proxy_origin(url)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_stops_what_was_started(number: signal.Signals, tmp_path: Path) -> None:
+def test_signal_stops_the_programs(number: signal.Signals, tmp_path: Path) -> None:
     variables = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", OWNER, str(tmp_path)]
     with Process("the owner", command, tmp_path / "owner.log", variables) as owner:
@@ -159,7 +153,7 @@ def test_a_signal_stops_what_was_started(number: signal.Signals, tmp_path: Path)
         assert not psutil.wait_procs([sleeper], timeout=20)[1]
 
 
-def test_a_worker_that_can_not_register_says_why_and_is_stopped(tmp_path: Path) -> None:
+def test_worker_that_cannot_register_is_stopped_with_a_reason(tmp_path: Path) -> None:
     nowhere = LiveKit(f"ws://127.0.0.1:{free_ports(1)[0]}", "key", "s" * 32)
     before = set(psutil.Process().children())
     with pytest.raises(ProcessFailed, match=f"can't register at {nowhere.url} .*LIVEKIT_API_KEY"):

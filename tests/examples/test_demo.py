@@ -14,7 +14,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from examples.demo_parts.screen import Screen
 from examples.demo_parts.show import Options, read_words
+from examples.demo_parts.show import run as run_demo
 from examples.demo_parts.turns import TURNS, Outcome, Turn, judge, judge_barge_in
 from livekit_plugins_speko.testing import LineSegment, LocalGateway, Reply, Speech, Transcript
 from tests.helpers.support import loud_s, tone, wav
@@ -29,7 +31,9 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", **more}
 
 
-# --- the whole demo, once ------------------------------------------------------------------
+# The demo, once, with a tool, a barge-in and the turn that barges in. `make demo` takes all turns.
+
+TAKEN = [turn for turn in TURNS if turn.name in ("time", "story", "barge_in")]
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class Run:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("demo") / "new folder"
     done = subprocess.run(
-        [*DEMO, "--out", str(folder)],
+        [*DEMO, "--out", str(folder), "--turns", ",".join(turn.name for turn in TAKEN)],
         env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -54,63 +58,59 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return Run(done.returncode, done.stdout, folder)
 
 
-def test_the_demo_takes_all_turns_and_exits_with_zero(run: Run) -> None:
-    assert run.output.splitlines()[-1] == f"all {len(TURNS)} turns done", run.output
+def test_demo_takes_its_turns_and_exits_with_zero(run: Run) -> None:
+    assert run.output.splitlines()[-1] == f"all {len(TAKEN)} turns done", run.output
     assert run.status == 0
 
 
-def test_the_demo_shows_what_it_loads_and_how_long_that_took(run: Run) -> None:
+def test_output_has_the_steps_of_loading(run: Run) -> None:
     steps = re.findall(r"^  (\S.*?) +\d+\.\d s$", run.output, re.M)
     assert "Load speech recognition (Whisper tiny.en)" in steps
     assert "Load the voice (Piper, en_US-joe-medium)" in steps
     assert "Import LiveKit Agents and the plugin" in steps
 
 
-def test_the_demo_shows_who_said_what_in_its_order(run: Run) -> None:
+def test_output_has_the_conversation_in_order(run: Run) -> None:
     spoken = re.findall(r"^ *\d+\.\d s  (caller|agent|tool) +(.*)$", run.output, re.M)
     callers = [text for who, text in spoken if who == "caller"]
     assert [re.findall(r"\w+", text.lower()) for text in callers] == [
-        re.findall(r"\w+", WORDS[turn.name].lower()) for turn in TURNS
+        re.findall(r"\w+", WORDS[turn.name].lower()) for turn in TAKEN
     ]
     assert spoken[0][0] == "agent"
     assert any(who == "tool" and "Tokyo" in text for who, text in spoken)
     assert any("nine to five" in text for who, text in spoken if who == "agent")
 
 
-def test_the_agent_falls_silent_in_the_middle_of_its_story(run: Run) -> None:
+def test_barge_in_cuts_the_story(run: Run) -> None:
     assert "Once upon a time" in run.output
     assert "falls silent" in run.output
     assert "nobody on that coast was lost" not in run.output
 
 
-def test_the_demo_prints_the_latencies_of_each_turn(run: Run) -> None:
-    for turn in TURNS:
+def test_output_has_the_latencies_of_each_turn(run: Run) -> None:
+    for turn in TAKEN:
         row = re.search(rf"│ {turn.name}((?: +│ +\d+)+) │ done +│", run.output)
         assert row is not None, run.output
         spoken, transcript, first_token, first_audio = map(int, re.findall(r"\d+", row[1]))
         assert 0 < spoken < transcript < first_token < first_audio < 10_000
 
 
-def test_the_demo_names_the_files_that_it_wrote(run: Run) -> None:
-    for name in ("call.wav", "timeline.svg", "latencies.json"):
-        assert f"wrote {run.folder / name}" in run.output
-
-
-def test_the_latencies_are_written_too(run: Run) -> None:
+def test_latencies_are_written_as_json(run: Run) -> None:
+    assert f"wrote {run.folder / 'latencies.json'}" in run.output
     waits = json.loads((run.folder / "latencies.json").read_text())
-    assert list(waits) == [turn.name for turn in TURNS]
+    assert list(waits) == [turn.name for turn in TAKEN]
     names = ("end_of_speech_ms", "transcript_ms", "first_token_ms", "first_audio_ms")
     for each in waits.values():
         assert list(each) == list(names)
         assert 0 < each["transcript_ms"] < each["first_audio_ms"] < 10_000
 
 
-def test_the_recording_has_the_caller_left_and_the_agent_right(run: Run) -> None:
+def test_recording_has_the_caller_left_and_the_agent_right(run: Run) -> None:
     with wave.open(str(run.folder / "call.wav")) as reader:
         assert reader.getparams()[:3] == (2, 2, 24000)
         both = np.frombuffer(reader.readframes(reader.getnframes()), dtype="<i2").reshape(-1, 2)
     said_s = sum(
-        len((ROOT / f"tests/fixtures/{turn.name}.wav").read_bytes()) / 32000 for turn in TURNS
+        len((ROOT / f"tests/fixtures/{turn.name}.wav").read_bytes()) / 32000 for turn in TAKEN
     )
     assert loud_s(both[:, 0], above=300) == pytest.approx(said_s, rel=0.35)
     assert loud_s(both[:, 1], above=300) > 8
@@ -118,19 +118,19 @@ def test_the_recording_has_the_caller_left_and_the_agent_right(run: Run) -> None
     assert caller > agent + 1, "the agent greets first"
 
 
-def test_the_timeline_is_an_svg(run: Run) -> None:
+def test_timeline_is_an_svg(run: Run) -> None:
     root = ElementTree.parse(run.folder / "timeline.svg").getroot()
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
 
 
-def test_the_output_is_plain_without_a_terminal(run: Run) -> None:
+def test_output_without_a_terminal_has_no_escapes(run: Run) -> None:
     assert "\x1b" not in run.output
 
 
-# --- other ways to run it ------------------------------------------------------------------
+# Other ways to run it
 
 
-async def test_with_a_key_the_demo_calls_the_service_and_fails_when_a_turn_does(
+async def test_demo_with_a_key_uses_the_service_and_fails_with_a_turn(
     tmp_path: Path,
 ) -> None:
     async with LocalGateway() as gateway:
@@ -145,7 +145,7 @@ async def test_with_a_key_the_demo_calls_the_service_and_fails_when_a_turn_does(
             stderr=asyncio.subprocess.STDOUT,
         )
         output = (await asyncio.wait_for(process.communicate(), 60))[0].decode()
-        assert f"the call is held with {gateway.base_url}" in output
+        assert f"the call uses {gateway.base_url}" in output
     assert process.returncode == 1
     assert output.splitlines()[-1] == "FAILED  time: the tool get_local_time was not called"
     assert "turns done" not in output
@@ -161,9 +161,7 @@ async def test_with_a_key_the_demo_calls_the_service_and_fails_when_a_turn_does(
         ({"fixtures.json": b"{}", "time.wav": wav(tone())}, 'has no words for "time"'),
     ],
 )
-def test_fixtures_that_cannot_be_used_are_named_before_anything_is_loaded(
-    tmp_path: Path, files: dict[str, bytes], says: str
-) -> None:
+def test_invalid_fixture_is_named(tmp_path: Path, files: dict[str, bytes], says: str) -> None:
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
     turns = [turn for turn in TURNS if turn.name == "time"]
@@ -172,16 +170,15 @@ def test_fixtures_that_cannot_be_used_are_named_before_anything_is_loaded(
     assert says in str(refused.value)
 
 
-def test_the_demo_says_in_a_line_what_it_cannot_start_with(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [*DEMO, "--fixtures", str(tmp_path)], env=environment(), capture_output=True, text=True
-    )
-    assert done.returncode == 1
-    assert "fixtures.json can't be used" in done.stdout.splitlines()[-1]
-    assert "Traceback" not in done.stderr
+async def test_demo_with_an_invalid_fixture_fails_before_loading(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await run_demo(Options(tmp_path / "out", tmp_path, TURNS), Screen()) == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("FAILED  ") and "fixtures.json can't be used" in line
 
 
-def test_a_turn_that_does_not_exist_is_refused_with_the_names_of_those_that_do() -> None:
+def test_unknown_turn_is_refused_with_the_known_names() -> None:
     done = subprocess.run(
         [*DEMO, "--turns", "breakfast"], env=environment(), capture_output=True, text=True
     )
@@ -189,11 +186,11 @@ def test_a_turn_that_does_not_exist_is_refused_with_the_names_of_those_that_do()
     assert "expected some of question, time, story, barge_in, goodbye" in done.stderr
 
 
-# --- what counts as a failed turn ----------------------------------------------------------
+# The verdicts on turns
 
 
 def outcome(**changes: object) -> Outcome:
-    """Return a turn that went right, but for the changes."""
+    """Return a turn that succeeded, but for the changes."""
     right: dict[str, object] = {
         "turn": Turn("time", tool="get_local_time", expects="in Tokyo"),
         "started_s": 10.0,
@@ -211,7 +208,7 @@ def outcome(**changes: object) -> Outcome:
 SAID = "What time is it in Tokyo?"
 
 
-def test_a_turn_that_went_right_has_no_problems_and_its_latencies() -> None:
+def test_good_turn_has_latencies_and_no_problems() -> None:
     right = outcome()
     assert judge(right, SAID) == []
     assert (right.transcript_ms, right.first_token_ms, right.first_audio_ms) == (1000, 1250, 1500)
@@ -228,31 +225,29 @@ def test_a_turn_that_went_right_has_no_problems_and_its_latencies() -> None:
         ({"said": ["I do not know."]}, 'the reply "I do not know." does not say "in Tokyo"'),
     ],
 )
-def test_each_way_to_fail_a_turn_is_told_in_words(changes: dict[str, object], problem: str) -> None:
+def test_failed_turn_has_its_problem(changes: dict[str, object], problem: str) -> None:
     [found] = judge(outcome(**changes), SAID)
     assert problem in found
 
 
-def test_the_real_service_may_choose_its_words() -> None:
+def test_words_of_the_real_service_are_not_compared() -> None:
     assert judge(outcome(heard=["Time, Tokyo?"], said=["Half past twelve."]), None) == []
 
 
 @pytest.mark.parametrize(
     ("reply", "problem"),
     [
-        (None, "nobody to interrupt"),
+        (None, "no reply to interrupt"),
         (LineSegment("agent", 5, 20.0), "was not stopped"),
         (LineSegment("agent", 5), "was not stopped"),
-        (LineSegment("agent", 5, 14.5, True), "went on for 4.5 s"),
+        (LineSegment("agent", 5, 14.5, True), "continued for 4.5 s"),
         (LineSegment("agent", 5, 9.0, True), "had stopped before"),
     ],
 )
-def test_each_way_to_ignore_a_caller_who_barges_in_is_told_in_words(
-    reply: LineSegment | None, problem: str
-) -> None:
+def test_failed_barge_in_has_its_problem(reply: LineSegment | None, problem: str) -> None:
     [found] = judge_barge_in(outcome(reply=reply), outcome())
     assert problem in found
 
 
-def test_an_agent_that_falls_silent_soon_has_no_problems() -> None:
+def test_quick_end_of_the_interrupted_reply_is_no_problem() -> None:
     assert judge_barge_in(outcome(reply=LineSegment("agent", 5, 10.8, True)), outcome()) == []

@@ -1,4 +1,4 @@
-"""The script that builds LiveKit's server: what it says, and that it builds once."""
+"""The script that builds LiveKit's server: its output, its errors, and that it builds once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 SCRIPT = Path(__file__).parent.parent.parent / "scripts" / "build_livekit.py"
 SERVER = "#!/bin/sh\necho livekit-server version 1.13.5\n"
-# A Go that does as it is told, and one that cannot.
+# A Go that builds, and one that fails.
 GO = f"""#!/bin/sh
 echo "go $@"
 mkdir -p "$GOBIN" && printf '{SERVER}' > "$GOBIN/server" && chmod +x "$GOBIN/server"
@@ -58,7 +58,7 @@ def checkout(tmp_path: Path) -> Checkout:
     return Checkout(tmp_path)
 
 
-def test_the_server_is_built_at_the_pinned_release_into_the_checkout(checkout: Checkout) -> None:
+def test_server_is_built_at_the_pinned_release(checkout: Checkout) -> None:
     checkout.program("go", GO)
     done = checkout.run()
     assert done.returncode == 0, done.stderr
@@ -67,7 +67,7 @@ def test_the_server_is_built_at_the_pinned_release_into_the_checkout(checkout: C
     assert not checkout.folder.joinpath(".cache/go").exists()
 
 
-def test_what_is_set_for_the_user_s_own_go_does_not_count(checkout: Checkout) -> None:
+def test_user_s_go_variables_are_ignored(checkout: Checkout) -> None:
     checkout.program("go", GO.replace('"go $@"', '"$GOFLAGS $GO111MODULE $GOOS."'))
     away = str(checkout.folder / "away")
     done = checkout.run(
@@ -77,7 +77,7 @@ def test_what_is_set_for_the_user_s_own_go_does_not_count(checkout: Checkout) ->
     assert not checkout.folder.joinpath("away").exists()
 
 
-def test_it_is_built_once(checkout: Checkout) -> None:
+def test_server_is_built_once(checkout: Checkout) -> None:
     checkout.program("go", GO)
     assert checkout.run().returncode == 0
     again = checkout.run()
@@ -85,21 +85,21 @@ def test_it_is_built_once(checkout: Checkout) -> None:
     assert again.stdout == "LiveKit's server v1.13.5 is built: .tools/livekit-server\n"
 
 
-def test_another_release_is_built_anew(checkout: Checkout) -> None:
+def test_another_release_is_replaced(checkout: Checkout) -> None:
     checkout.program("go", GO)
     checkout.run()
     checkout.folder.joinpath(".tools/livekit-server").write_text(SERVER.replace("13.5", "13.4"))
     assert "Built" in checkout.run().stdout
 
 
-def test_without_go_it_says_so_and_how_else_to_get_the_server(checkout: Checkout) -> None:
+def test_missing_go_is_reported_with_alternatives(checkout: Checkout) -> None:
     done = checkout.run()
     assert done.returncode == 1
     assert "There is no Go" in done.stderr and "LIVEKIT_SERVER=" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_build_that_fails_shows_its_words_and_leaves_nothing(checkout: Checkout) -> None:
+def test_failed_build_shows_its_output_and_leaves_nothing(checkout: Checkout) -> None:
     checkout.program("go", BROKEN_GO)
     done = checkout.run()
     assert done.returncode == 1
@@ -107,7 +107,7 @@ def test_a_build_that_fails_shows_its_words_and_leaves_nothing(checkout: Checkou
     assert not checkout.folder.joinpath(".tools/livekit-server").exists()
 
 
-def test_a_server_that_is_named_is_used(checkout: Checkout) -> None:
+def test_named_server_is_used(checkout: Checkout) -> None:
     named = checkout.program("my-livekit", SERVER)
     done = checkout.run(LIVEKIT_SERVER=str(named))
     assert done.returncode == 0 and f"LIVEKIT_SERVER names: {named}" in done.stdout
@@ -116,7 +116,7 @@ def test_a_server_that_is_named_is_used(checkout: Checkout) -> None:
 
 
 @pytest.mark.parametrize("text", ["#!/bin/sh\necho hello\n", "#!/bin/sh\nexit 1\n", "no program"])
-def test_what_is_named_and_is_no_server_is_refused(checkout: Checkout, text: str) -> None:
+def test_named_program_that_is_not_a_server_is_refused(checkout: Checkout, text: str) -> None:
     named = checkout.program("other", text)
     done = checkout.run(LIVEKIT_SERVER=str(named))
     assert done.returncode == 1 and "does not run as LiveKit's server" in done.stderr

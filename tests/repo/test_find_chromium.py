@@ -1,4 +1,4 @@
-"""The script that finds the browser of the end-to-end tests, and what it says without one."""
+"""The script that finds the browser of the end-to-end tests."""
 
 from __future__ import annotations
 
@@ -37,31 +37,31 @@ def run(path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_first_of_the_known_names_is_found(path: Path) -> None:
+def test_first_known_name_is_found(path: Path) -> None:
     program(path, "google-chrome")
     chromium = program(path, "chromium")
     assert run(path).stdout == f"The browser of the tests is {chromium}\n"
 
 
-def test_the_browser_that_is_named_is_taken(path: Path) -> None:
+def test_named_browser_is_used(path: Path) -> None:
     program(path, "chromium")
     mine = program(path, "my-browser")
     assert str(mine) in run(path, CHROMIUM=str(mine)).stdout
 
 
-def test_without_one_it_says_how_to_get_one(path: Path) -> None:
+def test_missing_browser_is_reported_with_a_remedy(path: Path) -> None:
     done = run(path)
     assert done.returncode == 1 and "apt install chromium" in done.stderr
 
 
-def test_a_name_that_leads_nowhere_is_told(path: Path) -> None:
+def test_named_program_that_does_not_exist_is_reported(path: Path) -> None:
     program(path, "apt-get", "#!/bin/sh\necho called\n")
     done = run(path, CHROMIUM="/nowhere/chrome", CI="true")
     assert done.returncode == 1 and "called" not in done.stdout
-    assert done.stderr == "CHROMIUM is /nowhere/chrome, which is no program.\n"
+    assert done.stderr == "CHROMIUM is /nowhere/chrome, which is not a program.\n"
 
 
-def test_in_ci_it_is_installed_by_root_alone(path: Path) -> None:
+def test_browser_is_installed_in_ci_by_root_only(path: Path) -> None:
     chromium = path / "chromium"
     install = f"#!/bin/sh\necho apt-get $@\n[ $1 = update ] || cp {path}/apt-get {chromium}\n"
     program(path, "apt-get", install.replace("cp ", "/bin/cp "))
@@ -71,7 +71,7 @@ def test_in_ci_it_is_installed_by_root_alone(path: Path) -> None:
     assert installed == chromium.exists() == (done.returncode == 0) == (os.geteuid() == 0)
 
 
-def test_an_installation_that_fails_is_told(path: Path) -> None:
+def test_failed_installation_is_reported(path: Path) -> None:
     program(path, "apt-get", "#!/bin/sh\nexit 100\n")
     done = run(path, CI="true")
     assert done.returncode == 1 and "There is no Chromium" in done.stderr
