@@ -16,6 +16,7 @@ from ._gateway.endpoints import complete, synthesize, tools, transcribe
 from ._gateway.intake import check_request, read_request
 from ._gateway.request import GatewayRequest
 from ._gateway.route import Route
+from ._gateway.route_table import RouteTable
 from ._gateway.server import LoopbackServer
 from ._gateway.shapes import InvalidRequest
 from ._gateway.waiting import Changes, within
@@ -76,13 +77,11 @@ class LocalGateway:
         self.api_key = api_key
         self.requests: list[GatewayRequest] = []
         self.prewarmed = 0
-        # The kinds of request, each with its route; `_add_route` fills both.
-        self._endpoints: list[Endpoint] = []
-        self._routes: dict[str, Route] = {}
-        self.transcribe = self._add_route(transcribe.ENDPOINT, json_answers=json_answers)
-        self.complete = self._add_route(complete.ENDPOINT, json_answers=json_answers)
-        self.synthesize = self._add_route(synthesize.ENDPOINT)
-        self.tools = self._add_route(tools.ENDPOINT)
+        self._routes = RouteTable()
+        self.transcribe = self._routes.add(transcribe.ENDPOINT, json_answers=json_answers)
+        self.complete = self._routes.add(complete.ENDPOINT, json_answers=json_answers)
+        self.synthesize = self._routes.add(synthesize.ENDPOINT)
+        self.tools = self._routes.add(tools.ENDPOINT)
         self._registered = tools.RegisteredTools()
         self.tools.use(self._registered)
         self._strict = strict
@@ -221,16 +220,10 @@ class LocalGateway:
         ]
         unused = [
             f"unused step of {route.name}: {_repr.repr(answer)}"
-            for route in self._routes.values()
+            for route in self._routes
             for answer in route.unused
         ]
         return unexpected + failed + unused
-
-    def _add_route(self, endpoint: Endpoint, *, json_answers: bool = False) -> Route:
-        """Serve one more kind of request."""
-        self._endpoints.append(endpoint)
-        route = self._routes[endpoint.name] = Route(endpoint.name, json_answers=json_answers)
-        return route
 
     async def _handle(self, http: web.BaseRequest) -> web.StreamResponse:
         """Log a request and respond to it; mark it as done whatever the outcome."""
@@ -238,12 +231,14 @@ class LocalGateway:
             self.prewarmed += 1
             self._changes.notify()
             return web.Response(status=204)
-        request, endpoint = await read_request(http, self._endpoints)
+        request, endpoint = await read_request(http, self._routes)
         self.requests.append(request)
         self._changes.notify()
-        writer = self._make_writer(http, request)
+        route = self._routes.get(request.route) or Route(request.route)
+        latency, json_answers = route.latency, route.json_answers
+        writer = AnswerWriter(http, request, latency=latency, json_answers=json_answers)
         try:
-            return await self._respond(http, request, endpoint, writer)
+            return await self._respond(http, endpoint, route, writer)
         except asyncio.CancelledError:
             request.cancelled = not self._closing
             raise
@@ -253,29 +248,23 @@ class LocalGateway:
         finally:
             request.mark_done()
 
-    def _make_writer(self, http: web.BaseRequest, request: GatewayRequest) -> AnswerWriter:
-        route = self._routes.get(request.route)
-        if route is None:
-            return AnswerWriter(http, request)
-        return AnswerWriter(http, request, latency=route.latency, json_answers=route.json_answers)
-
     async def _respond(
         self,
         http: web.BaseRequest,
-        request: GatewayRequest,
         endpoint: Endpoint | None,
+        route: Route,
         writer: AnswerWriter,
     ) -> web.StreamResponse:
         """Send the answer. An exception of an engine or an answer is kept for `problems`."""
         try:
-            answer = await self._choose(http, request, endpoint)
+            answer = await self._choose(http, writer.request, endpoint, route)
             await answer.write(writer)
             return await writer.finish()
         except ClientGone:
             raise
         except Exception as error:
-            request.failure = error
-            _logger.error("an answer failed", exc_info=error, extra={"request": str(request)})
+            writer.request.failure = error
+            _logger.error("answer failed", exc_info=error, extra={"request": str(writer.request)})
             if writer.started:
                 writer.abort()
                 return writer.response
@@ -283,14 +272,18 @@ class LocalGateway:
             return await writer.finish()
 
     async def _choose(
-        self, http: web.BaseRequest, request: GatewayRequest, endpoint: Endpoint | None
+        self,
+        http: web.BaseRequest,
+        request: GatewayRequest,
+        endpoint: Endpoint | None,
+        route: Route,
     ) -> Answer:
         """Check a request and choose its answer."""
         try:
-            check_request(http, request, endpoint, api_key=self.api_key, endpoints=self._endpoints)
+            check_request(http, request, endpoint, api_key=self.api_key, routes=self._routes)
         except InvalidRequest as invalid:
             return Refusal(invalid.status, str(invalid), invalid.code)
-        answer = await self._routes[request.route].answer(request)
+        answer = await route.answer(request)
         if answer is not None:
             return answer
         self._unexpected.append(request)

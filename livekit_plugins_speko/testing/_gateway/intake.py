@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -12,17 +11,18 @@ from .endpoint import Endpoint, require_bearer
 from .fields import check_session_id
 from .limits import MAX_HEADER_LINE_BYTES, MAX_JSON_BYTES
 from .request import GatewayRequest
+from .route_table import RouteTable
 from .shapes import InvalidRequest
 
 
 async def read_request(
-    http: web.BaseRequest, endpoints: Iterable[Endpoint]
+    http: web.BaseRequest, routes: RouteTable
 ) -> tuple[GatewayRequest, Endpoint | None]:
     """Read a complete request.
 
     Args:
         http: The request as aiohttp has it.
-        endpoints: The endpoints that it may be for.
+        routes: The routes that it may be for.
 
     Returns:
         The request for the log, and its endpoint, None for an unknown path. A body over the limit
@@ -30,7 +30,7 @@ async def read_request(
         and dropped, because a client that is still sending would not see the response.
     """
     path = http.raw_path.partition("?")[0]
-    endpoint, parameters = _find(endpoints, http.method, path)
+    endpoint, parameters = routes.find(http.method, path)
     keep_bytes = (MAX_JSON_BYTES if endpoint is None else endpoint.max_body_bytes) + 1
     body = bytearray()
     async for chunk in http.content.iter_any():
@@ -56,7 +56,7 @@ def check_request(
     endpoint: Endpoint | None,
     *,
     api_key: str,
-    endpoints: Iterable[Endpoint],
+    routes: RouteTable,
 ) -> None:
     """Check a request in the service's order: headers' size, key, path, body's size, fields.
 
@@ -65,7 +65,7 @@ def check_request(
         request: The same request as the log has it.
         endpoint: Its endpoint; None for an unknown path.
         api_key: The only key that is accepted.
-        endpoints: All endpoints, for the message about an unknown path.
+        routes: All routes, for the message about an unknown path.
 
     Raises:
         InvalidRequest: The request is to be refused with this status and code.
@@ -73,9 +73,8 @@ def check_request(
     _check_header_lines(http)
     if endpoint is None:
         require_bearer(http, api_key)
-        expected = ", ".join(map(str, endpoints))
         raise InvalidRequest(
-            f"found {request}, expected one of: {expected}", status=404, code="NOT_FOUND"
+            f"found {request}, expected one of: {routes}", status=404, code="NOT_FOUND"
         )
     endpoint.authorize(http, api_key)
     if len(request.body) > endpoint.max_body_bytes:
@@ -86,16 +85,6 @@ def check_request(
         )
     check_session_id(request.headers)
     endpoint.check(request)
-
-
-def _find(
-    endpoints: Iterable[Endpoint], method: str, path: str
-) -> tuple[Endpoint | None, dict[str, str]]:
-    for endpoint in endpoints:
-        parameters = endpoint.match(method, path)
-        if parameters is not None:
-            return endpoint, parameters
-    return None, {}
 
 
 def _check_header_lines(http: web.BaseRequest) -> None:
