@@ -34,20 +34,22 @@ TWICE = APIConnectOptions(max_retry=1, retry_interval=0.0, timeout=5.0)
 IMPATIENT = APIConnectOptions(max_retry=0, timeout=0.4)
 IMPATIENT_TWICE = APIConnectOptions(max_retry=1, retry_interval=0.0, timeout=0.4)
 
-# A task of LiveKit's, that of `session.say`, whose errors it never reads.
-FORGOTTEN = ("AgentActivity.tts_say",)
+# A task of LiveKit's whose error LiveKit never reads.
+FORGOTTEN = "AgentActivity.tts_say"
+
+INSTRUCTIONS = "You are a concierge."
 
 # What LiveKit calls the errors of each route's adapter.
 ERROR_TYPES = {"transcribe": stt.STTError, "complete": llm.LLMError, "synthesize": tts.TTSError}
 
 
 class Call:
-    """A session with a caller and an ear, a gateway of its own, and all that it reported.
+    """A session with a caller and an ear, a gateway of its own, and its reports.
 
     Attributes:
         errors: Its error events, in order.
         closed: Its close event, when it closed.
-        told: What the history must hold by now: who said what.
+        told: What the history must hold by now: (role, text).
     """
 
     def __init__(self, session: AgentSession[None], gateway: LocalGateway) -> None:
@@ -57,7 +59,7 @@ class Call:
         self.errors: list[ErrorEvent] = []
         self.closed: list[CloseEvent] = []
         self.told: list[tuple[str, str]] = []
-        # The agent's turns, and how many of them somebody has waited for.
+        # The agent's turns, and how many of them a test has waited for.
         self._turns: list[SpeechHandle] = []
         self._seen = 0
         self._changes = Changes()
@@ -88,11 +90,11 @@ class Call:
         assert len(self._turns) == self._seen
 
     async def failed(self, times: int, name: str = "") -> None:
-        """Wait until so many errors came after which nobody tries again."""
+        """Wait for so many errors that LiveKit does not retry."""
         await self.until(lambda: self.final_errors >= times, f"final error {times} ({name})")
 
     async def take_a_turn(self, name: str) -> None:
-        """A turn in which nothing fails: understood, answered and spoken, whole and once."""
+        """A turn in which nothing fails: understood, answered and spoken, complete and once."""
         question, reply = f"Question after {name}.", f"This is the answer after {name}."
         self.gateway.transcribe.script(Transcript(question))
         self.gateway.complete.script(Reply(reply))
@@ -122,20 +124,22 @@ async def calling(
     conn_options: APIConnectOptions = ONCE,
     max_errors: int = 3,
     base_url: str | None = None,
+    make_client: Callable[..., Any] = Speko,
+    agent: Agent | None = None,
     **options: Any,
 ) -> AsyncIterator[Call]:
-    """A call whose voice is `spoken`. When it is over nothing of it is left on the network."""
+    """A call whose voice is `spoken`. After it no request and no connection is left."""
     async with LocalGateway() as gateway:
         gateway.synthesize.use(say)
         url = gateway.base_url if base_url is None else base_url
-        async with Speko(base_url=url, api_key=gateway.api_key) as speko:
+        async with make_client(base_url=url, api_key=gateway.api_key) as speko:
             components = create_speko_components(
                 **{"speko": speko, "vad": voice_detector, "intent": {"language": "en"}, **options}
             )
             session = make_session(components, voice_detector, conn_options, max_errors)
             call = Call(session, gateway)
             session.input.audio, session.output.audio = call.caller, call.ear
-            await session.start(agent=Agent(instructions="You are a concierge."))
+            await session.start(agent=agent or Agent(instructions=INSTRUCTIONS))
             try:
                 yield call
             finally:
@@ -169,10 +173,10 @@ def make_session(
 
 
 def assert_nothing_was_lost(caplog: pytest.LogCaptureFixture) -> None:
-    """No task and no exception that nobody asked for, in this test or the one before."""
+    """Fail if a task or an exception was dropped unread, in this test or the one before."""
     gc.collect()
     records = caplog.get_records("call") + caplog.get_records("teardown")
     told = [record.getMessage() for record in records]
     marks = ("was destroyed", "never retrieved", "never awaited", "Unclosed", "Unhandled")
     lost = [text for text in told if any(mark in text for mark in marks)]
-    assert not [text for text in lost if not any(task in text for task in FORGOTTEN)]
+    assert not [text for text in lost if FORGOTTEN not in text]

@@ -1,4 +1,4 @@
-"""The ends of a call that takes no time: who speaks at once, and who hears at once."""
+"""The two ends of a call that runs faster than real time: a caller and an ear."""
 
 from __future__ import annotations
 
@@ -31,28 +31,28 @@ class Caller(io.AudioInput):
         self._words = read_wav((FIXTURES / "goodbye.wav").read_bytes())[3][:WORDS_BYTES]
 
     def speak(self) -> None:
-        """Say some words, and be silent for long enough to have ended."""
+        """Say some words, then be silent for long enough to end the turn."""
         cut = range(0, len(self._words), FRAME_BYTES)
         spoken = [self._words[at : at + FRAME_BYTES].ljust(FRAME_BYTES, b"\0") for at in cut]
         for pcm in [SILENCE] * LEAD_FRAMES + spoken + [SILENCE] * PAUSE_FRAMES:
             self._frames.put_nowait(pcm)
 
     async def __anext__(self) -> rtc.AudioFrame:
-        await asyncio.sleep(0)  # a queue that holds something gives nobody else a turn
+        await asyncio.sleep(0)  # a queue with items never yields to the loop
         return rtc.AudioFrame(await self._frames.get(), 16_000, 1, FRAME_BYTES // 2)
 
 
 class Ear(io.AudioOutput):
-    """A loudspeaker that has played each frame the moment it gets it."""
+    """A loudspeaker that has played each frame the moment it receives it."""
 
     def __init__(self) -> None:
         super().__init__(label="Ear", capabilities=io.AudioOutputCapabilities(pause=False))
         self._pcm = bytearray()
-        # Seconds of the stretch that is being heard; None between two.
+        # Seconds of the segment being played; None between two segments.
         self._stretch_s: float | None = None
 
     def take(self) -> bytes:
-        """What was heard since the last look, without silence."""
+        """What was heard since the last call of this, without silence."""
         heard = bytes(self._pcm)
         self._pcm.clear()
         return without_silence(heard)
