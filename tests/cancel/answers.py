@@ -1,4 +1,4 @@
-"""Answers under which calls are cancelled: held back, broken off, or one piece after another."""
+"""Responses during which calls are cancelled: held back, cut, or one piece after another."""
 
 from __future__ import annotations
 
@@ -19,42 +19,44 @@ DONE = events(
 )
 """The end of a transcript, and of a reply."""
 
+ROUTES = frozenset({"transcribe", "complete", "synthesize", "tools"})
+
 
 class Held(Answer):
-    """The beginning of an answer, and then nothing until the client goes away."""
+    """The beginning of a response, and then nothing until the client goes away."""
 
-    serves = frozenset({"transcribe", "complete", "synthesize", "tools"})
+    serves = ROUTES
 
     def __init__(self, content_type: str, *pieces: bytes, headers: bool = True) -> None:
-        """Hold an answer after these pieces, or before its headers."""
+        """Hold a response after these pieces, or before its headers."""
         self.content_type = content_type
         self.pieces = pieces
         self.headers = headers
         # Set when all that will ever come was sent.
-        self._reached = asyncio.Event()
+        self._sent = asyncio.Event()
 
     async def write(self, writer: AnswerWriter) -> None:
         if self.headers:
             await writer.start(200, {"Content-Type": self.content_type})
         for piece in self.pieces:
             await writer.send(piece)
-        self._reached.set()
+        self._sent.set()
         await asyncio.Event().wait()
 
     async def settled(self) -> None:
-        """Wait until the client has taken all that came of it."""
-        await asyncio.wait_for(self._reached.wait(), 5)
+        """Wait until the client has taken all that was sent."""
+        await asyncio.wait_for(self._sent.wait(), 5)
         for _ in range(30):
             await asyncio.sleep(0)
 
 
 class Reset(Answer):
-    """Pieces of an answer, and then the connection is broken off; without any, before it began."""
+    """Pieces of a response, after which the connection is cut; without any, before its headers."""
 
-    serves = frozenset({"transcribe", "complete", "synthesize", "tools"})
+    serves = ROUTES
 
     def __init__(self, content_type: str, *pieces: bytes) -> None:
-        """Break off after these."""
+        """Cut the connection after these."""
         self.content_type = content_type
         self.pieces = pieces
 
@@ -67,7 +69,7 @@ class Reset(Answer):
 
 
 class Spread:
-    """Pieces of an answer that come some turns of the loop after one another, any number of times.
+    """Pieces of a response that come some turns of the loop apart, any number of times.
 
     So a client has to wait for each of them, and can be cancelled in each of the waits.
     """

@@ -52,7 +52,7 @@ class Server:
                 self._changed.clear()
                 await self._changed.wait()
 
-        await asyncio.wait_for(wait(), 1)
+        await asyncio.wait_for(wait(), 5)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Say nothing until the client goes away."""

@@ -23,8 +23,7 @@ from tests.cancel.calls import (
     SOON_S,
     Call,
     Watch,
-    assert_nothing_left,
-    assert_only_idle,
+    assert_no_task_left,
     cancel,
     chat,
     client_tasks,
@@ -41,59 +40,36 @@ CALLS: dict[str, tuple[str, Call, Any]] = {
     "chat": ("complete", chat, Reply("Hi.")),
     "speak": ("synthesize", speak, Speech(tone())),
 }
-ADAPTERS = pytest.mark.parametrize("name", list(CALLS))
 PATIENT = APIConnectOptions(max_retry=3, retry_interval=60.0, timeout=30.0)
-# How long LiveKit waits before its first retry, in seconds, whatever its options say.
-FIRST_INTERVAL_S = 0.1
+OVERLOADED = Refusal(503, "later")
+RATE_LIMITED = Refusal(429, "later", headers={"Retry-After": "20"})
 
 
-async def cancel_the_wait(
-    speko: Speko, name: str, *, failures: int, waited_s: float = 0.0
-) -> list[Any]:
-    """Cancel a call that waits for its next attempt; return the events of those before it.
-
-    Args:
-        speko: The client.
-        name: The call.
-        failures: How many attempts fail first.
-        waited_s: How long it has waited already, in seconds.
-    """
+@pytest.mark.parametrize("name", list(CALLS))
+@pytest.mark.parametrize(
+    ("refusals", "waited_s"),
+    # LiveKit's first retry comes after 0.1 s whatever is set, and then waits for the rate limit.
+    [([OVERLOADED, OVERLOADED], 0.0), ([RATE_LIMITED], 0.3)],
+    ids=["between_attempts", "as_a_rate_limit_says"],
+)
+async def test_a_call_that_waits_for_its_next_attempt_is_cancelled_at_once(
+    gateway: LocalGateway, speko: Speko, name: str, refusals: list[Refusal], waited_s: float
+) -> None:
+    route, call, healthy = CALLS[name]
+    getattr(gateway, route).script(*refusals, healthy)
     watch, before = Watch(PATIENT), client_tasks()
     with nothing_reported():
-        task = asyncio.create_task(CALLS[name][1](speko, watch))
-        while len(watch.errors) < failures:
+        task = asyncio.create_task(call(speko, watch))
+        while len(watch.errors) < len(refusals):
             watch.failed.clear()
-            await asyncio.wait_for(watch.failed.wait(), 5)
+            await asyncio.wait_for(watch.failed.wait(), SOON_S)
         done, _ = await asyncio.wait([task], timeout=waited_s)
         assert not done
         assert await cancel(task) <= FEW_TURNS
-        await assert_nothing_left(speko, before)
-    return watch.errors
-
-
-@ADAPTERS
-@pytest.mark.parametrize("failures", [1, 2])
-async def test_a_call_that_waits_for_its_next_attempt_ends_at_once(
-    gateway: LocalGateway, speko: Speko, name: str, failures: int
-) -> None:
-    route, call, well = CALLS[name]
-    getattr(gateway, route).script(*[Refusal(503, "later")] * failures, well)
-    errors = await cancel_the_wait(speko, name, failures=failures)
-    assert [event.recoverable for event in errors] == [True] * failures
-    assert len(gateway.requests) == failures
-    await call(speko, Watch())
-
-
-@ADAPTERS
-async def test_a_call_that_waits_as_long_as_a_rate_limit_asks_ends_at_once(
-    gateway: LocalGateway, speko: Speko, name: str
-) -> None:
-    route, call, well = CALLS[name]
-    getattr(gateway, route).script(Refusal(429, "later", headers={"Retry-After": "20"}), well)
-    errors = await cancel_the_wait(speko, name, failures=1, waited_s=3 * FIRST_INTERVAL_S)
-    assert [event.recoverable for event in errors] == [True]
-    assert len(gateway.requests) == 1
-    await call(speko, Watch())  # another adapter, which nobody told to wait
+        await assert_no_task_left(before)
+    assert [event.recoverable for event in watch.errors] == [True] * len(refusals)
+    assert len(gateway.requests) == len(refusals)
+    await call(speko, Watch())  # another adapter of the same client does not wait
 
 
 # While the tools are being fetched
@@ -105,9 +81,8 @@ async def read(stream: Any) -> None:
             pass
 
 
-@pytest.mark.parametrize("every_turn", [False, True], ids=["once", "in_every_turn"])
-async def test_a_turn_that_waits_for_the_tools_ends_at_once_and_leaves_them_to_the_next(
-    gateway: LocalGateway, speko: Speko, every_turn: bool
+async def test_a_cancelled_turn_leaves_the_fetched_tools_to_the_next(
+    gateway: LocalGateway, speko: Speko
 ) -> None:
     gate, failures = Gate(), list[Exception]()
     gateway.tools.script(ToolRows([filled_row("a"), gate]))
@@ -118,15 +93,14 @@ async def test_a_turn_that_waits_for_the_tools_ends_at_once_and_leaves_them_to_t
         stream = model.chat(chat_ctx=conversation(), conn_options=NO_RETRY)
         task = asyncio.create_task(read(stream))
         await gate.reached()
-        assert await cancel(task, every_turn=every_turn) <= FEW_TURNS
+        assert await cancel(task, every_turn=True) <= FEW_TURNS
         gate.open()
         await llm_calls.chat(model)
     assert [tool["name"] for tool in sent_tools(gateway) or []] == ["a"]
     assert (len(gateway.requests_to("tools")), errors, failures) == (1, [], [])
-    assert_only_idle(speko)
 
 
-async def test_closing_the_model_after_a_turn_was_cancelled_ends_the_fetch(
+async def test_closing_the_model_after_a_cancelled_turn_ends_the_fetch(
     gateway: LocalGateway, speko: Speko
 ) -> None:
     gate, failures = Gate(), list[Exception]()
@@ -139,6 +113,6 @@ async def test_closing_the_model_after_a_turn_was_cancelled_ends_the_fetch(
         await gate.reached()
         await cancel(task)
         await model.aclose()
-        await assert_nothing_left(speko, before)
+        await assert_no_task_left(before)
     await gateway.idle(connections=0, within_s=SOON_S)
     assert (failures, gateway.requests[0].cancelled) == ([], True)
