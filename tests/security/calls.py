@@ -1,4 +1,4 @@
-"""Calls that fail in every way, and all that they leave behind: logs, errors, metrics, spans."""
+"""Calls, and the texts that they leave: logs, errors, metrics, spans."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from livekit_plugins_speko import Intent, SpekoLLM, SpekoSTT, SpekoTTS
+from livekit_plugins_speko.testing import LocalGateway
 from tests.helpers.raw_server import RawServer
-from tests.helpers.support import conversation, frame, tone
+from tests.helpers.support import NO_RETRY, conversation, frame, tone
 
-VARIABLES = "variables"  # begins the name of each place that only error trackers see
+VARIABLES = "variables"  # prefix of the places that only error trackers see
+# For a service that says nothing.
 SOON = APIConnectOptions(max_retry=0, timeout=0.3)
 INTENT = Intent("en")
 
 
 class Evidence(logging.Handler):
-    """Every text that a run leaves where others may read it.
+    """The texts that a run leaves where others may read them.
 
     Attributes:
         texts: Where each was found, and the text.
@@ -49,15 +51,15 @@ class Evidence(logging.Handler):
         self.texts += [(where, text) for text in texts]
 
     def error(self, where: str, error: BaseException) -> None:
-        """Note an error, those behind it, their tracebacks, and the variables in their frames."""
+        """Note an error, its causes, their tracebacks, and the variables in their frames."""
         for link in chain(error):
             self.note(where, str(link), repr(link), repr(link.args), repr(vars(link)))
         self.note(where, "".join(traceback.format_exception(error)))
-        told = traceback.TracebackException.from_exception(error, capture_locals=True)
-        self.note(f"{VARIABLES} {where}", "".join(told.format()))
+        tracked = traceback.TracebackException.from_exception(error, capture_locals=True)
+        self.note(f"{VARIABLES} {where}", "".join(tracked.format()))
 
     def places_of(self, mark: str, *, but_for: str = "nowhere") -> set[str]:
-        """Where `mark` stands, leaving out places whose name begins so."""
+        """The places that show `mark`, except those whose name begins with `but_for`."""
         return {
             f"{where}: {shown(text, mark)}"
             for where, text in self.texts
@@ -72,7 +74,7 @@ def shown(text: str, mark: str) -> str:
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
-    """An error and all those behind it, causes and contexts alike."""
+    """An error, its causes and its contexts."""
     left, seen = [error], set[int]()
     while left:
         link = left.pop()
@@ -84,7 +86,7 @@ def chain(error: BaseException) -> Iterator[BaseException]:
 
 @asynccontextmanager
 async def collecting() -> AsyncIterator[Evidence]:
-    """Collect from every logger at its loudest, asyncio's debug mode, and LiveKit's spans."""
+    """Collect from every logger at debug level, asyncio's debug mode, and LiveKit's spans."""
     evidence, spans = Evidence(), InMemorySpanExporter()
     loop = asyncio.get_running_loop()
     provider = TracerProvider()
@@ -104,7 +106,7 @@ async def collecting() -> AsyncIterator[Evidence]:
 
 @contextmanager
 def loudest(handler: logging.Handler) -> Iterator[None]:
-    """Hand every record of every logger to `handler`."""
+    """Pass every record of every logger to `handler`."""
     named = [each for each in logging.root.manager.loggerDict.values() if hasattr(each, "level")]
     loggers = [logging.root, *(each for each in named if isinstance(each, logging.Logger))]
     before = [(each, each.level, each.propagate, each.disabled) for each in loggers]
@@ -122,7 +124,7 @@ def loudest(handler: logging.Handler) -> Iterator[None]:
 
 
 async def caught(call: Awaitable[Any]) -> BaseException | None:
-    """What a call raises. Its frame is a part of the traceback, and holds no secret."""
+    """Return what a call raises. The traceback includes this frame, which holds no secret."""
     try:
         await call
     except (Exception, asyncio.CancelledError) as error:
@@ -130,23 +132,23 @@ async def caught(call: Awaitable[Any]) -> BaseException | None:
     return None
 
 
-async def hear(speko: Any, evidence: Evidence, options: APIConnectOptions = SOON) -> None:
+async def hear(speko: Any, evidence: Evidence, conn_options: APIConnectOptions = NO_RETRY) -> None:
     recognizer = SpekoSTT(speko=speko, intent=INTENT)
     watch(recognizer, evidence)
-    await recognizer.recognize(frame(tone(rate=16_000), rate=16_000), conn_options=options)
+    await recognizer.recognize(frame(tone(rate=16_000), rate=16_000), conn_options=conn_options)
 
 
 async def reply(
     speko: Any,
     evidence: Evidence,
-    options: APIConnectOptions = SOON,
+    conn_options: APIConnectOptions = NO_RETRY,
     *,
     chat_ctx: Any = None,
     **llm_options: Any,
 ) -> None:
     model = SpekoLLM(speko=speko, intent=INTENT, **llm_options)
     watch(model, evidence)
-    stream = model.chat(chat_ctx=chat_ctx or conversation(), conn_options=options)
+    stream = model.chat(chat_ctx=chat_ctx or conversation(), conn_options=conn_options)
     evidence.note("object", repr(stream), str(stream))
     try:
         async with stream:
@@ -157,11 +159,15 @@ async def reply(
 
 
 async def speak(
-    speko: Any, evidence: Evidence, options: APIConnectOptions = SOON, *, text: str = "Hello."
+    speko: Any,
+    evidence: Evidence,
+    conn_options: APIConnectOptions = NO_RETRY,
+    *,
+    text: str = "Hello.",
 ) -> None:
     voice = SpekoTTS(speko=speko, intent=INTENT)
     watch(voice, evidence)
-    stream = voice.synthesize(text, conn_options=options)
+    stream = voice.synthesize(text, conn_options=conn_options)
     evidence.note("object", repr(stream), str(stream))
     async with stream:
         async for audio in stream:
@@ -173,17 +179,21 @@ STAGES: tuple[Stage, ...] = (hear, reply, speak)
 
 
 def watch(adapter: Any, evidence: Evidence) -> None:
-    """Note what an adapter is and what it tells of itself."""
+    """Note an adapter's repr, metrics and error events."""
     evidence.note("object", repr(adapter), str(adapter))
-    adapter.on("metrics_collected", lambda told: evidence.note("metrics", repr(told)))
-    adapter.on("error", lambda told: evidence.error("error event", told.error))
-    adapter.on("error", lambda told: evidence.note("error event", repr(told)))
+    adapter.on("metrics_collected", lambda event: evidence.note("metrics", repr(event)))
+    adapter.on("error", lambda event: evidence.error("error event", event.error))
+    adapter.on("error", lambda event: evidence.note("error event", repr(event)))
 
 
 async def fail(
-    evidence: Evidence, server: RawServer, stage: Stage, make_client: Any, **options: Any
+    evidence: Evidence,
+    server: RawServer | LocalGateway,
+    stage: Stage,
+    make_client: Any,
+    **options: Any,
 ) -> None:
-    """One call of a stage against a server that fails it; note the client and the error."""
+    """Make one call of a stage; note the client, and the error if there is one."""
     async with make_client(base_url=server.base_url) as speko:
         evidence.note("object", repr(speko), repr(speko.agents), repr(speko.agents.tools))
         error = await caught(stage(speko, evidence, **options))

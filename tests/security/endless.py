@@ -1,4 +1,4 @@
-"""A server whose answers have no end, and the memory that a call takes meanwhile."""
+"""A server whose responses never end, and the memory that a call takes meanwhile."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ MIB = 1024 * 1024
 
 
 class EndlessServer(RawServer):
-    """Begins an answer, and sends the same piece again and again until the client has enough.
+    """Begins a response, and sends the same piece again and again until the client leaves.
 
     Attributes:
-        sent_bytes: How much of the body went out.
+        sent_bytes: How much of the body was sent.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class EndlessServer(RawServer):
         writer.write(self._wire)
         await writer.drain()
         self.sent_bytes += len(self._piece)
-        await asyncio.sleep(0)  # a drain of an empty buffer gives nobody else a turn
+        await asyncio.sleep(0)  # draining an empty buffer never yields to the loop
 
 
 class EndlessHead(EndlessServer):
@@ -69,7 +69,7 @@ class EndlessHead(EndlessServer):
 
 
 class Memory:
-    """A ``with`` block that measures how much memory its body took at once, beyond its begin."""
+    """A ``with`` block that measures the peak memory of its body, in bytes."""
 
     peak_bytes = 0
 

@@ -1,4 +1,4 @@
-"""Answers that fail a call, and say again what was said to the service."""
+"""Responses that fail a call and repeat what the request said."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from tests.helpers.raw_server import EVENT_STREAM, answer, events
 JSON = {"Content-Type": "application/json"}
 HTML = {"Content-Type": "text/html"}
 PCM = {"Content-Type": "audio/pcm;rate=24000"}
-STATUSES = (302, 400, 401, 404, 429, 499, 503)
+# Each raises an error of another class, or is treated in a way of its own.
+STATUSES = (302, 401, 429, 499, 503)
 
 
 @dataclass(frozen=True)
@@ -28,45 +29,42 @@ class Fault:
 
 def refusals(said: str) -> dict[str, Fault]:
     """Errors whose bodies hold `said`, by their names."""
-    told = _told(said)
+    refused = _refused(said)
     long = json.dumps({"error": f"{said} " * 200, "code": "LONG"})
     answers = {
-        **{f"status {status}": answer(told, status=status, headers=JSON) for status in STATUSES},
-        "escaped": answer(told.replace("/", "\\/"), status=401, headers=JSON),
+        **{f"status {status}": answer(refused, status=status, headers=JSON) for status in STATUSES},
+        "escaped": answer(refused.replace("/", "\\/"), status=401, headers=JSON),
         "often": answer(long, status=500, headers=JSON),
         "html": answer(f"<p>{said}</p>", status=502, headers=HTML),
-        "cut off": answer(told, status=500, headers=JSON, whole=False),
+        "cut off": answer(refused, status=500, headers=JSON, whole=False),
     }
     return {name: Fault(sent) for name, sent in answers.items()}
 
 
-def _told(said: str) -> str:
+def _refused(said: str) -> str:
     return json.dumps({"error": f"refused: {said}", "code": said, "more": [said]})
 
 
-def answers_that_fail(said: str) -> dict[str, Fault]:
-    """Answers with status 200 that hold `said`, and are or end in a fault, by their names."""
-    told = _told(said)
+def unreadable(said: str) -> dict[str, Fault]:
+    """Responses with status 200 that hold `said` and are, or end in, a fault, by their names."""
+    refused = _refused(said)
+    nameless = json.dumps({"text": 1, "toolCalls": [{"args": said}]})
     answers = {
-        "json that is none": answer(told[:-1], headers=JSON),
-        "json of another form": answer(f"[{told}]", headers=JSON),
+        "json that is none": answer(refused[:-1], headers=JSON),
+        "json of another form": answer(f"[{refused}]", headers=JSON),
         "text": answer(said, headers={"Content-Type": "text/plain"}),
-        "error event": answer(events(("error", told)), headers=EVENT_STREAM),
-        "event that is no json": answer(events(("done", told[:-1])), headers=EVENT_STREAM),
-        "event of another form": answer(events(("done", f"[{told}]")), headers=EVENT_STREAM),
-        "call without a name": answer(
-            events(("done", json.dumps({"text": 1, "toolCalls": [{"args": said}]}))),
-            headers=EVENT_STREAM,
-        ),
-        "event cut off": answer(events(("meta", told))[:-3], headers=EVENT_STREAM, whole=False),
-        "no audio": answer(b"", headers=PCM),
+        "error event": answer(events(("error", refused)), headers=EVENT_STREAM),
+        "event that is no json": answer(events(("done", refused[:-1])), headers=EVENT_STREAM),
+        "event of another form": answer(events(("done", f"[{refused}]")), headers=EVENT_STREAM),
+        "call without a name": answer(events(("done", nameless)), headers=EVENT_STREAM),
+        "event cut off": answer(events(("meta", refused))[:-3], headers=EVENT_STREAM, whole=False),
         "no wav": answer(f"RIFF {said}", headers={"Content-Type": "audio/wav"}),
     }
     return {name: Fault(sent) for name, sent in answers.items()}
 
 
 def header_echoes(said: str) -> dict[str, Fault]:
-    """Faults whose headers hold `said`, and headers that are none."""
+    """Faults whose headers hold `said`, and malformed headers."""
     return {
         "content type": Fault(answer("{}", headers={"Content-Type": f"text/{said}"})),
         "provider": Fault(answer("{}", headers={**HTML, "X-Speko-Provider": said})),
@@ -81,12 +79,11 @@ def header_echoes(said: str) -> dict[str, Fault]:
 
 
 def silences() -> dict[str, Fault]:
-    """Faults that say nothing of what was said: lines that break, hang, or are no HTTP."""
+    """Faults that repeat nothing: connections that are cut, hang, or are not HTTP."""
     return {
         "reset": Fault(b""),
         "no http": Fault(b"220 mail.example ESMTP\r\n"),
         "silence": Fault(b"", hold=True),
         "stall": Fault(answer(": wait\n\n", headers=EVENT_STREAM, whole=False), hold=True),
         "broken audio": Fault(answer(b"abc", headers=PCM, whole=False)),
-        "compressed": Fault(answer(b"{}", headers={**JSON, "Content-Encoding": "gzip"})),
     }

@@ -1,4 +1,4 @@
-"""What people say is in no log and no error of ours, also when the service says it again."""
+"""What people say is in none of our logs and errors, even when the service repeats it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from livekit.agents import llm
 from livekit_plugins_speko import Speko
 from livekit_plugins_speko.testing import ErrorEvent, LocalGateway, Reply, Speech, Transcript
 from tests.helpers.raw_server import RawServer
-from tests.helpers.support import tone
-from tests.security.calls import Evidence, chain, collecting, fail, hear, reply, speak
-from tests.security.faults import Fault, answers_that_fail, refusals, silences
+from tests.helpers.support import NO_RETRY, tone
+from tests.security.calls import SOON, Evidence, Stage, chain, collecting, fail, hear, reply, speak
+from tests.security.faults import Fault, refusals, silences, unreadable
 
 LOGGER = "livekit.plugins.speko"
 MARK = "PIIMARK"
@@ -31,10 +31,7 @@ SAID = {
     "result": f"{MARK} owes 12 €.",
 }
 SPOKEN = f'I am "{MARK}".\nAnd you?'
-
 ALL_SAID = ", ".join(SAID.values())
-
-EACH_SAID = pytest.mark.parametrize("said", SAID)
 
 
 def dialogue() -> llm.ChatContext:
@@ -61,101 +58,83 @@ def leaks(evidence: Evidence) -> list[str]:
 
 
 def shows(key: str, value: Any) -> bool:
-    """Whether a field shows the mark and its key does not say so."""
+    """Whether a field shows the mark without saying so in its key."""
     return MARK in f"{value}{value!r}" and "pii" not in key.split(".")
 
 
-async def replying(fault: Fault, make_client: Any = CLIENT) -> Evidence:
+async def evidence_of(
+    fault: Fault, *stages: Stage, make_client: Any = CLIENT, **options: Any
+) -> Evidence:
+    options = {"conn_options": SOON if fault.hold else NO_RETRY, **options}
     async with collecting() as evidence, RawServer(fault.answer, hold=fault.hold) as server:
-        await fail(evidence, server, reply, make_client, chat_ctx=dialogue())
+        for stage in stages:
+            await fail(evidence, server, stage, make_client, **options)
     return evidence
 
 
-async def speaking(fault: Fault, make_client: Any = CLIENT) -> Evidence:
-    async with collecting() as evidence, RawServer(fault.answer, hold=fault.hold) as server:
-        await fail(evidence, server, speak, make_client, text=SPOKEN)
-    return evidence
-
-
-@pytest.mark.parametrize("name", refusals(""))
-async def test_an_error_that_says_the_conversation_again_does_not_show_it(name: str) -> None:
-    evidence = await replying(refusals(ALL_SAID)[name])
+@pytest.mark.parametrize("name", [*refusals(""), *unreadable(""), *silences()])
+async def test_a_fault_that_repeats_the_conversation_does_not_show_it(name: str) -> None:
+    fault = {**refusals(ALL_SAID), **unreadable(ALL_SAID), **silences()}[name]
+    evidence = await evidence_of(fault, reply, chat_ctx=dialogue())
     assert any(where == "error" for where, _ in evidence.texts) and not leaks(evidence)
 
 
-@pytest.mark.parametrize("name", answers_that_fail(""))
-async def test_an_answer_that_says_it_again_does_not_show_it(name: str) -> None:
-    assert not leaks(await replying(answers_that_fail(ALL_SAID)[name]))
-
-
-@pytest.mark.parametrize("name", [*refusals(""), *answers_that_fail(""), *silences()])
+@pytest.mark.parametrize("name", ["status 401", "often", "text", "no wav"])
 async def test_a_text_that_could_not_be_spoken_is_not_shown(name: str) -> None:
-    faults = {**refusals(SPOKEN), **answers_that_fail(SPOKEN), **silences()}
-    assert not leaks(await speaking(faults[name]))
+    fault = {**refusals(SPOKEN), **unreadable(SPOKEN)}[name]
+    assert not leaks(await evidence_of(fault, speak, text=SPOKEN))
 
 
 @pytest.mark.parametrize("ascii_only", [True, False])
-@EACH_SAID
-async def test_a_request_that_the_service_quotes_as_json_is_not_shown(
-    said: str, ascii_only: bool
-) -> None:
-    """A validator shows the field that it does not like as it came."""
-    quoted = json.dumps({"content": SAID[said]}, ensure_ascii=ascii_only)
-    assert not leaks(await replying(refusals(f"invalid message {quoted}")["status 400"]))
-
-
-@pytest.mark.parametrize("name", silences())
-async def test_a_line_that_fails_does_not_show_what_was_said(name: str) -> None:
-    assert not leaks(await replying(silences()[name]))
+async def test_a_request_that_the_service_quotes_as_json_is_not_shown(ascii_only: bool) -> None:
+    """A validator quotes the field that it refuses."""
+    for said in SAID.values():
+        quoted = json.dumps({"content": said}, ensure_ascii=ascii_only)
+        fault = refusals(f"invalid message {quoted}")["status 503"]
+        assert not leaks(await evidence_of(fault, reply, chat_ctx=dialogue()))
 
 
 @pytest.mark.parametrize("make_client", [CLIENT, OFFICIAL], ids=["Speko", "AsyncSpeko"])
 @pytest.mark.parametrize(
     "name", ["json that is none", "json of another form", "event of another form", "text"]
 )
-async def test_an_answer_that_cannot_be_read_is_not_quoted(name: str, make_client: Any) -> None:
-    fault = answers_that_fail(f"You said {MARK}.")[name]
-    async with collecting() as evidence, RawServer(fault.answer) as server:
-        for stage in (hear, reply):
-            await fail(evidence, server, stage, make_client)
-    assert not leaks(evidence)
+async def test_a_response_that_cannot_be_parsed_is_not_quoted(name: str, make_client: Any) -> None:
+    fault = unreadable(f"You said {MARK}.")[name]
+    assert not leaks(await evidence_of(fault, hear, reply, make_client=make_client))
 
 
 @pytest.mark.parametrize("stage", [hear, reply], ids=["transcript", "reply"])
-async def test_an_error_event_that_quotes_what_came_before_it_does_not_show_it(
-    stage: Any,
-) -> None:
-    """What a caller said, or what a model was about to say, and a filter did not like."""
+async def test_an_error_event_that_quotes_earlier_events_does_not_show_them(stage: Any) -> None:
+    """Such as a filter that refuses what a caller said, or what a model was about to say."""
     came = f"My card is {MARK}, thank you."
     error = ErrorEvent(f"content refused: {came}", "REFUSED")
     async with collecting() as evidence, LocalGateway() as gateway:
         gateway.transcribe.always(Transcript("", interim=[came, error]))
         gateway.complete.always(Reply([came, error]))
-        client = partial(Speko, api_key=gateway.api_key)
-        await fail(evidence, gateway, stage, client)  # type: ignore[arg-type]
+        await fail(evidence, gateway, stage, partial(Speko, api_key=gateway.api_key))
     assert any(where == "error" for where, _ in evidence.texts) and not leaks(evidence)
 
 
-async def test_a_turn_that_goes_well_leaves_nothing_that_was_said_in_our_log() -> None:
+async def test_a_completed_turn_leaves_nothing_that_was_said_in_our_log() -> None:
     async with collecting() as evidence, LocalGateway() as gateway:
         gateway.transcribe.script(Transcript(f"I am {MARK}.", interim=[f"{MARK}"]))
         gateway.complete.script(Reply(f"Hello {MARK}."))
         gateway.synthesize.script(Speech(tone()))
         client = partial(Speko, api_key=gateway.api_key)
-        await fail(evidence, gateway, hear, client)  # type: ignore[arg-type]
-        await fail(evidence, gateway, reply, client, chat_ctx=dialogue())  # type: ignore[arg-type]
-        await fail(evidence, gateway, speak, client, text=SPOKEN)  # type: ignore[arg-type]
+        await fail(evidence, gateway, hear, client)
+        await fail(evidence, gateway, reply, client, chat_ctx=dialogue())
+        await fail(evidence, gateway, speak, client, text=SPOKEN)
     ours = [record for record in evidence.records if record.name == LOGGER]
     assert len(ours) == 3 and not leaks(evidence)
 
 
 async def test_registered_tools_that_fail_do_not_show_what_was_said() -> None:
-    """Their own parameters and descriptions are nobody's speech; the conversation is."""
-    for fault in refusals(SAID["caller"]).values():
-        async with collecting() as evidence, RawServer(fault.answer) as server:
-            await fail(evidence, server, reply, CLIENT, chat_ctx=dialogue(), agent_id="agent-1")
-        told = [r for r in evidence.records if r.name == LOGGER]
-        assert told and all(MARK not in r.getMessage() for r in told)
+    """Their own parameters and descriptions are no speech; the conversation is."""
+    for name in ("status 401", "status 503", "often"):
+        fault = refusals(SAID["caller"])[name]
+        evidence = await evidence_of(fault, reply, chat_ctx=dialogue(), agent_id="agent-1")
+        ours = [each for each in evidence.records if each.name == LOGGER]
+        assert ours and all(MARK not in each.getMessage() for each in ours)
 
 
 async def test_a_cancelled_call_does_not_show_what_was_said() -> None:
