@@ -1,6 +1,6 @@
-"""Turns of a conversation with random faults and cancellations, and what they leave behind.
+"""Turns of a conversation with random faults and cancellations, and the resources they leave.
 
-    python -m tests.soak --turns 1000 --seed 1
+    python -m tests.soak --turns 10000 --seed 1
 
 prints a line for every fifty turns.
 """
@@ -43,15 +43,14 @@ LATEST_CANCEL_S, SOONEST_CANCEL_S = 0.03, 0.000_03
 
 @dataclass(frozen=True)
 class Sample:
-    """What the process holds after so many turns, with nothing going on.
+    """What the process holds after so many turns, while no call is running.
 
     Attributes:
         turns: How many turns there were.
         tasks: How many tasks there are.
         sockets: How many connections are open.
-        idle: How many of them the client keeps to use again.
         threads: How many threads there are.
-        reports: How many errors the loop had to report by itself, since the start.
+        reports: How many errors the loop reported by itself, since the start.
         objects: How many objects the garbage collector knows.
         rss_mb: Memory, in MB.
     """
@@ -59,7 +58,6 @@ class Sample:
     turns: int
     tasks: int
     sockets: int
-    idle: int
     threads: int
     reports: int
     objects: int
@@ -134,7 +132,7 @@ class Soak:
             raise error
 
     async def _settle(self) -> None:
-        """Give what is about to end the time for it."""
+        """Wait for the tasks and threads that are about to end."""
         if left := asyncio.all_tasks() - {asyncio.current_task()}:
             await asyncio.wait(left, timeout=1)
         for _ in range(100):
@@ -143,8 +141,6 @@ class Soak:
             await asyncio.sleep(0.01)
 
     async def _sample(self) -> Sample:
-        client: Any = self._speko._transport._client
-        pool = client._transport._pool
         await self._settle()
         gc.collect()
         process = psutil.Process()
@@ -152,7 +148,6 @@ class Soak:
             turns=self._turns,
             tasks=len(asyncio.all_tasks()),
             sockets=len(process.net_connections("inet")),
-            idle=sum(each.is_idle() for each in pool.connections),
             threads=threading.active_count(),
             reports=self._reports,
             objects=len(gc.get_objects()),
@@ -161,13 +156,13 @@ class Soak:
 
 
 def session_id(chance: random.Random, turn: int) -> str:
-    """Ask the service for a fault, for one or for two attempts; for none in half of the cases."""
-    fault = chance.choice([REFUSED, *FAULTS]) if chance.random() < 0.5 else "well"
+    """Request a fault for one or two attempts, or in half of the cases no fault."""
+    fault = chance.choice([REFUSED, *FAULTS]) if chance.random() < 0.5 else "healthy"
     return f"{fault}.{chance.randint(1, 2)}.{turn}-{chance.random()}"
 
 
 async def read(stream: Any) -> None:
-    """Read a stream of LiveKit's to its end."""
+    """Read a LiveKit stream to its end."""
     async with stream:
         async for _ in stream:
             pass
@@ -175,7 +170,7 @@ async def read(stream: Any) -> None:
 
 @asynccontextmanager
 async def service() -> AsyncIterator[dict[str, Any]]:
-    """The service, in a process of its own; what it says of itself."""
+    """The service, in a process of its own; yields its address."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.soak.faults"),
         stdin=asyncio.subprocess.PIPE,
@@ -189,14 +184,15 @@ async def service() -> AsyncIterator[dict[str, Any]]:
         await process.wait()
 
 
-def make_client(told: dict[str, Any]) -> httpx.AsyncClient:
-    """A client that goes to a port where nobody listens when a request asks for that."""
+def make_client(address: dict[str, Any]) -> httpx.AsyncClient:
+    """A client that sends a request to a refusing port when its session id says so."""
 
     async def detour(request: httpx.Request) -> None:
         if request.headers.get("x-session-id", "").startswith(REFUSED):
-            request.url = request.url.copy_with(port=told["refusing_port"])
+            request.url = request.url.copy_with(port=address["refusing_port"])
 
-    return httpx.AsyncClient(event_hooks={"request": [detour]}, trust_env=False)
+    limits = httpx.Limits(max_keepalive_connections=AT_ONCE)
+    return httpx.AsyncClient(event_hooks={"request": [detour]}, limits=limits, trust_env=False)
 
 
 async def main() -> None:
@@ -206,8 +202,10 @@ async def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     logging.disable()  # every other call fails, and LiveKit says so
-    async with service() as told, make_client(told) as http_client:
-        speko = Speko(base_url=told["base_url"], api_key=told["api_key"], http_client=http_client)
+    async with service() as address, make_client(address) as http_client:
+        speko = Speko(
+            base_url=address["base_url"], api_key=address["api_key"], http_client=http_client
+        )
         soak = Soak(speko, options.seed)
         async for sample in soak.run(options.turns):
             print(sample, flush=True)

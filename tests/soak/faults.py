@@ -1,7 +1,7 @@
-"""The service of the soak: a process of its own that fails in whatever way a request names.
+"""The service of the soak: a process of its own that fails in the way a request names.
 
 A request names it in its session id, ``<fault>.<times>.<anything>``: the first so many requests
-with that id get the fault, those after them a good answer.
+with that id meet the fault, those after them a healthy response.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from collections.abc import Callable
 
 from livekit_plugins_speko.testing import (
     Answer,
-    AnswerWriter,
     EndOfStream,
     ErrorEvent,
     GatewayRequest,
@@ -28,79 +27,53 @@ from livekit_plugins_speko.testing import (
     ToolRows,
     Transcript,
 )
-from livekit_plugins_speko.testing._gateway.writer import ClientGone
+from tests.faults.answers import Raw, closed, silence
 from tests.helpers.support import compressed, tone, wav
 
-ROUTES = ("transcribe", "complete", "synthesize", "tools")
 PCM = tone(0.2)
-TYPES = {
-    "transcribe": "text/event-stream",
-    "complete": "text/event-stream",
-    "synthesize": "audio/pcm;rate=24000",
-    "tools": "application/json",
+# The type of each route's response, and a beginning that ends in the middle of something.
+BEGUN = {
+    "transcribe": (
+        "text/event-stream",
+        b'event: transcript\ndata: {"text": "hel", "isFinal": false}\n\nevent: tr',
+    ),
+    "complete": ("text/event-stream", b'event: delta\ndata: {"text": "Hi"}\n\nevent: de'),
+    "synthesize": ("audio/pcm;rate=24000", PCM[:999]),
+    "tools": ("application/json", b'[{"name": "look'),
 }
-BEGINNINGS = {
-    "transcribe": b'event: transcript\ndata: {"text": "hel", "isFinal": false}\n\nevent: tr',
-    "complete": b'event: delta\ndata: {"text": "Hi"}\n\nevent: de',
-    "synthesize": PCM[:999],
-    "tools": b'[{"name": "look',
-}
-
-
-class Broken(Answer):
-    """An answer that stops: it is reset, or says nothing any more."""
-
-    serves = frozenset(ROUTES)
-
-    def __init__(self, route: str, *, begun: bool, stalls: bool) -> None:
-        self.route = route
-        self.begun = begun
-        self.stalls = stalls
-
-    async def write(self, writer: AnswerWriter) -> None:
-        if self.begun:
-            await writer.start(200, {"Content-Type": TYPES[self.route]})
-            await writer.send(BEGINNINGS[self.route])
-        if self.stalls:
-            await asyncio.Event().wait()
-        writer.abort()
-        raise ClientGone
-
-
-class Garbage(Answer):
-    """Bytes that mean nothing, as some type."""
-
-    serves = frozenset(ROUTES)
-
-    def __init__(self, content_type: str) -> None:
-        self.content_type = content_type
-
-    async def write(self, writer: AnswerWriter) -> None:
-        await writer.start(200, {"Content-Type": self.content_type})
-        await writer.send(b"event: done\ndata: " + bytes(range(14, 256)) * 2 + b"\n\n")
-
-
-def ended(route: str, *end: ErrorEvent | EndOfStream) -> Answer:
-    """An answer that began well and ends too soon, with the status of one that ends well."""
-    if route == "transcribe":
-        return Transcript("", interim=["hel", *end])
-    if route == "complete":
-        return Reply(["Hi", *end])
-    if route == "synthesize":
-        return Speech(wav(PCM)[:-1000], content_type="audio/wav") if end else Speech(b"")
-    return Garbage("application/json")
-
-
+GARBAGE = b"event: done\ndata: " + bytes(range(14, 256)) * 2 + b"\n\n"
 SPEECH = (
     Speech(PCM),
     Speech(wav(PCM), content_type="audio/wav"),
     Speech(PCM, content_type="audio/pcm;rate=16000"),
     Speech(compressed(PCM), content_type="audio/mpeg"),
 )
+FAULTS: dict[str, Callable[[str], Answer]] = {
+    "reset": lambda route: Raw(status=None, then=closed),
+    "reset_later": lambda route: Raw((BEGUN[route][1],), BEGUN[route][0], then=closed),
+    "stall": lambda route: Raw(status=None, then=silence),
+    "stall_later": lambda route: Raw((BEGUN[route][1],), BEGUN[route][0], then=silence),
+    "busy": lambda route: Refusal(429, "slowly", "RATE_LIMITED", headers={"Retry-After": "0"}),
+    "refusal": lambda route: Refusal(401, "no", "UNAUTHORIZED"),
+    "proxy": lambda route: Refusal(502, body="<html>Bad gateway</html>" * 100),
+    "error": lambda route: cut_short(route, ErrorEvent("tired")),
+    "truncated": lambda route: cut_short(route, EndOfStream()),
+    "garbage": lambda route: Raw((GARBAGE,), BEGUN[route][0]),
+    "wrong_type": lambda route: Raw((GARBAGE,), "text/html"),
+}
 
 
-def well(route: str, chance: random.Random) -> Answer:
-    """A good answer, in one of the forms that there are."""
+def cut_short(route: str, end: ErrorEvent | EndOfStream) -> Answer:
+    """A response that begins well and ends too soon, with a status of success."""
+    if route == "transcribe":
+        return Transcript("", interim=["hel", end])
+    if route == "complete":
+        return Reply(["Hi", end])
+    return Speech(wav(PCM)[:-1000], content_type="audio/wav")
+
+
+def healthy(route: str, chance: random.Random) -> Answer:
+    """A healthy response, in one of its forms."""
     if route == "transcribe":
         return Transcript("hello", interim=["hel"])
     if route == "complete":
@@ -110,51 +83,35 @@ def well(route: str, chance: random.Random) -> Answer:
     return chance.choice(SPEECH)
 
 
-FAULTS: dict[str, Callable[[str], Answer]] = {
-    "reset": lambda route: Broken(route, begun=False, stalls=False),
-    "reset_later": lambda route: Broken(route, begun=True, stalls=False),
-    "stall": lambda route: Broken(route, begun=False, stalls=True),
-    "stall_later": lambda route: Broken(route, begun=True, stalls=True),
-    "busy": lambda route: Refusal(429, "slowly", "RATE_LIMITED", headers={"Retry-After": "0"}),
-    "refusal": lambda route: Refusal(401, "no", "UNAUTHORIZED"),
-    "proxy": lambda route: Refusal(502, body="<html>Bad gateway</html>" * 100),
-    "error": lambda route: ended(route, ErrorEvent("tired")),
-    "truncated": lambda route: ended(route, EndOfStream()),
-    "empty": ended,
-    "garbage": lambda route: Garbage(TYPES[route]),
-    "wrong_type": lambda route: Garbage("text/html"),
-}
-
-
-def fail_as_asked(route: Route) -> None:
-    """Let a route answer what the requests' session ids name."""
-    asked: Counter[str] = Counter()
+def fail_as_requested(route: Route) -> None:
+    """Let a route respond as the requests' session ids say."""
+    seen: Counter[str] = Counter()
 
     async def engine(request: GatewayRequest, /) -> Answer:
-        wish = request.session_id or "well.0."  # the registered tools are asked for without one
+        wish = request.session_id or "healthy.0."  # a fetch of registered tools has no session id
         fault, times, _ = wish.split(".", 2)
-        asked[wish] += 1
-        if fault in FAULTS and asked[wish] <= int(times):
+        seen[wish] += 1
+        if fault in FAULTS and seen[wish] <= int(times):
             return FAULTS[fault](route.name)
-        return well(route.name, random.Random(wish))
+        return healthy(route.name, random.Random(wish))
 
     route.use(engine)
 
 
 async def serve() -> None:
-    """Serve until the standard input ends, and say on the standard output where."""
+    """Serve until the standard input ends, and print where to the standard output."""
     with socket.socket() as refusing:
-        refusing.bind(("127.0.0.1", 0))  # and doesn't listen: whoever connects is refused
+        refusing.bind(("127.0.0.1", 0))  # and does not listen: every connection is refused
         async with LocalGateway(strict=False) as gateway:
-            for name in ROUTES:
-                fail_as_asked(getattr(gateway, name))
-            told = {
+            for name in BEGUN:
+                fail_as_requested(getattr(gateway, name))
+            address = {
                 "base_url": gateway.base_url,
                 "api_key": gateway.api_key,
                 "refusing_port": refusing.getsockname()[1],
             }
-            print(json.dumps(told), flush=True)
-            await asyncio.to_thread(sys.stdin.read)  # until the soak closes it, or is gone
+            print(json.dumps(address), flush=True)
+            await asyncio.to_thread(sys.stdin.read)  # until the soak closes it, or exits
 
 
 if __name__ == "__main__":
