@@ -14,7 +14,7 @@ GUIDE = (README, *sorted(DOCS.glob("*.md")), ROOT / "examples" / "README.md")
 
 PAGES = (
     *(*GUIDE, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md"),
-    *(ROOT / "benchmarks" / "README.md", ROOT / "tests" / "fuzz" / "README.md"),
+    ROOT / "benchmarks" / "README.md",
 )
 """Every page, whose links are followed."""
 

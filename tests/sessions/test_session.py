@@ -9,7 +9,14 @@ from livekit.agents import Agent, function_tool, vad
 from spekoai import AsyncSpeko
 
 from livekit_plugins_speko import Speko, parse_wav
-from livekit_plugins_speko.testing import Gate, Reply, Speech, ToolCall, Transcript
+from livekit_plugins_speko.testing import (
+    Gate,
+    Reply,
+    ServerToolCall,
+    Speech,
+    ToolCall,
+    Transcript,
+)
 from tests.helpers.session_calls import INSTRUCTIONS, calling
 from tests.helpers.session_line import spoken
 
@@ -91,8 +98,7 @@ async def test_barge_in_ends_the_synthesis_and_the_next_question_is_answered(
         call.caller.speak()
         await call.until(lambda: call.session.agent_state == "speaking", "the story")
         call.caller.speak()
-        await call.turn_over("the story")
-        await call.turn_over("the second question")
+        await call.until(lambda: ("assistant", REPLY) in call.history, "the second reply")
         assert call.ear.take().endswith(spoken(REPLY))
         assert [text for role, text in call.history if role == "user"] == [
             "Tell me a story.",
@@ -122,6 +128,24 @@ async def test_the_first_sentence_is_spoken_while_the_model_still_writes(
         held.open()
         await call.turn_over()
         assert call.ear.take() == b"".join(map(spoken, (first, second, third)))
+
+
+async def test_words_before_a_tool_of_the_service_are_spoken_while_it_runs(
+    voice_detector: vad.VAD,
+) -> None:
+    before, after = "One moment, I will look that up for you.", "It is in stock."
+    tool_runs = Gate()
+    async with calling(voice_detector) as call:
+        call.gateway.transcribe.script(Transcript("Is it in stock?"))
+        call.gateway.complete.script(Reply([before, ServerToolCall("stock"), tool_runs, after]))
+        call.caller.speak()
+        said = await call.gateway.arrived("synthesize")
+        assert said.json["text"] == before
+        tool_runs.open()
+        await call.turn_over()
+        assert call.ear.take() == spoken(before) + spoken(after)
+        assert call.history[-1] == ("assistant", f"{before} {after}")
+        assert call.errors == []
 
 
 async def test_session_keyterms_reach_recognition(voice_detector: vad.VAD) -> None:
