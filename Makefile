@@ -19,14 +19,13 @@ COMPILE := $(UV) pip compile --quiet --python $(BIN)/python --universal --python
 # The browser example's livekit-client, and the server that it talks to where none is named.
 PAGE := examples/browser/node_modules/.package-lock.json
 LIVEKIT := $(if $(LIVEKIT_URL),,livekit)
-# `make floor` and `make newest` have environments of their own. Python 3.10 is the oldest that the
-# lowest versions run on, and has the most wheels of them.
-OTHER_PYTHON := $(shell python3.10 -c 'import sys; print(sys.executable)' 2>/dev/null || echo $(PYTHON))
-FLOOR := .cache/floor
-NEWEST := .cache/newest
-ADAPTER_TESTS := tests/test_livekit.py tests/stt tests/llm tests/tts tests/sessions tests/faults
-# Pre-releases of LiveKit's, and of nothing else.
-LIVEKIT_NEXT := $(addsuffix >=0.dev0,livekit livekit-agents livekit-api livekit-plugins-silero livekit-protocol)
+# `make floor` takes Python 3.10 where there is one: the oldest, for which every lowest version has
+# a wheel.
+FLOOR_PYTHON := $(shell python3.10 -c 'import sys; print(sys.executable)' 2>/dev/null || echo $(PYTHON))
+ADAPTER_TESTS := tests/test_aio.py tests/test_livekit.py \
+	tests/stt tests/llm tests/tts tests/sessions tests/faults
+# Pre-releases of LiveKit's packages, and of no other.
+LIVEKIT_NEXT := $(addsuffix >=0.dev0,livekit livekit-agents livekit-plugins-silero livekit-protocol)
 # Emptied (make lock UPGRADE=), every pin that still fits is kept.
 UPGRADE ?= --upgrade
 
@@ -82,10 +81,10 @@ test: $(READY) ## Run the tests, and print what they leave uncovered
 		--cov --cov-report=term-missing
 
 floor: $(BOOTSTRAPPED) ## Test the adapters on the lowest versions that the package allows
-	$(call other_environment,$(FLOOR),--resolution lowest-direct --group test --editable .)
+	$(call try_versions,floor,$(FLOOR_PYTHON),--resolution lowest-direct --group test --editable .)
 
 newest: $(BOOTSTRAPPED) ## Test the adapters on the newest versions, LiveKit's pre-releases too
-	$(call other_environment,$(NEWEST),--upgrade --group test --editable . $(LIVEKIT_NEXT))
+	$(call try_versions,newest,$(PYTHON),--upgrade --group test --editable . $(LIVEKIT_NEXT))
 
 faults: $(READY) ## Try every fault of the service, and print what becomes of the call
 	$(BIN)/python -m pytest -q --numprocesses 3 --dist loadfile --print-faults tests/faults
@@ -121,12 +120,12 @@ clean: ## Remove everything that these commands made
 		e2e-output examples/browser/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Make an environment, $(1), from what uv's options, $(2), say, and test the adapters in it.
-define other_environment
-	$(UV) venv --quiet --clear --python $(OTHER_PYTHON) $(1)
-	$(UV) pip install --quiet --python $(1)/bin/python $(foreach option,$(2),'$(option)')
-	$(UV) pip list --python $(1)/bin/python
-	$(1)/bin/python -m pytest -q --numprocesses 3 --dist loadfile $(ADAPTER_TESTS)
+# Test the adapters in an environment of their own: its name, its Python, and what uv installs.
+define try_versions
+	$(UV) venv --quiet --clear --python $(2) .cache/$(1)
+	$(UV) pip install --quiet --python .cache/$(1)/bin/python $(foreach option,$(3),'$(option)')
+	$(UV) pip list --python .cache/$(1)/bin/python
+	.cache/$(1)/bin/python -m pytest -q --numprocesses 3 --dist loadfile $(ADAPTER_TESTS)
 endef
 
 $(CREATED):

@@ -1,4 +1,4 @@
-"""Streams of the eager adapter, fed by hand, and a VAD that hears exactly what it is given."""
+"""Streams of the eager adapter, fed by hand, and a VAD that takes every loud window for speech."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class LoudnessStream(vad.VADStream):
 
     def _reset(self) -> None:
         # The windows of the utterance; None between two.
-        self._heard: list[rtc.AudioFrame] | None = None
+        self._utterance: list[rtc.AudioFrame] | None = None
         self._silence_s = 0.0
 
     async def _main_task(self) -> None:
@@ -97,34 +97,34 @@ class LoudnessStream(vad.VADStream):
             else:
                 self._reset()
 
-    def _infer(self, heard: rtc.AudioFrame) -> None:
-        loud = any(bytes(heard.data))
-        speaking = self._heard is not None
-        told = window(probability=0.9 if loud else 0.05, silence_s=self._silence_s)
-        told.frames, told.speaking = [heard], speaking
-        self._event_ch.send_nowait(told)
+    def _infer(self, frame: rtc.AudioFrame) -> None:
+        loud = any(bytes(frame.data))
+        speaking = self._utterance is not None
+        event = window(probability=0.9 if loud else 0.05, silence_s=self._silence_s)
+        event.frames, event.speaking = [frame], speaking
+        self._event_ch.send_nowait(event)
         self._silence_s = 0.0 if loud else self._silence_s + WINDOW_S
-        if self._heard is None and loud:
-            self._heard = [heard]
+        if self._utterance is None and loud:
+            self._utterance = [frame]
             self._send(vad.VADEventType.START_OF_SPEECH)
-        elif self._heard is not None:
-            if len(self._heard) < self._vad.max_windows:
-                self._heard.append(heard)
+        elif self._utterance is not None:
+            if len(self._utterance) < self._vad.max_windows:
+                self._utterance.append(frame)
             if self._silence_s >= 0.55:
                 self._send(vad.VADEventType.END_OF_SPEECH)
-                self._heard = None
+                self._utterance = None
 
     def begin_again(self) -> None:
-        """Tell of the beginning of an utterance, whatever came before."""
+        """Report the beginning of an utterance, whatever came before."""
         self._send(vad.VADEventType.START_OF_SPEECH)
 
     def _send(self, type_: vad.VADEventType) -> None:
         silence_s = self._silence_s if type_ is vad.VADEventType.END_OF_SPEECH else 0.0
-        merged = utils.merge_frames(self._heard or [])
+        merged = utils.merge_frames(self._utterance or [])
         self._event_ch.send_nowait(vad.VADEvent(type_, 0, 0.0, 0.0, silence_s, [merged]))
 
 
-class Hearing:
+class Listener:
     """A stream that is read all the time.
 
     Attributes:
@@ -141,14 +141,14 @@ class Hearing:
         self.reading = asyncio.create_task(self._read())
 
     @property
-    def told(self) -> list[stt.SpeechEventType | tuple[stt.SpeechEventType, str]]:
+    def summary(self) -> list[stt.SpeechEventType | tuple[stt.SpeechEventType, str]]:
         """The types of the events, those of transcripts with the text."""
         return [
             (each.type, each.alternatives[0].text) if each.alternatives else each.type
             for each in self.events
         ]
 
-    def hear(self, *pcm: bytes) -> None:
+    def push(self, *pcm: bytes) -> None:
         """Push audio, window by window."""
         whole = b"".join(pcm)
         for at in range(0, len(whole), WINDOW_BYTES):
@@ -162,6 +162,11 @@ class Hearing:
 
         await within(self._changes.until(lambda: len(found()) >= times), WITHIN_S, type_.value)
         return found()[times - 1]
+
+    async def until_preflight(self, times: int = 1) -> stt.SpeechEvent:
+        """Say something and pause until it is recognised."""
+        self.push(SOME_WORDS, PAUSE)
+        return await self.until(PREFLIGHT, times)
 
     async def over(self) -> None:
         """End the input, and wait for all that still comes."""
@@ -181,17 +186,17 @@ class Hearing:
 
 
 @asynccontextmanager
-async def hearing(
+async def listening(
     adapter: stt.StreamAdapter, conn_options: APIConnectOptions = NO_RETRY, **options: Any
-) -> AsyncIterator[Hearing]:
+) -> AsyncIterator[Listener]:
     """A stream that is read all the time, and closed in the end."""
     async with adapter.stream(conn_options=conn_options, **options) as stream:
-        heard = Hearing(stream)
+        listener = Listener(stream)
         try:
-            yield heard
+            yield listener
         finally:
             await stream.aclose()
-            await heard.reading
+            await listener.reading
 
 
 def make_adapter(
@@ -201,11 +206,11 @@ def make_adapter(
     return SpekoSTTAdapter(stt=make_stt(speko), vad=voice, eager=eager, **options)
 
 
-def taken_back(text: str) -> list[tuple[stt.SpeechEventType, str]]:
-    """What is told when a preflight transcript turns out not to be all: the mark does not stay."""
+def retracted(text: str) -> list[tuple[stt.SpeechEventType, str]]:
+    """The events that retract a preflight transcript: the mark does not stay."""
     return [(INTERIM, text + CONTINUES), (INTERIM, text)]
 
 
-def facts(adapter: SpekoSTTAdapter) -> tuple[int, int, int]:
+def counts(adapter: SpekoSTTAdapter) -> tuple[int, int, int]:
     stats = adapter.eager_stats
     return stats.requests, stats.used, stats.wasted

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from livekit.agents import Agent, UserInputTranscribedEvent, vad
+from livekit.agents import Agent, UserInputTranscribedEvent, stt, vad
 from livekit.agents.types import APIConnectOptions
 from livekit.agents.voice.turn import EndpointingOptions
 
@@ -136,14 +136,15 @@ async def eager_calling(
     *,
     agent: Agent | None = None,
     shared: SpekoSTTAdapter | None = None,
+    wrap: Callable[[SpekoSTTAdapter], stt.STT[Any]] | None = None,
     conn_options: APIConnectOptions = ONCE,
     max_errors: int = 3,
     **options: Any,
 ) -> AsyncIterator[EagerCall]:
     """A call through the eager adapter. When it is over nothing is left on the network.
 
-    Its STT is the `shared` one, if there is one. The options are those of
-    `AgentSession.update_options`.
+    Its STT is the `shared` one, if there is one, or what `wrap` makes of it. The options are
+    those of `AgentSession.update_options`.
     """
     async with LocalGateway() as gateway:
         gateway.synthesize.use(say)
@@ -156,10 +157,12 @@ async def eager_calling(
                 stt_options={"eager": True},
             )
             used = components if shared is None else components._replace(stt=shared)
-            session = make_session(used, voice_detector, conn_options, max_errors)
+            parts: Any = used if wrap is None else used._replace(stt=wrap(used.stt))  # type: ignore[arg-type]
+            adapter = parts.stt if isinstance(parts.stt, SpekoSTTAdapter) else used.stt
+            session = make_session(parts, voice_detector, conn_options, max_errors)
             if options:
                 session.update_options(**options)
-            call = EagerCall(session, gateway, used.stt)
+            call = EagerCall(session, gateway, adapter)
             session.input.audio, session.output.audio = call.caller, call.ear
             await session.start(agent=agent or Agent(instructions="You are a concierge."))
             try:

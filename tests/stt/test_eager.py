@@ -32,56 +32,56 @@ class Ear:
         return [self.hear({"#": 0.9, ".": 0.02}[each], **options) for each in windows]
 
 
-def test_a_pause_is_as_much_silence_as_the_delay() -> None:
+def test_a_pause_is_silence_as_long_as_the_delay() -> None:
     assert Ear(delay_s=0.2).listen("##.......") == [NONE] * 8 + [PAUSED]
     assert Ear(delay_s=0.09).listen("##...") == [NONE] * 4 + [PAUSED]
 
 
-def test_silence_is_counted_from_the_last_speech() -> None:
+def test_silence_counts_from_the_last_speech() -> None:
     assert PAUSED not in Ear().listen("......#......#......")
 
 
-def test_a_pause_is_found_once() -> None:
+def test_a_pause_is_reported_once() -> None:
     assert Ear().listen("." * 40).count(PAUSED) == 1
 
 
-def test_a_window_that_the_vad_may_take_for_speech_is_waited_for() -> None:
+def test_an_uncertain_window_waits_for_the_vads_verdict() -> None:
     ear = Ear()
     ear.listen("......")
     assert ear.hear(0.4, loud=False) is NONE
     assert ear.hear(0.4, loud=False) is PAUSED
 
 
-def test_speech_behind_a_pause_makes_the_snapshot_worthless() -> None:
+def test_speech_after_a_pause_is_reported() -> None:
     ear = Ear()
     ear.listen(".......")
     assert ear.listen("##.") == [NONE, NONE, RESUMED]
 
 
-def test_one_window_of_noise_in_a_pause_does_not() -> None:
+def test_one_window_of_noise_is_not_speech() -> None:
     ear = Ear()
     ear.listen(".......")
     assert set(ear.listen("..#..........")) == {NONE}
 
 
-def test_noise_again_and_again_does() -> None:
+def test_repeated_noise_is_speech() -> None:
     ear = Ear()
     ear.listen(".......")
     assert ear.listen("..#....#.")[-1] is RESUMED
 
 
-def test_behind_it_the_next_pause_is_looked_for() -> None:
+def test_the_next_pause_is_reported_after_speech() -> None:
     ear = Ear()
     assert ear.listen(".......###.......").count(PAUSED) == 2
 
 
-def test_there_are_two_snapshots_of_an_utterance() -> None:
+def test_an_utterance_has_two_snapshots_at_most() -> None:
     ear = Ear()
     assert ear.listen(".......###" * 5).count(PAUSED) == 2
     assert not ear.utterance._frames  # nothing is kept that nobody will ask for
 
 
-def test_a_snapshot_is_all_that_was_heard() -> None:
+def test_a_snapshot_is_all_audio_so_far() -> None:
     utterance = Utterance([frame(speech(3))], delay_s=0.2)
     utterance.add(window(probability=0.9, pcm=speech(2)))
     assert bytes(utterance.snapshot().data) == speech(3) + speech(2)
@@ -89,7 +89,7 @@ def test_a_snapshot_is_all_that_was_heard() -> None:
     assert bytes(utterance.snapshot().data) == speech(3) + speech(2) + silence(1)
 
 
-def test_an_utterance_that_is_too_long_is_not_kept() -> None:
+def test_an_utterance_over_a_minute_is_not_kept() -> None:
     utterance = Utterance([frame(speech(1))], delay_s=0.2)
     minute = window(probability=0.9, pcm=silence(1875))
     assert utterance.add(minute) is NONE
@@ -98,14 +98,14 @@ def test_an_utterance_that_is_too_long_is_not_kept() -> None:
     assert not utterance._frames
 
 
-def test_an_utterance_that_became_too_long_behind_a_snapshot_keeps_that() -> None:
+def test_a_snapshot_outlives_the_audio_limit() -> None:
     ear = Ear()
     ear.listen(".......")
     assert ear.utterance.add(window(probability=0.02, silence_s=0.3, pcm=silence(1875))) is NONE
     assert ear.utterance.add(window(probability=0.02, silence_s=60.0)) is NONE
 
 
-def test_a_vad_that_was_flushed_has_forgotten_the_utterance() -> None:
+def test_a_flushed_vad_drops_the_utterance() -> None:
     utterance = Utterance([frame(speech(1))], delay_s=0.2)
     assert utterance.add(window(probability=0.02, speaking=False)) is Change.DROPPED
 
@@ -114,11 +114,11 @@ def test_a_vad_that_was_flushed_has_forgotten_the_utterance() -> None:
     ("whole", "same"),
     [(speech(4), True), (speech(3), True), (speech(2), False), (silence(1) + speech(3), False)],
 )
-def test_a_snapshot_has_to_be_the_beginning_of_the_whole(whole: bytes, same: bool) -> None:
+def test_a_snapshot_must_be_the_beginning_of_the_final_audio(whole: bytes, same: bool) -> None:
     frames = [frame(whole[:700]), frame(whole[700:])]
     assert begins_with(frames, utils.merge_frames([frame(speech(3))])) is same
 
 
-def test_requests_are_counted_as_used_or_wasted() -> None:
+def test_requests_count_as_used_or_wasted() -> None:
     stats = EagerStats().begun().begun().begun().settled(True).settled(False)
     assert stats == EagerStats(requests=3, used=1, wasted=1)

@@ -27,12 +27,12 @@ from tests.helpers.eager_calls import (
     START,
     WITHIN_S,
     LoudnessVAD,
-    facts,
-    hearing,
+    counts,
+    listening,
     make_adapter,
+    retracted,
     silence,
     speech,
-    taken_back,
 )
 from tests.helpers.stt_calls import SPEECH, make_stt
 from tests.helpers.support import FIXTURES, read_wav
@@ -41,22 +41,22 @@ IMPATIENT = APIConnectOptions(max_retry=0, timeout=0.3)
 RECORDED = read_wav((FIXTURES / "goodbye.wav").read_bytes())[3][:22_400]
 
 
-async def test_the_text_comes_before_the_end_and_is_the_final_one(
+async def test_preflight_and_final_transcript_share_one_request(
     gateway: LocalGateway, speko: Speko, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "livekit.plugins.speko")
     gateway.transcribe.script(Transcript("Hello.", confidence=0.7))
     adapter = make_adapter(speko)
-    async with hearing(adapter) as heard:
-        heard.hear(SOME_WORDS, PAUSE)
-        preflight = await heard.until(PREFLIGHT)
-        assert facts(adapter) == (1, 0, 0)
-        heard.hear(REST)
-        final = await heard.until(FINAL)
-        assert heard.told == [START, (PREFLIGHT, "Hello."), END, (FINAL, "Hello.")]
+    async with listening(adapter) as listener:
+        listener.push(SOME_WORDS, PAUSE)
+        preflight = await listener.until(PREFLIGHT)
+        assert counts(adapter) == (1, 0, 0)
+        listener.push(REST)
+        final = await listener.until(FINAL)
+        assert listener.summary == [START, (PREFLIGHT, "Hello."), END, (FINAL, "Hello.")]
     assert preflight.alternatives == final.alternatives
     assert final.alternatives[0].confidence == 0.7
-    end = heard.events[2]
+    end = listener.events[2]
     assert final.speech_end_time == end.speech_end_time is not None
     assert preflight.speech_end_time == pytest.approx(end.speech_end_time, abs=5.0)
     assert adapter.eager_stats == EagerStats(requests=1, used=1, wasted=0)
@@ -65,231 +65,241 @@ async def test_the_text_comes_before_the_end_and_is_the_final_one(
     assert "Hello" not in str(vars(record))
 
 
-async def test_whoever_edits_the_preflight_does_not_edit_the_final_transcript(
+async def test_editing_the_preflight_leaves_the_final_transcript_alone(
     gateway: LocalGateway, speko: Speko
 ) -> None:
     gateway.transcribe.script(Transcript("Hello."))
-    async with hearing(make_adapter(speko)) as heard:
-        heard.hear(SOME_WORDS, PAUSE)
-        (await heard.until(PREFLIGHT)).alternatives[0].text = "Bye."
-        heard.hear(REST)
-        assert (await heard.until(FINAL)).alternatives[0].text == "Hello."
+    async with listening(make_adapter(speko)) as listener:
+        listener.push(SOME_WORDS, PAUSE)
+        (await listener.until(PREFLIGHT)).alternatives[0].text = "Bye."
+        listener.push(REST)
+        assert (await listener.until(FINAL)).alternatives[0].text == "Hello."
 
 
-async def test_the_language_of_the_stream_is_asked_for_each_time(
+async def test_each_request_has_the_language_of_the_stream(
     gateway: LocalGateway, speko: Speko
 ) -> None:
     gateway.transcribe.script(Transcript("Hallo."), Transcript("Hallo da."))
-    async with hearing(make_adapter(speko), language="de") as heard:
-        heard.hear(SOME_WORDS, PAUSE)
-        assert (await heard.until(PREFLIGHT)).alternatives[0].language == LanguageCode("de")
-        heard.hear(SOME_WORDS, PAUSE, REST)
-        assert (await heard.until(FINAL)).alternatives[0].language == LanguageCode("de")
+    async with listening(make_adapter(speko), language="de") as listener:
+        listener.push(SOME_WORDS, PAUSE)
+        assert (await listener.until(PREFLIGHT)).alternatives[0].language == LanguageCode("de")
+        listener.push(SOME_WORDS, PAUSE, REST)
+        assert (await listener.until(FINAL)).alternatives[0].language == LanguageCode("de")
 
 
-async def test_when_the_caller_goes_on_the_text_is_taken_back_and_the_whole_recognised(
+async def test_resumed_speech_retracts_the_text_and_is_recognised_in_full(
     gateway: LocalGateway, speko: Speko
 ) -> None:
     gateway.transcribe.script(Transcript("I want."), Transcript("I want tea."))
     adapter = make_adapter(speko)
-    async with hearing(adapter) as heard:
-        heard.hear(SOME_WORDS, PAUSE)
-        await heard.until(PREFLIGHT)
-        heard.hear(SOME_WORDS)
-        mark = (await heard.until(INTERIM)).alternatives[0].text
+    async with listening(adapter) as listener:
+        await listener.until_preflight()
+        listener.push(SOME_WORDS)
+        mark = (await listener.until(INTERIM)).alternatives[0].text
         assert len(gateway.requests) == 1
-        heard.hear(PAUSE)
-        await heard.until(PREFLIGHT, times=2)
-        heard.hear(REST)
-        await heard.until(FINAL)
-    assert heard.told == [
+        listener.push(PAUSE)
+        await listener.until(PREFLIGHT, times=2)
+        listener.push(REST)
+        await listener.until(FINAL)
+    assert listener.summary == [
         START,
         (PREFLIGHT, "I want."),
-        *taken_back("I want."),
+        *retracted("I want."),
         (PREFLIGHT, "I want tea."),
         END,
         (FINAL, "I want tea."),
     ]
-    assert facts(adapter) == (2, 1, 1)
+    assert counts(adapter) == (2, 1, 1)
     assert not _transcripts_equivalent("I want.", mark)
     assert len(words(mark)) == len(words("I want."))
 
 
-async def test_a_request_is_dropped_when_the_caller_goes_on_before_its_answer(
+async def test_resumed_speech_cancels_a_request_under_way(
     gateway: LocalGateway, speko: Speko, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "livekit.plugins.speko")
     held = Held("text/event-stream", headers=False)
     gateway.transcribe.script(held, Transcript("All of it."))
     adapter = make_adapter(speko)
-    async with hearing(adapter) as heard:
-        heard.hear(SOME_WORDS, PAUSE)
+    async with listening(adapter) as listener:
+        listener.push(SOME_WORDS, PAUSE)
         await held.settled()
-        heard.hear(SOME_WORDS)
+        listener.push(SOME_WORDS)
         await gateway.requests[0].finished()  # the client went away
-        heard.hear(PAUSE)
-        await heard.until(PREFLIGHT)
-        heard.hear(REST)
-        await heard.over()
-    assert heard.told == [START, (PREFLIGHT, "All of it."), END, (FINAL, "All of it.")]
-    assert facts(adapter) == (2, 1, 1)
+        listener.push(PAUSE)
+        await listener.until(PREFLIGHT)
+        listener.push(REST)
+        await listener.over()
+    assert listener.summary == [START, (PREFLIGHT, "All of it."), END, (FINAL, "All of it.")]
+    assert counts(adapter) == (2, 1, 1)
     reasons = [vars(each).get("reason") for each in caplog.records if "eager" in each.getMessage()]
     assert reasons == ["speech_followed", "final"]
 
 
-async def test_a_text_is_taken_back_once(gateway: LocalGateway, speko: Speko) -> None:
+async def test_a_text_is_retracted_once(gateway: LocalGateway, speko: Speko) -> None:
     held = Held("text/event-stream", headers=False)
     gateway.transcribe.script(Transcript("I want."), held, Transcript("I want tea, please."))
-    async with hearing(make_adapter(speko)) as heard:
-        heard.hear(SOME_WORDS, PAUSE)
-        await heard.until(PREFLIGHT)
-        heard.hear(SOME_WORDS, PAUSE)
+    async with listening(make_adapter(speko)) as listener:
+        await listener.until_preflight()
+        listener.push(SOME_WORDS, PAUSE)
         await held.settled()
-        heard.hear(SOME_WORDS, PAUSE, REST)
-        await heard.until(FINAL)
-    assert heard.told == [
+        listener.push(SOME_WORDS, PAUSE, REST)
+        await listener.until(FINAL)
+    assert listener.summary == [
         START,
         (PREFLIGHT, "I want."),
-        *taken_back("I want."),
+        *retracted("I want."),
         END,
         (FINAL, "I want tea, please."),
     ]
 
 
-async def test_the_end_waits_for_a_request_that_is_under_way(
-    gateway: LocalGateway, speko: Speko
-) -> None:
+async def test_the_end_waits_for_a_request_under_way(gateway: LocalGateway, speko: Speko) -> None:
     gate = Gate()
     gateway.transcribe.script(Transcript("Hello.", interim=[gate]))
     adapter = make_adapter(speko)
-    async with hearing(adapter) as heard:
-        heard.hear(SOME_WORDS, PAUSE, REST)
-        await heard.until(END)
+    async with listening(adapter) as listener:
+        listener.push(SOME_WORDS, PAUSE, REST)
+        await listener.until(END)
         await gate.reached()
-        assert heard.told == [START, END]
+        assert listener.summary == [START, END]
         gate.open()
-        await heard.over()
+        await listener.over()
     # The final one makes a preflight transcript superfluous.
-    assert heard.told == [START, END, (FINAL, "Hello.")]
-    assert facts(adapter) == (1, 1, 0)
+    assert listener.summary == [START, END, (FINAL, "Hello.")]
+    assert counts(adapter) == (1, 1, 0)
+
+
+async def test_without_preflight_only_the_final_transcript_comes_sooner(
+    gateway: LocalGateway, speko: Speko
+) -> None:
+    gateway.transcribe.script(Transcript("Hello."))
+    adapter = make_adapter(speko, preflight=False)
+    answered = asyncio.Event()
+    adapter.on("metrics_collected", lambda _: answered.set())
+    async with listening(adapter) as listener:
+        listener.push(SOME_WORDS, PAUSE)
+        await asyncio.wait_for(answered.wait(), WITHIN_S)
+        listener.push(REST)
+        await listener.over()
+    assert listener.summary == [START, END, (FINAL, "Hello.")]
+    assert counts(adapter) == (1, 1, 0)
 
 
 @pytest.mark.parametrize("text", ["", " "])
-async def test_silence_makes_no_preflight_transcript(
+async def test_blank_text_makes_no_preflight_transcript(
     gateway: LocalGateway, speko: Speko, text: str
 ) -> None:
     gateway.transcribe.script(Transcript(text), Transcript("Hello."))
     adapter = make_adapter(speko)
     answered = asyncio.Event()
     adapter.on("metrics_collected", lambda _: answered.set())
-    async with hearing(adapter) as heard:
-        heard.hear(SOME_WORDS, PAUSE)
+    async with listening(adapter) as listener:
+        listener.push(SOME_WORDS, PAUSE)
         await asyncio.wait_for(answered.wait(), WITHIN_S)
-        heard.hear(SOME_WORDS, PAUSE)
-        await heard.until(PREFLIGHT)
-        await heard.over()
-    assert heard.told[:2] == [START, (PREFLIGHT, "Hello.")]
+        await listener.until_preflight()
+        await listener.over()
+    assert listener.summary[:2] == [START, (PREFLIGHT, "Hello.")]
 
 
-async def test_a_text_is_cleared_when_nothing_is_understood_in_the_end(
+async def test_an_empty_final_response_clears_the_preflight_text(
     gateway: LocalGateway, speko: Speko
 ) -> None:
     gateway.transcribe.script(Transcript("Hm."), Transcript(""))
-    async with hearing(make_adapter(speko)) as heard:
-        heard.hear(SOME_WORDS, PAUSE)
-        await heard.until(PREFLIGHT)
-        heard.hear(SOME_WORDS, PAUSE, REST)
-        await heard.until(INTERIM, times=3)
-    assert heard.told == [START, (PREFLIGHT, "Hm."), *taken_back("Hm."), END, (INTERIM, "")]
+    async with listening(make_adapter(speko)) as listener:
+        await listener.until_preflight()
+        listener.push(SOME_WORDS, PAUSE, REST)
+        await listener.until(INTERIM, times=3)
+    assert listener.summary == [START, (PREFLIGHT, "Hm."), *retracted("Hm."), END, (INTERIM, "")]
 
 
-async def test_silence_is_not_asked_for_twice(gateway: LocalGateway, speko: Speko) -> None:
-    gateway.transcribe.script(Transcript(""))
-    adapter = make_adapter(speko)
-    async with hearing(adapter) as heard:
-        heard.hear(SOME_WORDS, PAUSE, REST)
-        await heard.over()
-    assert heard.told == [START, END]
-    assert facts(adapter) == (1, 1, 0)
-
-
-async def test_one_noisy_window_in_a_pause_throws_nothing_away(
+async def test_an_empty_response_is_used_as_the_final_one(
     gateway: LocalGateway, speko: Speko
 ) -> None:
+    gateway.transcribe.script(Transcript(""))
+    adapter = make_adapter(speko)
+    async with listening(adapter) as listener:
+        listener.push(SOME_WORDS, PAUSE, REST)
+        await listener.over()
+    assert listener.summary == [START, END]
+    assert counts(adapter) == (1, 1, 0)
+
+
+async def test_one_noisy_window_keeps_the_request(gateway: LocalGateway, speko: Speko) -> None:
     gateway.transcribe.script(Transcript("Hello."))
     adapter = make_adapter(speko)
-    async with hearing(adapter) as heard:
-        heard.hear(SOME_WORDS, PAUSE, speech(1), PAUSE, REST)
-        await heard.over()
-    assert heard.told[-2:] == [END, (FINAL, "Hello.")]
-    assert facts(adapter) == (1, 1, 0)
+    async with listening(adapter) as listener:
+        listener.push(SOME_WORDS, PAUSE, speech(1), PAUSE, REST)
+        await listener.over()
+    assert listener.summary[-2:] == [END, (FINAL, "Hello.")]
+    assert counts(adapter) == (1, 1, 0)
 
 
-async def test_a_short_word_behind_a_pause_is_not_lost(gateway: LocalGateway, speko: Speko) -> None:
+async def test_a_short_word_after_a_pause_is_recognised(
+    gateway: LocalGateway, speko: Speko
+) -> None:
     gateway.transcribe.script(Transcript("Go."), Transcript("Go on."))
     adapter = make_adapter(speko)
-    async with hearing(adapter) as heard:
-        heard.hear(SOME_WORDS, PAUSE)
-        await heard.until(PREFLIGHT)
-        heard.hear(speech(2), PAUSE, REST)
-        await heard.over()
-    assert heard.told[-1] == (FINAL, "Go on.")
-    assert facts(adapter) == (2, 1, 1)
+    async with listening(adapter) as listener:
+        await listener.until_preflight()
+        listener.push(speech(2), PAUSE, REST)
+        await listener.over()
+    assert listener.summary[-1] == (FINAL, "Go on.")
+    assert counts(adapter) == (2, 1, 1)
 
 
-async def test_a_caller_who_pauses_all_the_time_costs_two_requests_and_the_last(
+async def test_an_utterance_makes_two_requests_ahead_at_most(
     gateway: LocalGateway, speko: Speko
 ) -> None:
     gateway.transcribe.script(*map(Transcript, ("One.", "One two.", "All.")))
     adapter = make_adapter(speko)
-    async with hearing(adapter) as heard:
+    async with listening(adapter) as listener:
         for times in (1, 2):
-            heard.hear(SOME_WORDS, PAUSE)
-            await heard.until(PREFLIGHT, times)
-        heard.hear(*[SOME_WORDS, PAUSE] * 3, REST)
-        await heard.over()
-    assert heard.told[-2:] == [END, (FINAL, "All.")]
-    assert facts(adapter) == (2, 0, 2)
+            listener.push(SOME_WORDS, PAUSE)
+            await listener.until(PREFLIGHT, times)
+        listener.push(*[SOME_WORDS, PAUSE] * 3, REST)
+        await listener.over()
+    assert listener.summary[-2:] == [END, (FINAL, "All.")]
+    assert counts(adapter) == (2, 0, 2)
 
 
-async def test_outside_of_a_session_each_utterance_is_handed_on_early(
+async def test_outside_of_a_session_every_utterance_has_a_preflight(
     gateway: LocalGateway, speko: Speko
 ) -> None:
     gateway.transcribe.script(*map(Transcript, ("One.", "Two.", "Three.")))
-    async with hearing(make_adapter(speko)) as heard:
+    async with listening(make_adapter(speko)) as listener:
         for times in (1, 2, 3):
-            heard.hear(SOME_WORDS, PAUSE)
-            await heard.until(PREFLIGHT, times)
-            heard.hear(REST)
-            await heard.until(FINAL, times)
+            listener.push(SOME_WORDS, PAUSE)
+            await listener.until(PREFLIGHT, times)
+            listener.push(REST)
+            await listener.until(FINAL, times)
 
 
-async def test_when_the_vad_kept_less_the_end_is_recognised_as_it_is(
+async def test_other_audio_at_the_end_is_recognised_again(
     gateway: LocalGateway, speko: Speko
 ) -> None:
     gateway.transcribe.script(Transcript("Much."), Transcript("Less."))
     adapter = make_adapter(speko, LoudnessVAD(max_windows=10))
-    async with hearing(adapter) as heard:
-        heard.hear(SOME_WORDS, PAUSE)
-        await heard.until(PREFLIGHT)
-        heard.hear(REST)
-        await heard.over()
-    assert heard.told[-4:] == [END, *taken_back("Much."), (FINAL, "Less.")]
+    async with listening(adapter) as listener:
+        await listener.until_preflight()
+        listener.push(REST)
+        await listener.over()
+    assert listener.summary[-4:] == [END, *retracted("Much."), (FINAL, "Less.")]
     assert parse_wav(gateway.requests[1].audio).pcm == SOME_WORDS[:10_240]
 
 
-async def test_sileros_pause_is_recognised_as_its_end_would_be(
+async def test_silero_audio_ahead_is_the_beginning_of_the_final_audio(
     gateway: LocalGateway, speko: Speko, voice_detector: vad.VAD
 ) -> None:
     gateway.transcribe.script(Transcript("Thanks."), Transcript("Thanks."))
     audio = []
     for eager in (True, False):
-        async with hearing(make_adapter(speko, voice_detector, eager=eager)) as heard:
-            heard.hear(silence(20), RECORDED, silence(12))
+        async with listening(make_adapter(speko, voice_detector, eager=eager)) as listener:
+            listener.push(silence(20), RECORDED, silence(12))
             if eager:
-                await heard.until(PREFLIGHT)
-            heard.hear(silence(20))
-            await heard.until(FINAL)
+                await listener.until(PREFLIGHT)
+            listener.push(silence(20))
+            await listener.until(FINAL)
         audio.append(parse_wav(gateway.requests[-1].audio).pcm)
     ahead, whole = audio
     assert RECORDED[1_000:-1_000] in ahead
@@ -308,14 +318,14 @@ class Dated(stt.STT[Any]):
         return stt.SpeechEvent(FINAL, alternatives=[heard], speech_end_time=7.0)
 
 
-async def test_the_end_of_speech_is_when_the_stt_says_it_was() -> None:
+async def test_the_end_of_speech_is_the_one_that_the_stt_reports() -> None:
     adapter = SpekoSTTAdapter(stt=Dated(), vad=LoudnessVAD(), eager=True)
-    async with hearing(adapter) as heard:
-        heard.hear(SOME_WORDS, PAUSE, REST)
-        assert (await heard.until(FINAL)).speech_end_time == 7.0
+    async with listening(adapter) as listener:
+        listener.push(SOME_WORDS, PAUSE, REST)
+        assert (await listener.until(FINAL)).speech_end_time == 7.0
 
 
-def test_without_eager_it_is_livekits_own_adapter(speko: Speko) -> None:
+def test_without_eager_it_has_livekits_capabilities(speko: Speko) -> None:
     adapter = SpekoSTTAdapter(stt=make_stt(speko), vad=LoudnessVAD())
     assert adapter.eager_stats == EagerStats()
     assert (
@@ -329,30 +339,31 @@ def test_without_eager_it_is_livekits_own_adapter(speko: Speko) -> None:
     [
         {"eager": 1},
         {"eager": None},
+        {"preflight": 1},
         *({"eager_delay": each} for each in (0, -1, "0.2", True, None)),
     ],
     ids=str,
 )
-def test_options_that_cannot_be_used_are_refused(speko: Speko, options: dict[str, Any]) -> None:
+def test_unusable_options_are_refused(speko: Speko, options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
         make_adapter(speko, **options)
 
 
-async def test_events_of_the_wrapped_stt_are_handed_on_until_it_is_closed(
+async def test_events_of_the_wrapped_stt_are_forwarded_until_aclose(
     gateway: LocalGateway, speko: Speko
 ) -> None:
     gateway.transcribe.always(Transcript("Hello."))
     adapter = make_adapter(speko)
-    heard: list[str] = []
+    emitted: list[str] = []
     for name in ("metrics_collected", "route"):
-        adapter.on(name, lambda _, name=name: heard.append(name))
+        adapter.on(name, lambda _, name=name: emitted.append(name))
     await adapter.recognize(SPEECH)
     wrapped = adapter.wrapped_stt
     wrapped.emit("route", object())
     # The adapter's own `recognize` measures itself as well.
-    assert set(heard) == {"metrics_collected", "route"}
+    assert set(emitted) == {"metrics_collected", "route"}
     await adapter.aclose()
-    heard.clear()
+    emitted.clear()
     await wrapped.recognize(SPEECH)
     wrapped.emit("route", object())
-    assert heard == []
+    assert emitted == []

@@ -22,9 +22,9 @@ from tests.helpers.eager_calls import (
     START,
     WITHIN_S,
     LoudnessVAD,
-    facts,
-    hearing,
-    taken_back,
+    counts,
+    listening,
+    retracted,
 )
 from tests.helpers.support import errors_of
 
@@ -70,62 +70,62 @@ def around(odd: Odd) -> SpekoSTTAdapter:
     return SpekoSTTAdapter(stt=odd, vad=LoudnessVAD(), eager=True)
 
 
-async def test_a_request_that_answers_although_it_was_given_up_is_not_heard_of() -> None:
+async def test_a_late_response_of_a_cancelled_request_is_dropped() -> None:
     odd = Odd(stubborn=(1,))
     adapter = around(odd)
-    async with hearing(adapter) as heard:
-        heard.hear(SOME_WORDS, PAUSE)
+    async with listening(adapter) as listener:
+        listener.push(SOME_WORDS, PAUSE)
         await odd.asked.wait()
-        heard.hear(SOME_WORDS, PAUSE, REST)
-        await heard.over()
-    told = [each for each in heard.told if each != (PREFLIGHT, "2.")]
+        listener.push(SOME_WORDS, PAUSE, REST)
+        await listener.over()
+    told = [each for each in listener.summary if each != (PREFLIGHT, "2.")]
     assert told == [START, END, (FINAL, "2.")]
-    assert facts(adapter) == (2, 1, 1)
+    assert counts(adapter) == (2, 1, 1)
 
 
-async def test_a_stream_can_be_closed_while_it_waits_for_a_request_that_does_not_let_go() -> None:
+async def test_a_request_that_ignores_its_cancellation_does_not_block_closing() -> None:
     odd = Odd(stubborn=(1,))
     adapter = around(odd)
-    async with hearing(adapter) as heard:
-        heard.hear(SOME_WORDS, PAUSE, REST)
-        await heard.until(END)
-        await within(heard.stream.aclose(), WITHIN_S, "the stream to close")
-    assert heard.told == [START, END]
-    assert facts(adapter) == (1, 0, 1)
+    async with listening(adapter) as listener:
+        listener.push(SOME_WORDS, PAUSE, REST)
+        await listener.until(END)
+        await within(listener.stream.aclose(), WITHIN_S, "the stream to close")
+    assert listener.summary == [START, END]
+    assert counts(adapter) == (1, 0, 1)
 
 
 @pytest.mark.parametrize("rest", [SOME_WORDS, REST], ids=["goes_on", "ends"])
-async def test_a_bug_ahead_is_raised_as_it_is_and_counted(rest: bytes) -> None:
+async def test_a_bug_ahead_is_raised_unchanged_and_counted(rest: bytes) -> None:
     odd = Odd(bugs=(1,))
     adapter = around(odd)
     errors = errors_of(adapter)
     with pytest.raises(ArithmeticError):
-        async with hearing(adapter) as heard:
-            heard.hear(SOME_WORDS, PAUSE)
+        async with listening(adapter) as listener:
+            listener.push(SOME_WORDS, PAUSE)
             await odd.asked.wait()
-            heard.hear(rest)
-            await heard.ended()
-    assert heard.told == [START, END][: 1 + (rest is REST)]
-    assert facts(adapter) == (1, 0, 1)
+            listener.push(rest)
+            await listener.ended()
+    assert listener.summary == [START, END][: 1 + (rest is REST)]
+    assert counts(adapter) == (1, 0, 1)
     assert len(errors) == 1
 
 
-async def test_a_bug_clears_the_text_that_no_final_one_follows() -> None:
+async def test_a_bug_clears_the_open_text() -> None:
     adapter = around(Odd(bugs=(2,)))
     with pytest.raises(ArithmeticError):
-        async with hearing(adapter) as heard:
-            heard.hear(SOME_WORDS, PAUSE)
-            await heard.until(PREFLIGHT)
-            heard.hear(SOME_WORDS, PAUSE)
-            await heard.over()
-    assert heard.told == [START, (PREFLIGHT, "1."), *taken_back("1."), (INTERIM, "")]
-    assert facts(adapter) == (2, 0, 2)
+        async with listening(adapter) as listener:
+            listener.push(SOME_WORDS, PAUSE)
+            await listener.until(PREFLIGHT)
+            listener.push(SOME_WORDS, PAUSE)
+            await listener.over()
+    assert listener.summary == [START, (PREFLIGHT, "1."), *retracted("1."), (INTERIM, "")]
+    assert counts(adapter) == (2, 0, 2)
 
 
-async def test_a_request_that_cancels_itself_is_made_again_at_the_end() -> None:
+async def test_a_request_that_cancels_itself_is_repeated_at_the_end() -> None:
     adapter = around(Odd(lost=(1,)))
-    async with hearing(adapter) as heard:
-        heard.hear(SOME_WORDS, PAUSE, REST)
-        await heard.over()
-    assert heard.told == [START, END, (FINAL, "2.")]
-    assert facts(adapter) == (1, 0, 1)
+    async with listening(adapter) as listener:
+        listener.push(SOME_WORDS, PAUSE, REST)
+        await listener.over()
+    assert listener.summary == [START, END, (FINAL, "2.")]
+    assert counts(adapter) == (1, 0, 1)

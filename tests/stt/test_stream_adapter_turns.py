@@ -1,16 +1,21 @@
-"""When a session hears of a text early: what its turns, its agent and LiveKit's limits allow."""
+"""When a session gets a preflight transcript: its turns, its agent and LiveKit's limits."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from livekit.agents import Agent, StopResponse, llm, vad
+from livekit.agents import Agent, stt, vad
+from livekit.agents.voice import audio_recognition
 
+from livekit_plugins_speko import SpekoSTTAdapter
 from livekit_plugins_speko.testing import Transcript
 from tests.cancel.answers import Held
-from tests.helpers.eager_calls import facts
+from tests.helpers.eager_calls import counts
 from tests.helpers.eager_sessions import (
     LEAD,
     MORE_WORDS,
@@ -36,7 +41,7 @@ async def say_and_pause(call: EagerCall) -> None:
 
 
 async def take_a_manual_turn(call: EagerCall) -> None:
-    """Commit a turn in a pause, and then one behind the end."""
+    """Commit a turn in a pause, and then one after the end."""
     call.gateway.transcribe.script(Transcript("Thank you."))
     await say_and_pause(call)
     committed = call.session.commit_user_turn()
@@ -45,7 +50,7 @@ async def take_a_manual_turn(call: EagerCall) -> None:
     await call.turn_over()
     assert (call.interim, call.final) == ([], ["Thank you."])
     call.assert_answered("Thank you.")
-    assert facts(call.adapter) == (1, 1, 0)
+    assert counts(call.adapter) == (1, 1, 0)
     # None of it is left for the next turn.
     call.gateway.transcribe.script(Transcript("A story."))
     call.caller.say(LEAD, WORDS, PAUSE, REST)
@@ -62,14 +67,23 @@ async def take_a_manual_turn(call: EagerCall) -> None:
     ],
     ids=["session", "agent"],
 )
-async def test_in_manual_mode_no_text_is_handed_on_before_the_final_one(
+async def test_manual_mode_gets_no_preflight(
     voice_detector: vad.VAD, manual: dict[str, Any]
 ) -> None:
     async with eager_calling(voice_detector, **manual) as call:
         await take_a_manual_turn(call)
 
 
-async def test_a_mode_that_is_set_during_the_call_stands_above_the_agents(
+async def test_manual_mode_gets_no_preflight_inside_of_another_adapter(
+    voice_detector: vad.VAD,
+) -> None:
+    async with eager_calling(
+        voice_detector, wrap=lambda adapter: stt.FallbackAdapter([adapter]), turn_detection="manual"
+    ) as call:
+        await take_a_manual_turn(call)
+
+
+async def test_a_mode_set_during_the_call_overrides_the_agents(
     voice_detector: vad.VAD,
 ) -> None:
     agent = Agent(instructions="Listen.", turn_detection="vad")
@@ -78,7 +92,7 @@ async def test_a_mode_that_is_set_during_the_call_stands_above_the_agents(
         await take_a_manual_turn(call)
 
 
-async def test_a_session_that_closes_while_the_caller_goes_on_keeps_what_was_understood(
+async def test_a_session_closed_after_a_retraction_keeps_the_plain_text(
     voice_detector: vad.VAD,
 ) -> None:
     async with eager_calling(voice_detector) as call:
@@ -92,10 +106,10 @@ async def test_a_session_that_closes_while_the_caller_goes_on_keeps_what_was_und
         assert call.history == [("user", "Thank you.")]
 
 
-async def test_while_the_agent_speaks_the_model_is_asked_at_the_final_transcript(
+async def test_while_the_agent_speaks_the_model_waits_for_the_final_transcript(
     voice_detector: vad.VAD,
 ) -> None:
-    """A preflight transcript would tell LiveKit the text when it begins no reply."""
+    """LiveKit begins no reply to a preflight then, and none to a final one with its text."""
     async with eager_calling(voice_detector) as call:
         call.session.options.interruption["min_duration"] = 10.0  # longer than the utterance
         held = Held("audio/pcm;rate=24000", spoken("Once", 1.0))
@@ -115,24 +129,23 @@ async def test_while_the_agent_speaks_the_model_is_asked_at_the_final_transcript
 
 
 class SlowEar(Ear):
-    """A loudspeaker that has not heard yet that it is to be silent.
+    """A loudspeaker that plays on until `be_silent`, whatever the session wants."""
 
-    Attributes:
-        has_heard: Whether it has.
-    """
-
-    has_heard = False
+    # True after `be_silent`.
+    _silenced = False
 
     def be_silent(self) -> None:
-        self.has_heard = True
+        self._silenced = True
         self._end(interrupted=True)
 
     def _end(self, *, interrupted: bool) -> None:
-        if self.has_heard:
+        if self._silenced:
             super()._end(interrupted=interrupted)
 
 
-async def test_an_interrupted_agent_need_not_be_silent_yet(voice_detector: vad.VAD) -> None:
+async def test_an_interrupted_agent_allows_a_preflight_before_it_is_silent(
+    voice_detector: vad.VAD,
+) -> None:
     async with eager_calling(voice_detector) as call:
         ear = SlowEar()
         call.session.output.audio = ear
@@ -152,7 +165,7 @@ async def test_an_interrupted_agent_need_not_be_silent_yet(voice_detector: vad.V
         await call.until(call._listens, "the end of the answer")
 
 
-async def test_without_a_vad_the_agent_is_interrupted_in_the_callers_pause(
+async def test_without_a_vad_the_preflight_interrupts_the_agent(
     voice_detector: vad.VAD,
 ) -> None:
     only_the_stt = Agent(instructions="Listen.", vad=None, turn_detection="stt")
@@ -172,7 +185,7 @@ async def test_without_a_vad_the_agent_is_interrupted_in_the_callers_pause(
         await call.until(call._listens, "the end of the answer")
 
 
-async def test_an_agent_who_speaks_in_one_session_holds_no_other_back(
+async def test_sessions_that_share_the_adapter_do_not_affect_each_other(
     voice_detector: vad.VAD,
 ) -> None:
     async with (
@@ -192,7 +205,7 @@ async def test_an_agent_who_speaks_in_one_session_holds_no_other_back(
         call.assert_answered("Thank you.")
 
 
-async def test_a_turn_of_many_utterances_leaves_livekit_a_reply_for_the_last(
+async def test_the_last_reply_of_a_turn_is_left_for_the_final_transcript(
     voice_detector: vad.VAD,
 ) -> None:
     async with eager_calling(voice_detector, endpointing_opts=NOT_SOON) as call:
@@ -213,47 +226,74 @@ async def test_a_turn_of_many_utterances_leaves_livekit_a_reply_for_the_last(
         assert await call.interims(3) == ["One.", "Two.", "Four."]
 
 
-class Silent(Agent):
-    """Answers nothing."""
-
-    def __init__(self) -> None:
-        super().__init__(instructions="Listen.")
-        self.heard: asyncio.Queue[str | None] = asyncio.Queue()
-
-    async def on_user_turn_completed(
-        self, turn_ctx: llm.ChatContext, new_message: llm.ChatMessage
-    ) -> None:
-        self.heard.put_nowait(new_message.text_content)
-        raise StopResponse
-
-
-async def test_turns_that_leave_nothing_in_the_history_are_turns(voice_detector: vad.VAD) -> None:
-    agent = Silent()
-    async with eager_calling(voice_detector, agent=agent) as call:
-        for times, each in enumerate(("One.", "Two.", "Three."), 1):
-            call.gateway.transcribe.script(Transcript(each))
-            call.caller.say(LEAD, WORDS, PAUSE)
-            await call.interims(times)
-            call.caller.say(REST)
-            assert await agent.heard.get() == each
-        assert call.interim == call.final == ["One.", "Two.", "Three."]
-        assert call.history == []
-
-
-@pytest.mark.parametrize("most", [0, 1])
-async def test_the_replies_that_a_user_allows_are_for_final_transcripts_first(
-    voice_detector: vad.VAD, most: int
-) -> None:
-    few: Any = {"preemptive_generation": {"max_retries": most}}
-    agent = Agent(instructions="Listen.", turn_handling=few)
+async def test_a_single_allowed_reply_is_for_the_final_transcript(voice_detector: vad.VAD) -> None:
+    one: Any = {"preemptive_generation": {"max_retries": 1}}
+    agent = Agent(instructions="Listen.", turn_handling=one)
     async with eager_calling(voice_detector, agent=agent, endpointing_opts=NOT_SOON) as call:
         call.gateway.transcribe.script(Transcript("Thank you."))
         await say_and_pause(call)
         call.caller.say(REST)
         await call.finals(1)
         assert call.interim == []
-        if most:
-            await call.gateway.arrived("complete")
+        await call.gateway.arrived("complete")
         await call.commit()
         assert call.asked() == ["Thank you."]
         call.assert_answered("Thank you.")
+
+
+# Names of LiveKit's that are missing
+
+
+def without_the_variable(adapter: SpekoSTTAdapter) -> SpekoSTTAdapter:
+    """Make an adapter where LiveKit does not have the variable that leads to a session."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delattr(audio_recognition, "_STTPipelineContextVar")
+        return SpekoSTTAdapter(stt=adapter.wrapped_stt, vad=adapter._vad, eager=True)
+
+
+def with_a_node_that_is_no_method() -> Agent:
+    """Make an agent whose STT node does not lead to it."""
+    agent: Any = Agent(instructions="Listen.")
+    node = agent.stt_node
+    agent.stt_node = lambda audio, settings: node(audio, settings)
+    return agent  # type: ignore[no-any-return]
+
+
+HIDDEN = pytest.mark.parametrize(
+    "hidden",
+    [
+        lambda: {"wrap": without_the_variable},
+        lambda: {"agent": with_a_node_that_is_no_method()},
+    ],
+    ids=["no variable", "no method"],
+)
+
+
+def warnings_in(caplog: pytest.LogCaptureFixture) -> list[str]:
+    records = [each for each in caplog.records if each.name == "livekit.plugins.speko"]
+    return [vars(each)["missing"] for each in records if each.levelno == logging.WARNING]
+
+
+@HIDDEN
+async def test_manual_turns_stay_right_when_the_session_is_hidden(
+    voice_detector: vad.VAD, hidden: Callable[[], dict[str, Any]], caplog: pytest.LogCaptureFixture
+) -> None:
+    async with eager_calling(voice_detector, **hidden(), turn_detection="manual") as call:
+        await take_a_manual_turn(call)
+    assert len(warnings_in(caplog)) == 1
+
+
+@HIDDEN
+async def test_a_hidden_session_gets_final_transcripts_and_one_warning(
+    voice_detector: vad.VAD, hidden: Callable[[], dict[str, Any]], caplog: pytest.LogCaptureFixture
+) -> None:
+    async with eager_calling(voice_detector, **hidden()) as call:
+        for each in ("One.", "Two."):
+            call.gateway.transcribe.script(Transcript(each))
+            call.caller.say(LEAD, WORDS, PAUSE, REST)
+            await call.turn_over(each)
+        assert (call.interim, call.final) == ([], ["One.", "Two."])
+        call.assert_answered("One.", "Two.")
+        assert counts(call.adapter) == (2, 2, 0)
+    (missing,) = warnings_in(caplog)
+    assert re.match(r"livekit-agents \S+ has no ", missing)
