@@ -1,4 +1,4 @@
-"""A voice that notes what it is asked for, adapters around it, and replies in sentences."""
+"""A voice that notes its requests, adapters around it, and replies in sentences."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
 from livekit.agents import tokenize, tts
 from livekit.agents.tokenize import SentenceStream, TokenData
-from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, APIConnectOptions
+from livekit.agents.types import (
+    DEFAULT_API_CONNECT_OPTIONS,
+    USERDATA_TIMED_TRANSCRIPT,
+    APIConnectOptions,
+)
 
 from livekit_plugins_speko import SpekoTTS
 from livekit_plugins_speko.testing import Answer, GatewayRequest, LocalGateway
@@ -22,23 +27,27 @@ ONE, TWO, THREE, FOUR, FIVE = SENTENCES = [
     f"This is the {which} sentence." for which in ("first", "second", "third", "fourth", "fifth")
 ]
 REPLY = " ".join(SENTENCES)
+# What holds for LiveKit's own adapter has to hold here.
+WITH_LIVEKITS = pytest.mark.parametrize("prefetch", [None, 0, 1, 9], ids=str)
+EVERY = pytest.mark.parametrize("prefetch", [0, 1, 9])
+BASIC = tokenize.basic.SentenceTokenizer(retain_format=True)
 
 
 class Voice(SpekoTTS):
     """Speaks as any `SpekoTTS`.
 
     Attributes:
-        asked: The texts of its requests, in order.
+        texts: Those of its requests, in order.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"intent": {"language": "en"}, **options})
-        self.asked: list[str] = []
+        self.texts: list[str] = []
 
     def synthesize(
         self, text: str, *, conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS
     ) -> SpekoTTSChunkedStream:
-        self.asked.append(text)
+        self.texts.append(text)
         return super().synthesize(text, conn_options=conn_options)
 
 
@@ -67,10 +76,10 @@ class _EachPushStream(SentenceStream):
     def flush(self) -> None: ...
 
     def end_input(self) -> None:
-        self._do_close()
+        self._event_ch.close()
 
     async def aclose(self) -> None:
-        self._do_close()
+        self._event_ch.close()
 
     async def __anext__(self) -> TokenData:
         sentence = await super().__anext__()
@@ -85,17 +94,28 @@ def adapt(
     *,
     tokenizer: tokenize.SentenceTokenizer | None = None,
 ) -> SpekoTTSAdapter:
-    basic = tokenize.basic.SentenceTokenizer(retain_format=True)
-    return SpekoTTSAdapter(tts=voice, sentence_tokenizer=tokenizer or basic, prefetch=prefetch)
+    return SpekoTTSAdapter(tts=voice, sentence_tokenizer=tokenizer or BASIC, prefetch=prefetch)
+
+
+def adapt_any(
+    voice: tts.TTS[Any],
+    prefetch: int | None,
+    *,
+    tokenizer: tokenize.SentenceTokenizer | None = None,
+) -> tts.StreamAdapter:
+    """Make LiveKit's own adapter without a `prefetch`: the reference for this one."""
+    if prefetch is None:
+        return tts.StreamAdapter(tts=voice, sentence_tokenizer=tokenizer or BASIC)
+    return adapt(voice, prefetch, tokenizer=tokenizer)
 
 
 async def say(
-    adapter: SpekoTTSAdapter,
+    adapter: tts.StreamAdapter,
     *pieces: str,
     heard: list[tts.SynthesizedAudio] | None = None,
     conn_options: APIConnectOptions = NO_RETRY,
 ) -> list[tts.SynthesizedAudio]:
-    """All that is heard of a text in pieces. What came before an error is in `heard`."""
+    """Return all audio of a text in pieces. The audio before an error is in `heard`."""
     heard = [] if heard is None else heard
 
     async def call() -> None:
@@ -110,8 +130,8 @@ async def say(
     return heard
 
 
-def answer_texts(gateway: LocalGateway, answers: Mapping[str, Answer]) -> None:
-    """Answer requests for these texts so, and speak every other text with its own audio."""
+def respond(gateway: LocalGateway, answers: Mapping[str, Answer]) -> None:
+    """Use these answers for these texts, and speak every other text with its own audio."""
 
     async def engine(request: GatewayRequest, /) -> Answer:
         return answers.get(request.json["text"]) or await session_line.say(request)
@@ -124,8 +144,13 @@ def words(events: list[tts.SynthesizedAudio]) -> bytes:
     return without_silence(b"".join(bytes(event.frame.data) for event in events))
 
 
+def transcript(events: list[tts.SynthesizedAudio]) -> list[str]:
+    """The texts that came with the audio."""
+    return [t for e in events for t in e.frame.userdata.get(USERDATA_TIMED_TRANSCRIPT, ())]
+
+
 def voiced(*texts: str) -> bytes:
-    """How these texts sound, one behind the other."""
+    """How these texts sound, one after the other."""
     return b"".join(spoken(text) for text in texts)
 
 

@@ -28,17 +28,18 @@ from tests.helpers.tts_adapter_calls import (
     SENTENCES,
     THREE,
     TWO,
+    WITH_LIVEKITS,
     EachPush,
     Voice,
     adapt,
-    answer_texts,
+    adapt_any,
     request_for,
+    respond,
     say,
     voiced,
     words,
 )
 
-EVERY = pytest.mark.parametrize("prefetch", [0, 1, 9])
 REFUSED = Refusal(401, "wrong key", "AUTH_ERROR")
 
 
@@ -56,7 +57,7 @@ async def unseen_errors_fail() -> Any:
 # Sentences that fail
 
 
-@EVERY
+@WITH_LIVEKITS
 @pytest.mark.parametrize(
     ("answer", "began", "expected"),
     [
@@ -66,17 +67,17 @@ async def unseen_errors_fail() -> Any:
     ],
     ids=["refused", "broken off", "empty"],
 )
-async def test_a_sentence_s_error_comes_behind_what_was_before_it(
+async def test_a_sentences_error_comes_after_the_sentences_before_it(
     gateway: LocalGateway,
     voice: Voice,
-    prefetch: int,
+    prefetch: int | None,
     answer: Answer,
     began: bool,
     expected: type[APIError],
 ) -> None:
-    """Told once by the adapter and once by what it wraps, which is LiveKit's own behaviour."""
-    answer_texts(gateway, {TWO: answer})
-    adapter = adapt(voice, prefetch)
+    """The adapter and the wrapped TTS each report it once, as in LiveKit's own."""
+    respond(gateway, {TWO: answer})
+    adapter = adapt_any(voice, prefetch)
     told, told_within, heard = errors_of(adapter), errors_of(voice), list[tts.SynthesizedAudio]()
     with pytest.raises(expected) as raised:
         await say(adapter, heard=heard)
@@ -85,15 +86,15 @@ async def test_a_sentence_s_error_comes_behind_what_was_before_it(
     assert (len(sound) > len(voiced(ONE))) == began
     for errors in (told, told_within):
         assert [(each.error, each.recoverable) for each in errors] == [(raised.value, False)]
-    assert voice.asked == SENTENCES[: 2 + prefetch]
+    assert voice.texts == SENTENCES[: 2 + (prefetch or 0)]
 
 
-@EVERY
-async def test_an_error_ends_a_reply_whose_text_still_comes(
-    gateway: LocalGateway, voice: Voice, prefetch: int
+@WITH_LIVEKITS
+async def test_an_error_ends_a_reply_whose_text_is_unfinished(
+    gateway: LocalGateway, voice: Voice, prefetch: int | None
 ) -> None:
-    answer_texts(gateway, {TWO: REFUSED})
-    async with adapt(voice, prefetch).stream(conn_options=NO_RETRY) as stream:
+    respond(gateway, {TWO: REFUSED})
+    async with adapt_any(voice, prefetch).stream(conn_options=NO_RETRY) as stream:
         stream.push_text(REPLY)
         with pytest.raises(APIStatusError):
             while await asyncio.wait_for(anext(stream), 5):
@@ -105,9 +106,7 @@ async def test_the_error_of_a_sentence_ahead_waits_for_its_turn(
     gateway: LocalGateway, voice: Voice, answer: Answer
 ) -> None:
     gate = Gate()
-    answer_texts(
-        gateway, {ONE: Speech([spoken(ONE)[:2_000], gate, spoken(ONE)[2_000:]]), TWO: answer}
-    )
+    respond(gateway, {ONE: Speech([spoken(ONE)[:2_000], gate, spoken(ONE)[2_000:]]), TWO: answer})
     adapter, failed, heard = adapt(voice), asyncio.Event(), list[tts.SynthesizedAudio]()
     voice.on("error", lambda _: failed.set())
     told = errors_of(adapter)
@@ -122,24 +121,22 @@ async def test_the_error_of_a_sentence_ahead_waits_for_its_turn(
     assert len(told) == 1
 
 
-@EVERY
-async def test_a_sentence_that_is_tried_again_is_heard_in_its_turn(
-    gateway: LocalGateway, voice: Voice, prefetch: int
+@WITH_LIVEKITS
+async def test_a_retried_sentence_is_spoken_in_its_turn(
+    gateway: LocalGateway, voice: Voice, prefetch: int | None
 ) -> None:
     gateway.synthesize.script(Refusal(503, "later", "OVERLOADED"))
-    answer_texts(gateway, {})
-    adapter = adapt(voice, prefetch)
+    respond(gateway, {})
+    adapter = adapt_any(voice, prefetch)
     told, told_within = errors_of(adapter), errors_of(voice)
     assert words(await say(adapter, conn_options=QUICK_RETRY)) == voiced(*SENTENCES)
     assert (told, [each.recoverable for each in told_within]) == ([], [True])
     assert len(gateway.requests) == len(SENTENCES) + 1
 
 
-async def test_what_was_asked_for_behind_an_error_is_cancelled(
-    gateway: LocalGateway, voice: Voice
-) -> None:
+async def test_an_error_cancels_the_requests_after_it(gateway: LocalGateway, voice: Voice) -> None:
     first, gate = Gate(), Gate()
-    answer_texts(
+    respond(
         gateway,
         {
             ONE: Speech([spoken(ONE), first]),
@@ -159,15 +156,15 @@ async def test_what_was_asked_for_behind_an_error_is_cancelled(
     for request in behind:
         await request.finished()
         assert request.cancelled
-    assert voice.asked == SENTENCES[:4]
+    assert voice.texts == SENTENCES[:4]
 
 
-async def test_a_second_error_behind_the_first_is_nobody_s(
+async def test_only_the_first_error_of_a_reply_is_raised(
     gateway: LocalGateway, voice: Voice
 ) -> None:
     """Only the wrapped voice tells of it, which has asked for it."""
     gate = Gate()
-    answer_texts(gateway, {ONE: Speech([spoken(ONE), gate]), TWO: REFUSED, THREE: REFUSED})
+    respond(gateway, {ONE: Speech([spoken(ONE), gate]), TWO: REFUSED, THREE: REFUSED})
     adapter, both = adapt(voice, 2), asyncio.Event()
     told, told_within = errors_of(adapter), errors_of(voice)
     voice.on("error", lambda _: both.set() if len(told_within) == 2 else None)
@@ -188,22 +185,22 @@ class Mute(Voice):
         return super().synthesize(text, **options)
 
 
-@EVERY
+@WITH_LIVEKITS
 @pytest.mark.parametrize("mute", [True, False], ids=["voice", "tokenizer"])
-async def test_a_bug_in_a_part_comes_behind_what_was_before_it(
+async def test_a_bug_comes_after_the_sentences_before_it(
     gateway: LocalGateway, speko: Speko, prefetch: int, mute: bool
 ) -> None:
     gate, heard = Gate(), list[tts.SynthesizedAudio]()
-    answer_texts(gateway, {ONE: Speech([gate, spoken(ONE)])})
+    respond(gateway, {ONE: Speech([gate, spoken(ONE)])})
     voice = Mute(speko=speko) if mute else Voice(speko=speko)
-    adapter = adapt(voice, prefetch, tokenizer=EachPush())
+    adapter = adapt_any(voice, prefetch, tokenizer=EachPush())
     saying = asyncio.create_task(say(adapter, ONE, TWO if mute else "broken", THREE, heard=heard))
     await gate.reached()
     gate.open()
     with pytest.raises(LookupError):
         await saying
     assert words(heard) == voiced(ONE)
-    assert voice.asked == [ONE]
+    assert voice.texts == [ONE]
 
 
 # Replies that are broken off
@@ -214,7 +211,7 @@ async def test_closing_a_stream_cancels_every_request_at_once(
 ) -> None:
     gate = Gate()
     first = Speech([spoken(ONE)[:2_000], gate])
-    answer_texts(gateway, {ONE: first, TWO: Speech([gate]), THREE: Speech([spoken(THREE), gate])})
+    respond(gateway, {ONE: first, TWO: Speech([gate]), THREE: Speech([spoken(THREE), gate])})
     adapter = adapt(voice, 2)
     told = errors_of(adapter)
     stream = adapter.stream(conn_options=NO_RETRY)
@@ -225,7 +222,7 @@ async def test_closing_a_stream_cancels_every_request_at_once(
     for request in requests:
         await request.finished()
         assert request.cancelled
-    assert (voice.asked, told) == ([ONE, TWO, THREE], [])
+    assert (voice.texts, told) == ([ONE, TWO, THREE], [])
 
 
 class Slow(tts.TTS[Any]):
@@ -258,7 +255,7 @@ class SlowStream(tts.ChunkedStream):
             await self._tts.may_end.wait()
 
 
-async def test_a_sentence_that_is_slow_to_close_holds_up_the_cancelling_of_none() -> None:
+async def test_a_request_that_is_slow_to_close_delays_no_other_cancellation() -> None:
     voice = Slow()
     stream = adapt(voice, 2).stream()
     stream.push_text(REPLY)
@@ -273,41 +270,41 @@ async def test_a_sentence_that_is_slow_to_close_holds_up_the_cancelling_of_none(
     assert sorted(cancelled) == sorted(texts) == sorted([ONE, TWO, THREE])
 
 
-async def test_an_error_that_never_had_its_turn_goes_with_the_stream(
+async def test_closing_a_stream_drops_an_error_that_had_no_turn(
     gateway: LocalGateway, voice: Voice
 ) -> None:
     gate, failed = Gate(), asyncio.Event()
-    answer_texts(gateway, {ONE: Speech([spoken(ONE), gate]), TWO: REFUSED})
+    respond(gateway, {ONE: Speech([spoken(ONE), gate]), TWO: REFUSED})
     voice.on("error", lambda _: failed.set())
     async with adapt(voice).stream(conn_options=NO_RETRY) as stream:
         stream.push_text(REPLY)
         await asyncio.wait_for(failed.wait(), 5)
 
 
-async def test_closing_a_stream_closes_the_tokenizer_s(gateway: LocalGateway, voice: Voice) -> None:
+async def test_closing_a_stream_closes_its_sentence_stream(
+    gateway: LocalGateway, voice: Voice
+) -> None:
     gate, tokenizer = Gate(), EachPush()
-    answer_texts(gateway, {ONE: Speech([gate])})
+    respond(gateway, {ONE: Speech([gate])})
     async with adapt(voice, tokenizer=tokenizer).stream() as stream:
         stream.push_text(ONE)
         await gate.reached()
     assert [each.closed for each in tokenizer.streams] == [True]
 
 
-async def test_a_stream_that_nobody_pushed_to_closes(voice: Voice) -> None:
+async def test_a_stream_without_input_closes(voice: Voice) -> None:
     async with adapt(voice).stream():
         pass
     stream = adapt(voice).stream()
     await asyncio.sleep(0)
     await stream.aclose()
     await stream.aclose()
-    assert voice.asked == []
+    assert voice.texts == []
 
 
-async def test_a_voice_that_is_closed_leaves_nothing_of_the_reply(
-    gateway: LocalGateway, voice: Voice
-) -> None:
+async def test_closing_the_voice_cancels_the_reply(gateway: LocalGateway, voice: Voice) -> None:
     gate = Gate()
-    answer_texts(gateway, {ONE: Speech([gate]), TWO: Speech([gate])})
+    respond(gateway, {ONE: Speech([gate]), TWO: Speech([gate])})
     saying = asyncio.create_task(say(adapt(voice), f"{ONE} {TWO}"))
     requests = [await request_for(gateway, text) for text in (ONE, TWO)]
     await voice.aclose()
@@ -329,7 +326,7 @@ async def test_a_reply_can_be_cancelled_at_any_moment(
             async for _ in stream:
                 pass
 
-    answer_texts(gateway, {})
+    respond(gateway, {})
     for turns in later_and_later():
         if await cancel_after(turns, speko, reply, every_turn=every_turn, at_once=False):
             break

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import pytest
-from livekit.agents import CloseReason, vad
+from livekit.agents import Agent, CloseReason, FlushSentinel, ModelSettings, llm, vad
 from livekit.agents.types import APIConnectOptions
 
 from livekit_plugins_speko.testing import (
@@ -23,18 +24,17 @@ from tests.helpers.session_calls import ONCE, TWICE, Call
 from tests.helpers.session_faults import PCM, Broken
 from tests.helpers.session_line import spoken
 from tests.helpers.tts_adapter_calls import (
+    EVERY,
     ONE,
     THREE,
     TWO,
-    answer_texts,
     request_for,
+    respond,
     voiced,
 )
 
 pytestmark = pytest.mark.usefixtures("nothing_is_lost")
 
-# 0 is LiveKit's own adapter.
-EVERY = pytest.mark.parametrize("prefetch", [0, 1, 9])
 QUESTION, REPLY = "Who are you?", f"{ONE} {TWO} {THREE}"
 REFUSED = Refusal(401, "wrong key", "AUTH_ERROR")
 
@@ -71,7 +71,9 @@ class Told(NamedTuple):
 
 
 @EVERY
-async def test_a_reply_is_spoken_whole_and_once(voice_detector: vad.VAD, prefetch: int) -> None:
+async def test_a_reply_is_spoken_completely_and_once(
+    voice_detector: vad.VAD, prefetch: int
+) -> None:
     async with calling(voice_detector, prefetch) as call:
         call.caller.speak()
         await call.turn_over()
@@ -86,14 +88,14 @@ async def test_a_reply_is_spoken_whole_and_once(voice_detector: vad.VAD, prefetc
     [REFUSED, Refusal(503), Speech(b""), Broken(PCM, spoken(TWO)[:3_000])],
     ids=["refused", "overloaded", "empty", "broken off"],
 )
-async def test_a_session_takes_a_sentence_that_fails_as_with_livekit_s_own_adapter(
+async def test_a_session_handles_a_failed_sentence_alike_with_and_without_prefetch(
     voice_detector: vad.VAD, answer: Answer, conn_options: APIConnectOptions
 ) -> None:
     """It says what was before, tells of the same error, and goes on to the next turn."""
     told: list[Told] = []
     for prefetch in (0, 1):
         async with calling(voice_detector, prefetch, conn_options=conn_options) as call:
-            answer_texts(call.gateway, {TWO: answer})
+            respond(call.gateway, {TWO: answer})
             call.caller.speak()
             await call.turn_over()
             heard = call.ear.take()
@@ -106,12 +108,10 @@ async def test_a_session_takes_a_sentence_that_fails_as_with_livekit_s_own_adapt
 
 
 @EVERY
-async def test_sentences_that_fail_and_fail_close_the_session(
-    voice_detector: vad.VAD, prefetch: int
-) -> None:
+async def test_repeated_failures_close_the_session(voice_detector: vad.VAD, prefetch: int) -> None:
     """One error counts for each reply, however many of its sentences have failed ahead."""
     async with calling(voice_detector, prefetch, max_errors=1) as call:
-        answer_texts(call.gateway, dict.fromkeys([ONE, TWO, THREE], REFUSED))
+        respond(call.gateway, dict.fromkeys([ONE, TWO, THREE], REFUSED))
         call.caller.speak()
         await call.turn_over()
         assert (call.final_errors, call.closed) == (1, [])
@@ -122,13 +122,11 @@ async def test_sentences_that_fail_and_fail_close_the_session(
 
 
 @pytest.mark.parametrize("prefetch", [1, 9])
-async def test_a_caller_who_barges_in_cancels_every_sentence(
-    voice_detector: vad.VAD, prefetch: int
-) -> None:
+async def test_a_barge_in_cancels_every_sentence(voice_detector: vad.VAD, prefetch: int) -> None:
     async with calling(voice_detector, prefetch) as call:
         gate, understood = Gate(), Gate()
         first = Speech([spoken(ONE)[:3_000], gate])
-        answer_texts(call.gateway, {ONE: first, TWO: Speech([gate]), THREE: Speech([gate])})
+        respond(call.gateway, {ONE: first, TWO: Speech([gate]), THREE: Speech([gate])})
         call.caller.speak()
         texts = [ONE, TWO, THREE][: 1 + prefetch]
         requests = [await request_for(call.gateway, text) for text in texts]
@@ -138,10 +136,41 @@ async def test_a_caller_who_barges_in_cancels_every_sentence(
         for request in requests:
             await request.finished()
             assert request.cancelled
-        answer_texts(call.gateway, {})
+        respond(call.gateway, {})
         await call.turn_over("the first words")
         understood.open()
         await call.turn_over("the barge-in")
         assert call.ear.take().endswith(voiced(ONE, TWO, THREE))
         assert call.history[-2:] == [("user", QUESTION), ("assistant", REPLY)]
+        assert call.errors == []
+
+
+class Slow(Agent):
+    """Says something, ends the segment, and continues when a gate opens."""
+
+    def __init__(self, gate: asyncio.Event) -> None:
+        super().__init__(instructions="Help.")
+        self._gate = gate
+
+    async def llm_node(
+        self, chat_ctx: llm.ChatContext, tools: list[llm.Tool], model_settings: ModelSettings
+    ) -> AsyncIterator[str | FlushSentinel]:
+        yield "One moment."
+        yield FlushSentinel()
+        await self._gate.wait()
+        yield ONE
+
+
+@EVERY
+async def test_text_before_a_flush_is_spoken_at_once(
+    voice_detector: vad.VAD, prefetch: int
+) -> None:
+    gate = asyncio.Event()
+    async with calling(voice_detector, prefetch, agent=Slow(gate)) as call:
+        call.caller.speak()
+        await request_for(call.gateway, "One moment.")
+        await call.until(lambda: call.session.agent_state == "speaking", "the first words")
+        gate.set()
+        await call.turn_over()
+        assert call.ear.take() == voiced("One moment.", ONE)
         assert call.errors == []
