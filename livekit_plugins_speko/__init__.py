@@ -72,7 +72,7 @@ __all__ = [
 
 
 class SpekoPlugin(Plugin):
-    """What LiveKit's worker knows of this package."""
+    """This package, as LiveKit's worker lists its plugins."""
 
     def __init__(self) -> None:
         super().__init__(__name__, __version__, __package__ or __name__, logger)

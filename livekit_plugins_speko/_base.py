@@ -22,7 +22,7 @@ class Transcript(RouteLike, Protocol):
 
     @property
     def text(self) -> str:
-        """What was said; empty for silence."""
+        """The transcript; empty for silence."""
 
     @property
     def confidence(self) -> float | None:
@@ -159,7 +159,7 @@ class Agents(Protocol):
 
 
 class SpekoClient(Protocol):
-    """What the adapters ask of a client. `Speko` has it, and so has ``spekoai.AsyncSpeko``."""
+    """The methods that the adapters need of a client: `Speko`, or ``spekoai.AsyncSpeko``."""
 
     @property
     def agents(self) -> Agents:

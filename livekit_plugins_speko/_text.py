@@ -1,4 +1,4 @@
-"""What a text holds that can be said. No I/O."""
+"""Tell texts that can be said from those that cannot. No I/O."""
 
 from __future__ import annotations
 

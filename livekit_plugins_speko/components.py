@@ -26,7 +26,7 @@ _TTS_OPTIONS = "sample_rate speed instructions spoken_form convert_audio prefetc
 TTS_OPTIONS = tuple(_TTS_OPTIONS.split())
 """Options in its ``tts_options``."""
 
-STT_OPTIONS = ("keywords", "language", "prompt", "eager", "eager_delay")
+STT_OPTIONS = ("keywords", "language", "prompt", "eager", "eager_delay", "preflight")
 """Options in its ``stt_options``."""
 
 FIRST_WORDS = ("off", "sentence", "clause")
@@ -54,7 +54,7 @@ class SpekoComponents(NamedTuple):
         await self.stt.aclose()
         await self.stt.wrapped_stt.aclose()
         await self.tts.aclose()
-        await self.tts._wrapped_tts.aclose()
+        await self.tts.wrapped_tts.aclose()
         await self.llm.aclose()
 
 
@@ -96,8 +96,8 @@ def create_speko_components(
             ``"off"``. It is ``"sentence"`` by default, since speech pauses there anyway, and
             ``"off"`` with a `sentence_tokenizer` of your own or without a `prefetch`.
         stt_options: ``keywords``, ``prompt`` and ``language`` (`SpekoSTT`'s ``stt_language``);
-            ``eager`` and ``eager_delay`` of `SpekoSTTAdapter`, off by default: it makes more
-            requests, and asks the model before the turn is certain.
+            ``eager``, ``eager_delay`` and ``preflight`` of `SpekoSTTAdapter`, off by default: it
+            makes more requests, and asks the model before the turn is certain.
         session_id: Session that every call is attributed to.
         agent_id: Agent whose registered tools take part.
         on_registered_tools_error: Called once when these cannot be fetched.
@@ -116,7 +116,7 @@ def create_speko_components(
     if "language" in stt_kwargs:
         stt_kwargs["stt_language"] = stt_kwargs.pop("language")
     _check_parts(vad, sentence_tokenizer)
-    eager = _taken(stt_kwargs, "eager", "eager_delay")
+    eager = _taken(stt_kwargs, "eager", "eager_delay", "preflight")
     ahead = _taken(tts_kwargs, "prefetch")
     first_words = tts_kwargs.pop("first_words", None)
     if first_words is None:

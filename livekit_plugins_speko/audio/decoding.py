@@ -31,7 +31,7 @@ _CONVERT = "Pass convert_audio=True, or pin the Speko router to a provider that 
 
 @dataclass(frozen=True)
 class Late:
-    """What may follow a complete WAV, where a response may end, without any harm.
+    """Allowance for the rest of a response, after a complete WAV.
 
     Attributes:
         seconds: How long to wait for another WAV. A provider that sends one for each sentence
@@ -45,7 +45,7 @@ class Late:
 
 
 class SynthesisResult(Protocol):
-    """What `decode_synthesis_result` needs of a whole response of ``synthesize()``."""
+    """A whole response of ``synthesize()``, as `decode_synthesis_result` reads it."""
 
     @property
     def audio(self) -> bytes:

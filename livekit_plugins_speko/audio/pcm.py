@@ -54,7 +54,7 @@ class Encoding:
 
     @property
     def convertible(self) -> bool:
-        """Whether `to_int16` knows it."""
+        """True if `to_int16` converts it."""
         return self == INT16_BIG_ENDIAN or (
             not self.big_endian and (self.kind, self.bits) in _CONVERTIBLE
         )
@@ -182,7 +182,7 @@ def _pcm_encoding(content_type: str) -> Encoding:
 
 @dataclass(frozen=True)
 class AudioFormat:
-    """What comes and what is wanted.
+    """The format that comes, and the one that is wanted.
 
     Attributes:
         content_type: Type of the bytes that come.

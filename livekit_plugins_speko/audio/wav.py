@@ -67,7 +67,7 @@ class WavAudio:
 
 @dataclass(frozen=True)
 class WavHeader:
-    """What precedes a WAV's samples.
+    """The header of a WAV: all that precedes its samples.
 
     Attributes:
         format: How its samples are to be read.

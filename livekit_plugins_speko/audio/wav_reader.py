@@ -62,12 +62,12 @@ class WavReader:
 
     @property
     def complete(self) -> bool:
-        """Whether every declared sample has come. Never in a streamed file."""
+        """True once every declared sample has come; never in a streamed file."""
         return self._step in (self._read_after_samples, self._skip_chunk, self._skip_text)
 
     @property
     def ended(self) -> bool:
-        """Whether more has followed the samples than tags ever have, so that no file will."""
+        """True once more has followed the samples than tags ever take: no further file comes."""
         return self._skipped > MAX_WAV_HEADER_BYTES
 
     def push(self, chunk: bytes) -> list[WavHeader | bytes]:

@@ -1,4 +1,4 @@
-"""When an utterance is worth recognising before the VAD has declared its end. No I/O."""
+"""Find the moment to recognise an utterance before the VAD has declared its end. No I/O."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class EagerStats:
 
 
 class Change(Enum):
-    """What one more window of audio has changed."""
+    """The change that one more window of audio made."""
 
     NONE = auto()
     """Nothing that matters."""

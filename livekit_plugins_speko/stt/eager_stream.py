@@ -35,7 +35,7 @@ class RequestCounter:
 
 @dataclass(frozen=True, kw_only=True)
 class EagerParts:
-    """What an adapter gives to each of its streams.
+    """The parts of an adapter that each of its streams uses.
 
     Attributes:
         recognizer: Recognises one utterance a request.

@@ -1,4 +1,4 @@
-"""When a preflight transcript helps, which depends on the session that receives it."""
+"""Decide if a preflight transcript helps, which depends on the session that receives it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .._livekit import LiveKitChanged, stt_pipeline, turn_of, warn_turned_off
 
 
 class PreflightRule:
-    """When an adapter forwards preflight transcripts. Its streams share the rule.
+    """The rule by which an adapter's streams forward preflight transcripts.
 
     Outside of a session every one is forwarded. In a session it must not be where the author ends
     turns by hand: LiveKit takes it for the text of a turn that is committed soon after, and the

@@ -1,4 +1,4 @@
-"""Where a text that is too long for one request is cut. No I/O."""
+"""Cut a text that is too long for one request. No I/O."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ class SpekoTTSAdapter(tts.StreamAdapter):
 
 @dataclass(frozen=True, kw_only=True)
 class _Parts:
-    """What an adapter gives to one of its streams.
+    """The parts of an adapter that one of its streams uses.
 
     Attributes:
         voice: Speaks one sentence a request.
