@@ -53,8 +53,6 @@ class WavReader:
         self._skipped = 0
         # Bytes of the chunk being skipped that have yet to come.
         self._chunk_left = 0
-        # Whether what was read last has an odd length, and so may be followed by a byte of padding.
-        self._odd = False
         # What is being read. A step returns False when it needs more bytes.
         self._step: Callable[[], bool] = self._read_header
         # What the call under way returns.
@@ -90,7 +88,7 @@ class WavReader:
         Raises:
             SpekoAdapterError: The last file was cut, code ``MALFORMED_AUDIO``. Retried.
         """
-        if self._step == self._read_header and (self._pending or self._header is not None):
+        if self._step == self._read_header and self._pending:
             raise malformed(f"it ends after {len(self._pending)} bytes, before its data chunk")
         if self._step == self._read_samples:
             self._take(len(self._pending))
@@ -112,7 +110,7 @@ class WavReader:
         check_wav_complete(self._header, self._received, slack_s=SLACK_S)
 
     def _begin_file(self) -> bool:
-        self._walk, self._received, self._skipped, self._odd = WavWalk(), 0, 0, False
+        self._walk, self._received, self._skipped = WavWalk(), 0, 0
         self._step = self._read_header
         return True
 
@@ -132,7 +130,6 @@ class WavReader:
         next_file, found = _find_file(self._pending)
         if size is not None and size - self._received <= next_file:
             self._take(size - self._received)
-            self._odd = size % 2 == 1
             self._step = self._read_after_samples
             return True
         self._take(next_file)
@@ -144,23 +141,20 @@ class WavReader:
     def _read_after_samples(self) -> bool:
         """Judge what follows: a file, a chunk, more samples, or text."""
         assert self._header is not None
-        if self._odd and self._pending[:1] == b"\0":
-            if len(self._pending) <= _FORM_BYTES:
-                return False
-            if _CHUNK_NAME.match(self._pending, 1):
-                del self._pending[:1]
-        if len(self._pending) < _FORM_BYTES:
-            return False
-        self._odd = False
         if _is_file(self._pending, 0):
             return self._begin_file()
+        if len(self._pending) <= _FORM_BYTES:
+            return False
+        if self._pending[0] == 0 and _is_part(self._pending, 1):
+            # Padding, which follows whatever has an odd length.
+            del self._pending[:1]
+            return True
         name, size = CHUNK.unpack_from(self._pending)
         if name == b"data":
             del self._pending[: CHUNK.size]
             self._continue(declared_bytes(size, self._header.format))
-        elif _CHUNK_NAME.match(name) and size <= MAX_WAV_HEADER_BYTES:
+        elif _is_part(self._pending, 0):
             self._chunk_left = CHUNK.size + size
-            self._odd = size % 2 == 1
             self._step = self._skip_chunk
         elif self._skipped or _TEXT.match(self._pending):
             self._step = self._skip_text
@@ -198,6 +192,13 @@ class WavReader:
 def _is_file(data: bytearray, position: int) -> bool:
     form = data[position : position + _FORM_BYTES]
     return form[:4] == _RIFF and form[8:] == b"WAVE"
+
+
+def _is_part(data: bytearray, position: int) -> bool:
+    """Return whether a chunk of a size that chunks have begins there, or a file."""
+    name, size = CHUNK.unpack_from(data, position)
+    known = _CHUNK_NAME.match(name) is not None and size <= MAX_WAV_HEADER_BYTES
+    return known or _is_file(data, position)
 
 
 def _find_file(data: bytearray) -> tuple[int, bool]:

@@ -213,6 +213,33 @@ async def test_tail_that_trickles_is_not_waited_for() -> None:
     assert [piece async for piece in decoding] == [PCM]
 
 
+async def test_each_complete_wav_is_followed_by_a_wait_of_its_own() -> None:
+    first, second = wav(PCM), wav(PCM)
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield first
+        await asyncio.sleep(0.05)
+        yield second[:100]
+        await asyncio.sleep(0.25)
+        yield second[100:]
+        await asyncio.sleep(0.05)
+        yield wav(PCM)
+
+    pcm = [piece async for piece in decode(slow(), audio_format("audio/wav"), Late(seconds=0.2))]
+    assert b"".join(pcm) == 3 * PCM
+
+
+async def test_tail_larger_than_any_tags_ends_the_audio() -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        yield wav(PCM)
+        for _ in range(100):
+            yield b"{" * 1000
+        raise AssertionError("all of the tail was read")
+
+    decoding = decode(endless(), audio_format("audio/wav"), Late(seconds=60))
+    assert [piece async for piece in decoding] == [PCM]
+
+
 @pytest.mark.parametrize("response", [wav(PCM)[:-100], wav(PCM) + wav(PCM)[:100], sized(PCM, 0)])
 async def test_wav_that_is_not_complete_fails_as_its_response_does(response: bytes) -> None:
     async def broken() -> AsyncIterator[bytes]:

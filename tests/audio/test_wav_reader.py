@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from livekit_plugins_speko import SpekoAdapterError
 from livekit_plugins_speko.audio.wav import MAX_WAV_HEADER_BYTES, WavHeader
-from livekit_plugins_speko.audio.wav_reader import SLACK_S, WavReader
+from livekit_plugins_speko.audio.wav_reader import WavReader
 from tests.helpers.decoding_calls import pieces
 from tests.helpers.support import tone, wav
 from tests.helpers.wav_files import PCM, STREAMED_SIZES, chunk, fmt, riff, sized
 
-# Less than 0.1 s at 24,000 Hz, and as much.
-SLACK_BYTES = round(SLACK_S * 24_000) * 2
+# 0.1 s at 24,000 Hz.
+SLACK_BYTES = 4_800
 SPEECH = tone(0.3)
 LIST = chunk(b"LIST", b"INFOISFT\x05\0\0\0Lavf\0\0")
 
@@ -70,7 +70,9 @@ FORMS = {
     "size too large": [sized(PCM, len(PCM) + SLACK_BYTES - 2)],
     "size too small": [sized(PCM, 100)],
     "size too small and odd": [sized(PCM, 101)],
-    "samples in two chunks": [riff(fmt(), chunk(b"data", PCM[:100]), chunk(b"data", PCM[100:]))],
+    "samples in two chunks": [
+        riff(fmt(), chunk(b"data", PCM[:100]), chunk(b"data", PCM[100:]), LIST)
+    ],
     "text after the samples": [wav(PCM) + b'{"alignment": [[0, 1]]}\r\n'],
     "tags without a form after the samples": [wav(PCM) + LIST + b"\xff\xfe" * 8],
     "two files": [wav(PCM), wav(PCM)],
@@ -95,17 +97,21 @@ def test_all_samples_are_read_in_pieces_of_any_size(files: list[bytes]) -> None:
         assert read(response, size) == expected
 
 
-@given(st.binary(max_size=64), st.integers(1, 20))
+@given(st.binary(max_size=64), st.integers(1, 400))
 def test_samples_that_look_like_the_start_of_a_file_are_samples(data: bytes, size: int) -> None:
     like_a_file = data + b"RIFRIFF1234WAVRIFF" + data + b" RIF"
-    file = sized(like_a_file, 0)
-    assert read(file, size) == [like_a_file]
+    response = sized(like_a_file, 0) + wav(PCM)
+    assert read(response, size) == [like_a_file, PCM]
 
 
 def test_8_bit_samples_of_odd_length_are_padded() -> None:
     odd = riff(fmt(bits=8), chunk(b"data", b"\x80" * 99))
-    for size in (1, 50, 1000):
+    for size in range(1, 200):
         assert read(odd + odd + LIST, size) == [b"\x80" * 99] * 2
+
+
+def test_zero_after_the_declared_end_is_a_sample_where_no_chunk_follows() -> None:
+    assert read(sized(bytes(200), 100)) == [bytes(200)]
 
 
 def test_samples_are_given_as_they_come() -> None:
@@ -142,7 +148,7 @@ def test_file_cut_in_its_header_is_malformed() -> None:
 # The end
 
 
-@pytest.mark.parametrize("tail", [b"", b"\0", LIST, b"{}"])
+@pytest.mark.parametrize("tail", [b"", b"\0", LIST, b'{"alignment": []}'])
 def test_file_is_complete_with_its_last_declared_sample(tail: bytes) -> None:
     reader = WavReader()
     reader.push(wav(PCM)[:-1])
@@ -163,15 +169,18 @@ def test_streamed_file_is_never_complete() -> None:
     assert not reader.complete
 
 
-@pytest.mark.parametrize("tail", [LIST, b"plain text, and no end of it. "])
+@pytest.mark.parametrize("tail", [chunk(b"LIST", bytes(24)), b"plain text, and no end of it... "])
 def test_reading_ends_after_more_than_any_tags(tail: bytes) -> None:
+    assert len(tail) == 32
+    most = tail * (MAX_WAV_HEADER_BYTES // len(tail))
     reader = WavReader()
-    reader.push(wav(PCM))
-    reader.push(tail * (MAX_WAV_HEADER_BYTES // len(tail)))
+    reader.push(wav(PCM) + most)
     assert not reader.ended
-    reader.push(tail * 2)
+    reader.push(tail)
     assert reader.ended
     assert reader.push(wav(PCM)) + reader.finish() == []
+    assert read(wav(PCM) + most + wav(PCM)) == [PCM, PCM]
+    assert read(wav(PCM) + most + tail + wav(PCM)) == [PCM]
 
 
 def test_header_that_comes_byte_by_byte_is_walked_over_once() -> None:
