@@ -238,7 +238,7 @@ async def test_a_failed_fetch_of_registered_tools_is_told(
         (
             {"stt_options": {"stt_language": "en"}},
             'create_speko_components: unknown option "stt_language" in stt_options. '
-            "Expected: keywords, language, eager, eager_delay.",
+            "Expected: keywords, language, prompt, eager, eager_delay, preflight.",
         ),
         ({"intent": {}}, "SpekoAdapter: intent.language is required (BCP-47 tag)"),
         ({"constraints": {"allowed": {}}}, '"allowed"'),

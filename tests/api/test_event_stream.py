@@ -9,8 +9,8 @@ from livekit_plugins_speko.api.event_stream import EventDecoder
 from livekit_plugins_speko.api.limits import MAX_EVENT_BYTES
 
 BODY = (
-    ": keepalive\n\n"
     'event: delta\ndata: {"text":"Grüße\u2028🙂"}\n\n'
+    ": keepalive\n\n"
     "id: 7\nretry: 10\n: x\n\n"
     "event:done\ndata: {\ndata:}\n\n"
 )

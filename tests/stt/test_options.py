@@ -112,6 +112,21 @@ async def test_at_most_200_keywords_are_sent_the_users_own_first(
     assert await keywords_sent(gateway, recognizer) == own + [f"session{n}" for n in range(50)]
 
 
+async def test_keywords_that_a_header_cannot_hold_are_left_out_and_counted_once(
+    gateway: LocalGateway, client: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    prompt = "A hotel." if isinstance(client, Speko) else None  # the official SDK lacks it
+    own = [f"नमस्ते दुनिया {number}" for number in range(200)]
+    recognizer = make_stt(client, keywords=own, prompt=prompt)
+    for _ in range(2):
+        sent = await keywords_sent(gateway, recognizer) or []
+        assert sent == own[: len(sent)]
+        header = gateway.requests[-1].headers["X-Speko-Stt-Options"]
+        assert 6_000 < len(header) < 7_000
+    (record,) = [each for each in caplog.records if each.levelname == "WARNING"]
+    assert vars(record)["left_out"] == 200 - len(sent)
+
+
 async def test_blank_session_keyterms_are_left_out(gateway: LocalGateway, speko: Speko) -> None:
     """LiveKit lets a model find them; one blank word must not have every utterance refused."""
     recognizer = make_stt(speko)
