@@ -6,6 +6,7 @@ PCM is int16, little-endian, interleaved, everywhere else in this package.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -147,8 +148,9 @@ class SampleFormat:
         return self.encoding.sample_bytes * self.channels
 
 
+@lru_cache(maxsize=64)
 def pcm_format_from_content_type(content_type: str, fallback_rate: int) -> SampleFormat:
-    """The format of raw samples, from the parameters of their content type.
+    """Return the format of raw samples, from the parameters of their content type.
 
     A name of an encoding that is not known is taken for int16, little-endian: nearly all PCM of
     speech is, and names for it are many (``linear16``, ``pcm_s16le``, ``signed-integer``).
