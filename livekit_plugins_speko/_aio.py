@@ -12,14 +12,16 @@ from typing import TypeVar
 if sys.version_info >= (3, 11):
     from asyncio import Timeout, timeout
 
-    def _reschedule(running: Timeout, when: float) -> None:
+    def reschedule(running: Timeout, when: float) -> None:
         running.reschedule(when)
 else:
     from async_timeout import Timeout, timeout
 
-    def _reschedule(running: Timeout, when: float) -> None:
+    def reschedule(running: Timeout, when: float) -> None:
         running.update(when)
 
+
+__all__ = ["Deadline", "closing", "reschedule", "timeout"]
 
 T = TypeVar("T")
 
@@ -62,7 +64,7 @@ class Deadline:
 
     def restart(self) -> None:
         """Begin a new wait, because a piece of output came."""
-        _reschedule(self._timeout, asyncio.get_running_loop().time() + self._seconds)
+        reschedule(self._timeout, asyncio.get_running_loop().time() + self._seconds)
 
     async def __aexit__(
         self,

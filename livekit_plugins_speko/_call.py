@@ -25,7 +25,7 @@ from .api.timing import CURRENT_TIMING, RouteLike, Timing
 from .api.types import Route
 from .log import logger
 
-CallKind = Literal["transcribe", "complete", "synthesize"]
+CallKind = Literal["transcribe", "transcribe_stream", "complete", "synthesize"]
 """A service of the gateway."""
 
 
@@ -190,6 +190,12 @@ class Calls:
             with suppress(ValueError):  # the garbage collector may close it elsewhere
                 CURRENT_TIMING.reset(token)
             self._report(_event(self._kind, request_id, outcome, timing))
+
+    def report(
+        self, request_id: str, outcome: Literal["completed", "failed", "cancelled"], timing: Timing
+    ) -> None:
+        """Report a call that was not made with `open`: one that lasts as long as a stream."""
+        self._report(_event(self._kind, request_id, outcome, timing))
 
     def _report(self, event: RouteEvent) -> None:
         fields = event.fields()

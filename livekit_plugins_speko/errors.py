@@ -45,6 +45,9 @@ CLIENT_CLOSED = "CLIENT_CLOSED"
 INSUFFICIENT_CREDITS = "INSUFFICIENT_CREDITS"
 """The service's code for an account that is out of credits (402). A retry can't help."""
 
+CONNECTION_LOST = "CONNECTION_LOST"
+"""Code of a streaming recognition that gave up: no connection lasts. Its status is 0."""
+
 
 class SpekoApiError(Exception):
     """The service reported a fault, or its response can't be read.

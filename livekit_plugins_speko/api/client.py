@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from .._aio import closing
-from .._checks import check_number
+from .._checks import check_number, check_rate, check_words
 from ..errors import STREAM_ENDED, SpekoApiError
 from ..intent import (
     ConstraintsLike,
@@ -21,12 +21,14 @@ from ..intent import (
 )
 from .agents import Agents
 from .endpoint import read_api_key, read_base_url
+from .limits import MAX_KEYWORDS
 from .options import (
     CompleteOptions,
     ReasoningEffort,
     SynthesizeOptions,
     TranscribeOptions,
 )
+from .recognition import StreamOptions
 from .requests import HttpRequest, build_complete, build_synthesize, build_transcribe
 from .response import JSON_TYPE, drain
 from .responses import (
@@ -41,6 +43,7 @@ from .responses import (
 )
 from .signatures import takes_options_of
 from .synthesis import SynthesizeStream
+from .transcribe_stream import TranscribeStream
 from .transport import Transport
 from .types import (
     ChatTool,
@@ -51,6 +54,7 @@ from .types import (
     SynthesizeResult,
     TranscribeResult,
 )
+from .websocket import Sockets
 
 DEFAULT_TIMEOUT_S = 30.0
 """Longest wait, in seconds, for a connection, and between two reads of a response."""
@@ -112,6 +116,7 @@ class Speko:
             http_client=http_client,
         )
         self.agents = Agents(self._transport)
+        self.sockets = Sockets(api_key=read_api_key(api_key), base_url=self._base_url)
 
     @property
     def base_url(self) -> str:
@@ -135,6 +140,7 @@ class Speko:
 
     async def aclose(self) -> None:
         """End the calls under way, and close the connections made here. Safe to call twice."""
+        await self.sockets.aclose()
         await self._transport.aclose()
 
     def prewarm(self) -> None:
@@ -205,6 +211,56 @@ class Speko:
                     if name == "transcript" and on_interim is not None:
                         on_interim(parse_interim(payload))
         raise _ended("transcript")
+
+    def transcribe_stream(
+        self,
+        *,
+        language: str,
+        region: str | None = None,
+        optimize_for: OptimizeFor | None = None,
+        constraints: ConstraintsLike | None = None,
+        session_id: str | None = None,
+        keywords: Sequence[str] | None = None,
+        stt_language: str | None = None,
+        prompt: str | None = None,
+        sample_rate: int = 16_000,
+        interim_results: bool = True,
+    ) -> TranscribeStream:
+        """Recognise while the audio is still being spoken.
+
+        Args:
+            language: BCP-47 tag to route by.
+            region: Where latency counts.
+            optimize_for: What to weigh most.
+            constraints: Providers allowed.
+            session_id: Session to book the stream to.
+            keywords: Words to listen for, 200 at most.
+            stt_language: Language for the provider alone, where it differs from the one to route
+                by.
+            prompt: Context for the provider, 2000 characters at most.
+            sample_rate: Rate of the audio, in Hz, from 8000 to 48000.
+            interim_results: Ask for the text of a segment while it is still being said. Without
+                it the service gives no word times either.
+
+        Returns:
+            The stream, an async context manager that connects once it is entered.
+
+        Raises:
+            ValueError: An option that can't be used.
+        """
+        check_words("Speko: keywords", keywords, most=MAX_KEYWORDS)
+        check_rate("Speko: sample_rate", sample_rate, range(8_000, 48_001))
+        options = StreamOptions(
+            intent=_intent(language, region, optimize_for),
+            constraints=validate_constraints(constraints),
+            session_id=session_id,
+            keywords=None if keywords is None else tuple(keywords),
+            stt_language=stt_language,
+            prompt=prompt,
+            sample_rate=sample_rate,
+            interim_results=interim_results,
+        )
+        return TranscribeStream(self.sockets, options)
 
     def complete_stream(
         self,
