@@ -29,6 +29,7 @@ from .llm.chat_context import chat_context_to_speko
 from .llm.llm import SpekoLLM
 from .llm.tools import RegisteredToolsLoader, merge_tools
 from .log import logger
+from .stt.recognize_stream import SpekoRecognizeStream
 from .stt.stream_adapter import EagerStats, SpekoSTTAdapter
 from .stt.stt import SpekoSTT
 from .tts.first_words import FirstWordsTokenizer
@@ -52,6 +53,7 @@ __all__ = [
     "SpekoComponents",
     "SpekoLLM",
     "SpekoRateLimitError",
+    "SpekoRecognizeStream",
     "SpekoSTT",
     "SpekoSTTAdapter",
     "SpekoTTS",

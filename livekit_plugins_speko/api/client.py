@@ -251,7 +251,7 @@ class Speko:
         check_words("Speko: keywords", keywords, most=MAX_KEYWORDS)
         check_rate("Speko: sample_rate", sample_rate, range(8_000, 48_001))
         options = StreamOptions(
-            intent=_intent(language, region, optimize_for),
+            intent=validate_intent(Intent(language, region, optimize_for)),
             constraints=validate_constraints(constraints),
             session_id=session_id,
             keywords=None if keywords is None else tuple(keywords),

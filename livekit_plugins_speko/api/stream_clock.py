@@ -8,7 +8,10 @@ GAP_S = 0.25
 """Lag of the audio behind the wall clock, in seconds, that counts as a gap without audio. Below
 it is jitter."""
 
-_REALTIME_S = 0.5
+# Audio is pushed as it is spoken if it is never further ahead of the wall clock, in seconds.
+_ON_TIME_S = 0.1
+# Share of a gap whose audio came late: it was none.
+_MADE_UP = 0.8
 _MOST_GAPS = 1_000
 
 
@@ -30,6 +33,9 @@ class StreamClock:
         self._totals: list[float] = []
         # Seconds by which the audio is pushed ahead of the wall clock, at most so far.
         self._ahead = 0.0
+        # Length of the last gap, 0 once it was taken back, and `_ahead` as it began.
+        self._gap = 0.0
+        self._ahead_at_gap = 0.0
 
     def push(self, size: int, now_s: float) -> None:
         """Note `size` bytes that were pushed `now_s` seconds after the stream began."""
@@ -62,14 +68,16 @@ class StreamClock:
         total = self._totals[-1] if self._totals else 0.0
         self._places.append(self._end)
         self._totals.append(total + seconds)
+        self._gap = seconds
+        self._ahead_at_gap = self._ahead
         if len(self._places) > _MOST_GAPS:
             del self._places[0], self._totals[0]
 
     def _catch_up(self, excess: float) -> None:
-        """Take back from the last gap what arrives ahead of the wall clock after it."""
-        if self._totals and self._ahead < _REALTIME_S:
-            earlier = self._totals[-2] if len(self._totals) > 1 else 0.0
-            taken = min(excess, self._totals[-1] - earlier)
-            self._totals[-1] -= taken
-            excess -= taken
+        """Note audio that is ahead of the wall clock. It takes back a gap that it makes up for."""
         self._ahead += excess
+        was_on_time = self._ahead_at_gap < _ON_TIME_S
+        if self._gap and was_on_time and self._ahead - self._ahead_at_gap >= _MADE_UP * self._gap:
+            del self._places[-1], self._totals[-1]
+            self._ahead = max(self._ahead - self._gap, self._ahead_at_gap)
+            self._gap = 0.0

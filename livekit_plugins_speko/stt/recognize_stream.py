@@ -149,6 +149,9 @@ class SpekoRecognizeStream(stt.RecognizeStream):
                 recognition.flush()
         recognition.end()
 
+    async def __aenter__(self) -> SpekoRecognizeStream:
+        return self
+
     async def aclose(self) -> None:
         """Close the stream at once. The audio sent so far is still reported as usage."""
         self._input_ch.close()

@@ -24,6 +24,7 @@ from ..audio.wav import frames_to_wav
 from ..intent import (
     ConstraintsLike,
     IntentLike,
+    PipelineConstraints,
     validate_constraints,
     validate_intent,
 )

@@ -115,8 +115,21 @@ class Heard:
         self.close_code: int | None = None
         self.finals = 0
         self.gone = asyncio.Event()
+        # Set when audio comes.
+        self._came = asyncio.Event()
         # Set when the server closes.
         self.over = asyncio.Event()
+
+    def hear(self, pcm: bytes) -> None:
+        """Take audio."""
+        self.audio += pcm
+        self._came.set()
+
+    async def heard(self, size: int) -> None:
+        """Wait for `size` bytes of audio."""
+        while len(self.audio) < size:
+            self._came.clear()
+            await self._came.wait()
 
     async def send(self, **frame: Any) -> None:
         await self.ws.send_str(json.dumps(frame))
@@ -160,7 +173,7 @@ class Recogniser:
         if drops:
             data = data[: drop_at - len(heard.audio)]  # type: ignore[operator]
         for piece in frames_of(data):
-            heard.audio += piece
+            heard.hear(piece)
             ears.feed(piece)
             if self._is.interims and ears.words and not ears.silence:
                 await heard.send(**self._transcript(ears.words, is_final=False))
@@ -303,7 +316,7 @@ async def keep_silent(heard: Heard) -> None:
             if not heard.header:
                 heard.header = message.data
             else:
-                heard.audio += message.data
+                heard.hear(message.data)
 
 
 def closes(code: int, reason: str = "", *, after_audio: bool = False) -> Handler:

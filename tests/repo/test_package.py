@@ -32,7 +32,7 @@ OFFERED = {
 }
 COMPANIONS = {
     *("WavAudio", "validate_constraints", "RouteEvent", "EagerStats"),
-    *("SpekoSTTAdapter", "SpekoTTSAdapter", "FirstWordsTokenizer"),
+    *("SpekoSTTAdapter", "SpekoTTSAdapter", "FirstWordsTokenizer", "SpekoRecognizeStream"),
 }
 """What the functions offered give back, or do for a user's own adapter."""
 
@@ -67,6 +67,10 @@ WITHOUT_IO = (
     "tts/first_piece",
     "tts/pieces",
     "tts/bound",
+    "api/stt_messages",
+    "api/unconfirmed_audio",
+    "api/stream_clock",
+    "api/reconnects",
 )
 
 COMMON = {"speko": None, "intent": ..., "constraints": None, "session_id": None}
@@ -143,7 +147,12 @@ def test_what_is_offered_is_documented(name: str) -> None:
         (package.Intent, ROUTING),
         (
             package.SpekoSTT,
-            {**COMMON, **dict.fromkeys(("keywords", "stt_language", "prompt"))},
+            {
+                **COMMON,
+                **dict.fromkeys(("keywords", "stt_language", "prompt")),
+                "streaming": False,
+                "interim_results": True,
+            },
         ),
         (
             package.SpekoLLM,
@@ -188,6 +197,16 @@ def test_what_is_offered_is_documented(name: str) -> None:
                 "content_type": "audio/wav",
                 **dict.fromkeys(("constraints", "session_id", "keywords", "stt_language")),
                 **dict.fromkeys(("prompt", "on_interim")),
+            },
+        ),
+        (
+            package.Speko.transcribe_stream,
+            {
+                **ROUTING,
+                **dict.fromkeys(("constraints", "session_id", "keywords", "stt_language")),
+                "prompt": None,
+                "sample_rate": 16_000,
+                "interim_results": True,
             },
         ),
         (package.Speko.synthesize_stream, SYNTHESIS),
