@@ -154,6 +154,8 @@ class Sockets:
         self._closed = True
         if self._session is not None:
             await self._session.close()
+            # asyncio closes a transport's socket in the loop's next round.
+            await asyncio.sleep(0)
 
     async def connect(
         self,

@@ -267,6 +267,8 @@ class SttServer:
             if not heard.gone.is_set():
                 heard.reset()
         await self._runner.cleanup()
+        # asyncio closes a transport's socket in the loop's next round.
+        await asyncio.sleep(0)
 
     @property
     def base_url(self) -> str:
