@@ -270,6 +270,10 @@ class SttServer:
         # asyncio closes a transport's socket in the loop's next round.
         await asyncio.sleep(0)
 
+    def script(self, *steps: Handler | Refusal) -> None:
+        """Serve the next connections by `steps`."""
+        self._script.extend(steps)
+
     @property
     def base_url(self) -> str:
         return f"http://127.0.0.1:{self.port}"

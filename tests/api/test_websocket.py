@@ -1,0 +1,154 @@
+"""One WebSocket: connecting, refusals, closes, and the key that no error shows."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import AsyncIterator
+
+import pytest
+
+from livekit_plugins_speko import SpekoApiError, SpekoAuthError, SpekoRateLimitError
+from livekit_plugins_speko.api.websocket import SocketLost, Sockets
+from tests.helpers.stt_server import KEY, PATH, Heard, Refusal, SttServer, closes, keep_silent, says
+
+
+@pytest.fixture
+async def server(no_task_left: None) -> AsyncIterator[SttServer]:
+    async with SttServer(default=keep_silent) as server:
+        yield server
+
+
+@pytest.fixture
+async def sockets(server: SttServer) -> AsyncIterator[Sockets]:
+    sockets = Sockets(api_key=KEY, base_url=server.base_url)
+    yield sockets
+    await sockets.aclose()
+
+
+def everything_in(error: BaseException) -> str:
+    """All that a log or an error tracker could show of an error."""
+    shown = "".join(traceback.format_exception(error)) + repr(error)
+    return shown + repr(error.__context__) + repr(error.__cause__) + repr(vars(error))
+
+
+async def test_frames_go_both_ways(server: SttServer, sockets: Sockets) -> None:
+    server.script(says("first", b"second"))
+    ws = await sockets.connect(PATH, timeout_s=5)
+    await ws.send_text("{}")
+    assert await ws.receive() == "first"
+    assert await ws.receive() == b"second"
+    await ws.close()
+    await ws.close()
+    heard = await server.connected()
+    await heard.gone.wait()
+    assert heard.close_code == 1000
+
+
+@pytest.mark.parametrize(
+    ("refusal", "error"),
+    [
+        (Refusal(401), SpekoAuthError),
+        (Refusal(429, {"Retry-After": "7"}), SpekoRateLimitError),
+        (Refusal(503), SpekoApiError),
+        (Refusal(200), SocketLost),
+    ],
+    ids=lambda value: str(getattr(value, "status", "")),
+)
+async def test_a_refused_handshake_has_its_status_and_not_the_key(
+    server: SttServer, sockets: Sockets, refusal: Refusal, error: type[Exception]
+) -> None:
+    server.script(refusal)
+    with pytest.raises(error) as raised:
+        await sockets.connect(PATH, timeout_s=5)
+    assert KEY not in everything_in(raised.value)
+    if isinstance(raised.value, SpekoApiError):
+        assert raised.value.status == refusal.status
+    if isinstance(raised.value, SpekoRateLimitError):
+        assert raised.value.retry_after == 7.0
+
+
+async def test_a_refused_connection_is_lost() -> None:
+    async with SttServer() as server:
+        pass
+    sockets = Sockets(api_key=KEY, base_url=server.base_url)
+    with pytest.raises(SocketLost) as raised:
+        await sockets.connect(PATH, timeout_s=5)
+    assert KEY not in everything_in(raised.value)
+    await sockets.aclose()
+
+
+async def test_a_handshake_has_a_bound() -> None:
+    async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    listener = await asyncio.start_server(hold, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    sockets = Sockets(api_key=KEY, base_url=f"http://127.0.0.1:{port}")
+    with pytest.raises(TimeoutError, match="0.05 s"):
+        await sockets.connect(PATH, timeout_s=0.05)
+    await sockets.aclose()
+    listener.close()
+    await listener.wait_closed()
+
+
+async def test_a_close_has_its_code_and_its_reason_without_the_key(
+    server: SttServer, sockets: Sockets
+) -> None:
+    server.script(closes(4400, f"bad {KEY}"))
+    ws = await sockets.connect(PATH, timeout_s=5)
+    await ws.send_text("{}")
+    with pytest.raises(SocketLost) as raised:
+        async for _ in ws:
+            pass
+    assert (raised.value.code, raised.value.reason) == (4400, "bad [redacted]")
+    assert (ws.close_code, ws.close_reason) == (4400, "bad [redacted]")
+
+
+async def test_a_reset_is_code_1006(server: SttServer, sockets: Sockets) -> None:
+    async def reset(heard: Heard) -> None:
+        heard.reset()
+
+    server.script(reset)
+    ws = await sockets.connect(PATH, timeout_s=5)
+    await ws.send_text("{}")
+    with pytest.raises(SocketLost) as raised:
+        await ws.receive()
+    assert raised.value.code == 1006
+    await ws.close()
+
+
+async def test_a_frame_that_is_too_large_ends_the_connection(
+    server: SttServer, sockets: Sockets
+) -> None:
+    server.script(says("x" * 2_000))
+    ws = await sockets.connect(PATH, timeout_s=5, max_frame_bytes=1_000)
+    await ws.send_text("{}")
+    with pytest.raises(SocketLost) as raised:
+        await ws.receive()
+    assert raised.value.code == 1009
+    await ws.close()
+
+
+async def test_a_ping_without_a_response_is_a_lost_connection(
+    server: SttServer, sockets: Sockets
+) -> None:
+    async def hang(heard: Heard) -> None:
+        assert heard.request.transport is not None
+        heard.request.transport.pause_reading()
+        await heard.over.wait()
+
+    server.script(hang)
+    ws = await sockets.connect(PATH, timeout_s=5, ping_after_s=0.1)
+    await ws.send_text("{}")
+    with pytest.raises(SocketLost):
+        await asyncio.wait_for(ws.receive(), 2)
+    await ws.close()
+
+
+async def test_a_closed_client_connects_no_more(server: SttServer, sockets: Sockets) -> None:
+    await sockets.aclose()
+    with pytest.raises(SpekoApiError, match="closed"):
+        await sockets.connect(PATH, timeout_s=5)
+    assert server.attempts == 0
