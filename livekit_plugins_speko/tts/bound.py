@@ -11,7 +11,8 @@ from .marks import OPEN_TAG, PAUSES, STOPS, WIDE_PAUSES, WIDE_STOPS, is_wide, pa
 LONGEST_PIECE = 300
 """Characters. About 20 s of speech, and at most 1200 bytes; providers refuse 5000."""
 
-_CLOSERS = "\"'”’“‘»«」』）)]】》*_`"
+_CLOSERS = "\"'”’»」』）)]】》*_`"
+_CLOSERS_BEFORE_SPACE = _CLOSERS + "“‘«"
 _WIDE_MARKS = STOPS + WIDE_STOPS + WIDE_PAUSES
 _MARKS_BEFORE_SPACE = PAUSES + "–!?؟…"
 
@@ -53,11 +54,11 @@ def end_of_longest(text: str) -> int:
 
 
 def _ends_clause(text: str, end: int) -> bool:
-    mark, after = text[:end].rstrip(_CLOSERS)[-1:], text[end]
+    mark, after = text[:end].rstrip(_CLOSERS_BEFORE_SPACE)[-1:], text[end]
     if not mark or after in _CLOSERS or parts_number(text, end) is not False:
         return False
     if mark in _WIDE_MARKS:
-        return after not in _WIDE_MARKS
+        return after not in _WIDE_MARKS and text[end - 1] not in "“‘«"
     return text[end - 1] == "\n" or (mark in _MARKS_BEFORE_SPACE and after.isspace())
 
 

@@ -139,9 +139,7 @@ class _FirstWordsStream(SentenceStream):
         """Release the first piece in the wrapped tokenizer's form; push the rest to its stream."""
         self._search = None
         piece = text[:end]
-        tokens = self._tokenizer.tokenize(piece, language=self._language)
-        # A piece that it would cut ("What?!" is two for LiveKit's basic one) stays as it is.
-        token = piece if len(tokens) > 1 else "".join(tokens)
+        token = "".join(self._tokenizer.tokenize(piece, language=self._language))
         if token:
             self._piece = TokenData(token=token, segment_id=utils.shortuuid())
         self._decided.set()

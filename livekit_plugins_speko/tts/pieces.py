@@ -18,6 +18,8 @@ A shorter one is joined to the next: a request for each "Yes." costs more than i
 
 # What belongs to the sentence before it when no space comes between them.
 _CLOSERS = re.compile(r"[\"'”’“‘»«」』）)\]】》*_`]*")
+# After a mark that needs no space. German closes with “, Chinese opens the next sentence with it.
+_WIDE_CLOSERS = re.compile(r"[\"'”’»」』）)\]】》*_`]*")
 # The next word, as far as blingfire has to see it. 20 letters in scripts without spaces.
 _NEXT_WORD = re.compile(r"\s\W*\w(?:\S{19}|\S*(?=\s))")
 # After these blingfire takes no full stop for an abbreviation's, whatever the next word is.
@@ -71,7 +73,7 @@ class Cutter:
             end = self._sentence_end(head, mark, ended or is_full)
             if end is None:
                 return None
-            if 0 < end <= LONGEST_PIECE:
+            if end:
                 return end
         self._at = len(head)
         return end_of_longest(head) if is_full else None
@@ -81,7 +83,8 @@ class Cutter:
 
         0 when it does not end there. None while that is open, which it never is with `is_all`.
         """
-        end = next(_CLOSERS.finditer(head, mark.end())).end()
+        closers = _WIDE_CLOSERS if mark[0][-1] in STOPS + WIDE_STOPS else _CLOSERS
+        end = next(closers.finditer(head, mark.end())).end()
         after = head[end:]
         if not after and not is_all:
             return None

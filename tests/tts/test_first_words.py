@@ -22,7 +22,15 @@ SENTENCES = [
     *("Да.| ", "네.| ", "Let me check that.| ", "I can't find it.| "),
     *("It is well-known.| ", "I couldn't.| ", "  Of course.| ", "- Of course.| "),
     *("🙂 Of course.| ", "<break/>Of course.| ", "알겠습니다.| ", "What?!| ", "Sure!| "),
-    *("Ça va ?| ", "¿Cómo estás?| ", "حقا؟| ", "Is it 5?| ", "Sure..!| ", "好的。|"),
+    *(
+        "... of course.| ",
+        "Ça va ?| ",
+        "¿Cómo estás?| ",
+        "حقا؟| ",
+        "Is it 5?| ",
+        "Sure..!| ",
+        "好的。|",
+    ),
     *("はい。|", "हाँ।|", "ሰላም።|", "ဟုတ်ကဲ့။|", "Այո։|", "បាទ។| ", "「好的」。|"),
     *("好的！|我", "好的!|我", "To jo.doe@example.com, always.| "),
     *("It is version 3.5, as always.| ", "At 10:30 sharp!| "),
@@ -72,7 +80,11 @@ WITHOUT_CLAUSES = [
     *("เบอร์โทรศัพท์ของคุณลูกค้าคือ ๐๒, ๕๕๕!| ", "رقم الهاتف الخاص بك هو ٠١٢، ٣٤٥!| "),
     *("आपका फ़ोन नंबर यह है जी हाँ ५५, ६७!| ", "The letters of the code are A, B, C!| "),
     "They are open here from Friday–Saturday!| ",
-    *("It takes what is in main:foo here!| ", "They are all here (one, two, three)!| "),
+    *(
+        "It takes what is in main:foo here!| ",
+        "They are all here (one, two, three)!| ",
+        "It is what they told me here– then!| ",
+    ),
 ]
 
 
