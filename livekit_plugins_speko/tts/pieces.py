@@ -24,8 +24,8 @@ _WIDE_CLOSERS = re.compile(r"[\"'”’»」』）)\]】》*_`]*")
 _NEXT_WORD = re.compile(r"\s\W*\w(?:\S{19}|\S*(?=\s))")
 # After these blingfire takes no full stop for an abbreviation's, whatever the next word is.
 _ENDS_LONG_WORD = re.compile(r"(?:[^\s.,:;()\[\]*_`/'\"’“”-]{5,}|\d)$")
-# "Hauptstr. 12", "Tel. +49"; not a list's next line.
-_DIGIT_NEXT = re.compile(r"[^\S\n]+[^\w\s]*\d")
+# "Hauptstr. 12"; not a list's next line. Before "+49" or "#12" blingfire does not cut.
+_DIGIT_NEXT = re.compile(r"[^\S\n]+\d")
 # Khmer's "et cetera" is a letter between two stops.
 _KHMER_STOP, _KHMER_ETC = "។", "។ល"
 
