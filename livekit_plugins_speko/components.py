@@ -26,7 +26,8 @@ _TTS_OPTIONS = "sample_rate speed instructions spoken_form convert_audio prefetc
 TTS_OPTIONS = tuple(_TTS_OPTIONS.split())
 """Options in its ``tts_options``."""
 
-STT_OPTIONS = ("keywords", "language", "prompt", "eager", "eager_delay", "preflight")
+_STT_OPTIONS = "keywords language prompt streaming interim_results eager eager_delay preflight"
+STT_OPTIONS = tuple(_STT_OPTIONS.split())
 """Options in its ``stt_options``."""
 
 FIRST_WORDS = ("off", "sentence", "clause")
@@ -37,12 +38,13 @@ class SpekoComponents(NamedTuple):
     """The STT, LLM and TTS of an `AgentSession`.
 
     Attributes:
-        stt: A LiveKit `stt.StreamAdapter` around a `SpekoSTT` and the VAD.
+        stt: A LiveKit `stt.StreamAdapter` around a `SpekoSTT` and the VAD; the `SpekoSTT` itself
+            where it streams and is not eager.
         llm: A `SpekoLLM`.
         tts: A LiveKit `tts.StreamAdapter` around a `SpekoTTS` and the sentence tokenizer.
     """
 
-    stt: SpekoSTTAdapter
+    stt: SpekoSTTAdapter | SpekoSTT
     llm: SpekoLLM
     tts: SpekoTTSAdapter
 
@@ -52,7 +54,8 @@ class SpekoComponents(NamedTuple):
         A client that was passed in and the VAD stay open.
         """
         await self.stt.aclose()
-        await self.stt.wrapped_stt.aclose()
+        if isinstance(self.stt, SpekoSTTAdapter):
+            await self.stt.wrapped_stt.aclose()
         await self.tts.aclose()
         await self.tts.wrapped_tts.aclose()
         await self.llm.aclose()
@@ -95,7 +98,8 @@ def create_speko_components(
             ``first_words``, which is ``"sentence"`` or ``"clause"`` as of `FirstWordsTokenizer`, or
             ``"off"``. It is ``"sentence"`` by default, since speech pauses there anyway, and
             ``"off"`` with a `sentence_tokenizer` of your own or without a `prefetch`.
-        stt_options: ``keywords``, ``prompt`` and ``language`` (`SpekoSTT`'s ``stt_language``);
+        stt_options: ``keywords``, ``prompt``, ``streaming``, ``interim_results`` and ``language``
+            (`SpekoSTT`'s ``stt_language``);
             ``eager``, ``eager_delay`` and ``preflight`` of `SpekoSTTAdapter`, off by default: it
             makes more requests, and asks the model before the turn is certain.
         session_id: Session that every call is attributed to.
@@ -132,7 +136,7 @@ def create_speko_components(
         "session_id": session_id,
     }
     components = SpekoComponents(
-        stt=SpekoSTTAdapter(stt=SpekoSTT(**shared, **stt_kwargs), vad=vad, **eager),
+        stt=_adapted(SpekoSTT(**shared, **stt_kwargs), vad, eager),
         llm=SpekoLLM(
             **shared,
             **llm_kwargs,
@@ -148,6 +152,15 @@ def create_speko_components(
     if speko is None:
         components.llm.own_client()
     return components
+
+
+def _adapted(
+    recognizer: SpekoSTT, detector: vad.VAD, eager: Mapping[str, Any]
+) -> SpekoSTTAdapter | SpekoSTT:
+    """Return an adapter with the VAD. A stream that is not eager needs none."""
+    if recognizer.capabilities.streaming and not eager.get("eager"):
+        return recognizer
+    return SpekoSTTAdapter(stt=recognizer, vad=detector, **eager)
 
 
 def _taken(options: dict[str, Any], *names: str) -> dict[str, Any]:

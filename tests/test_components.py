@@ -16,6 +16,7 @@ from livekit_plugins_speko import (
     SpekoComponents,
     SpekoLLM,
     SpekoSTT,
+    SpekoSTTAdapter,
     SpekoTTS,
     create_speko_components,
 )
@@ -99,8 +100,10 @@ async def test_a_clause_is_spoken_ahead_where_that_was_asked_for(
 
 
 def test_recognition_ahead_is_off_unless_asked_for(speko: Speko, voice_detector: vad.VAD) -> None:
-    assert make(speko, voice_detector).stt._eager is False
+    plain = make(speko, voice_detector).stt
     eager = make(speko, voice_detector, stt_options={"eager": True, "eager_delay": 0.3}).stt
+    assert isinstance(plain, SpekoSTTAdapter) and plain._eager is False
+    assert isinstance(eager, SpekoSTTAdapter)
     assert (eager._eager, eager._eager_delay) == (True, 0.3)
 
 

@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-import unicodedata
 from typing import Literal, TypeAlias
 
 from livekit.agents import FlushSentinel, llm, utils
 from livekit.agents.llm.utils import ThinkingTokenFilter, strip_thinking_tokens
 
 from .._base import CompletionEvent, Done, ToolCall, Usage
+from .._text import with_space
 from ..errors import EMPTY_COMPLETION, STREAM_ENDED, SpekoApiError
-
-# Scripts that write words without spaces between them, as Unicode names their characters.
-_WITHOUT_SPACES = (
-    "CJK",
-    "HIRAGANA",
-    "KATAKANA",
-    "BOPOMOFO",
-    "YI ",
-    "THAI",
-    "LAO",
-    "KHMER",
-    "MYANMAR",
-    "TIBETAN",
-    "JAVANESE",
-    "BALINESE",
-    "TAI ",
-    "NEW TAI",
-)
 
 
 class SpeakNow(FlushSentinel):
@@ -143,7 +125,7 @@ class Reply:
         if not text:
             return []
         if self._hopped:
-            text = _spaced(self._tail, text)
+            text = with_space(self._tail, text)
             self._hopped = False
         self._tail = (self._tail + text)[-_TAIL_CHARS:]
         self._unspoken = True
@@ -164,22 +146,6 @@ class Reply:
 
 
 _TAIL_CHARS = 64
-
-
-def _spaced(before: str, after: str) -> str:
-    """Return `after` with a space in front, where the language has spaces and none is there."""
-    if not before or before[-1].isspace() or after[0].isspace():
-        return after
-    last = next((c for c in reversed(before) if c.isalnum()), "")
-    first = next((c for c in after if c.isalnum()), "")
-    together = any(_without_spaces(c) for c in (before[-1], last, first) if c)
-    return after if together else f" {after}"
-
-
-def _without_spaces(character: str) -> bool:
-    if unicodedata.east_asian_width(character) in "WF":
-        return not unicodedata.name(character, "").startswith("HANGUL")
-    return unicodedata.name(character, "").startswith(_WITHOUT_SPACES)
 
 
 def _usage(usage: Usage) -> llm.CompletionUsage:

@@ -69,68 +69,89 @@ class Change(Enum):
     """The VAD was flushed, dropped the utterance, and will declare no end of it."""
 
 
+class Pauses:
+    """The pauses in one utterance, as far as the VAD has reported it.
+
+    Fed by hand, event by event, by one task.
+    """
+
+    def __init__(self, *, delay_s: float) -> None:
+        """Find pauses of `delay_s` of silence, `MAX_SNAPSHOTS` at most."""
+        self._delay_s = delay_s
+        self.count = 0
+        """How many pauses were found."""
+        # Speech since the last pause, in seconds. None when the caller has not paused.
+        self._speech_s: float | None = None
+        # Length of the last window, in seconds, whose verdict comes with the next event.
+        self._window_s = 0.0
+        self.silence_s = 0.0
+        """Silence at the end of the audio so far, in seconds."""
+
+    def add(self, event: vad.VADEvent, *, may_pause: bool = True) -> Change:
+        """Take in an INFERENCE_DONE event. Without `may_pause` no pause is found in it."""
+        if not event.speaking:
+            return Change.DROPPED
+        window_s = sum(frame.duration for frame in event.frames)
+        verdict_before, self._window_s = self._window_s, window_s
+        self.silence_s = event.raw_accumulated_silence
+        if event.probability < SILENT_BELOW:
+            self.silence_s += window_s
+        if self._speech_s is None:
+            return self._look_for_a_pause(may_pause)
+        # Speech takes the VAD's silence back to nothing.
+        if event.raw_accumulated_silence == 0.0:
+            self._speech_s += verdict_before
+        if self._speech_s < RESUMED_S:
+            return Change.NONE
+        self._speech_s = None
+        return Change.RESUMED
+
+    def _look_for_a_pause(self, may_pause: bool) -> Change:
+        if self.silence_s < self._delay_s or self.count == MAX_SNAPSHOTS or not may_pause:
+            return Change.NONE
+        self.count += 1
+        self._speech_s = 0.0
+        return Change.PAUSED
+
+
 class Utterance:
-    """One utterance from START_OF_SPEECH on, as far as the VAD has reported it.
+    """One utterance from START_OF_SPEECH on, with its audio while there will be snapshots of it.
 
     Fed by hand, event by event, by one task.
     """
 
     def __init__(self, frames: Sequence[rtc.AudioFrame], *, delay_s: float) -> None:
         """Begin with the frames of START_OF_SPEECH; a pause is `delay_s` of silence."""
-        self._delay_s = delay_s
-        # What END_OF_SPEECH would contain by now. Empty when it is no longer kept.
+        self._pauses = Pauses(delay_s=delay_s)
+        # The audio that END_OF_SPEECH would hand over by now. Empty when it is no longer kept.
         self._frames = list(frames)
-        # How much of it there is, in seconds, kept or not.
-        self._duration_s = sum(frame.duration for frame in frames)
-        # How many snapshots were taken.
-        self._snapshots = 0
-        # Speech since the last snapshot, in seconds. None when there is no snapshot that counts.
-        self._speech_s: float | None = None
-        # The last window, in seconds, whose verdict comes with the next event.
-        self._window_s = 0.0
-        self.silence_s = 0.0
+        # Length of the utterance so far, in seconds, kept or not.
+        self._audio_s = sum(frame.duration for frame in frames)
+
+    @property
+    def silence_s(self) -> float:
         """Silence at the end of the audio so far, in seconds."""
+        return self._pauses.silence_s
 
     def add(self, event: vad.VADEvent) -> Change:
         """Take in an INFERENCE_DONE event."""
-        if not event.speaking:
-            return Change.DROPPED
-        judged_s, self._window_s = self._window_s, self._keep(event.frames)
-        self.silence_s = event.raw_accumulated_silence
-        if event.probability < SILENT_BELOW:
-            self.silence_s += self._window_s
-        if self._speech_s is None:
-            return self._look_for_a_pause()
-        # Speech resets the VAD's silence to zero.
-        if event.raw_accumulated_silence == 0.0:
-            self._speech_s += judged_s
-        if self._speech_s < RESUMED_S:
-            return Change.NONE
-        self._speech_s = None
-        return Change.RESUMED
+        if event.speaking:
+            self._keep(event.frames)
+        return self._pauses.add(event, may_pause=bool(self._frames))
 
     def snapshot(self) -> rtc.AudioFrame:
-        """Return all audio so far in one frame, after `add` has returned `Change.PAUSED`."""
+        """Return the audio so far in one frame, after `add` has returned `Change.PAUSED`."""
         audio = utils.merge_frames(self._frames)
         self._frames = [audio]
         return audio
 
-    def _look_for_a_pause(self) -> Change:
-        if self.silence_s < self._delay_s or self._snapshots == MAX_SNAPSHOTS or not self._frames:
-            return Change.NONE
-        self._snapshots += 1
-        self._speech_s = 0.0
-        return Change.PAUSED
-
-    def _keep(self, frames: Sequence[rtc.AudioFrame]) -> float:
-        """Keep a window's audio while there will be snapshots; return its length in seconds."""
-        window_s = sum(frame.duration for frame in frames)
-        self._duration_s += window_s
-        if self._duration_s > MAX_KEPT_S or self._snapshots == MAX_SNAPSHOTS:
+    def _keep(self, frames: Sequence[rtc.AudioFrame]) -> None:
+        """Keep a window's audio while there will be snapshots."""
+        self._audio_s += sum(frame.duration for frame in frames)
+        if self._audio_s > MAX_KEPT_S or self._pauses.count == MAX_SNAPSHOTS:
             self._frames.clear()
         else:
             self._frames += frames
-        return window_s
 
 
 def begins_with(frames: Sequence[rtc.AudioFrame], snapshot: rtc.AudioFrame) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from livekit.agents import APIConnectOptions, stt, vad
@@ -10,6 +11,7 @@ from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, NotGive
 from .._checks import check_number
 from .eager import EagerStats as EagerStats
 from .eager_stream import EagerParts, EagerStream, RequestCounter
+from .eager_streaming import EagerStreamingStream
 from .preflight import PreflightRule
 
 
@@ -46,6 +48,11 @@ class SpekoSTTAdapter(stt.StreamAdapter):
     Call ``commit_user_turn()`` in manual mode only: in any other LiveKit commits a preflight
     transcript of the last 0.5 s, and the final one with the same words makes a second turn (as it
     does, once, after a switch to manual mode in that moment).
+
+    With an STT that streams (``SpekoSTT(streaming=True)``) there are no requests ahead: the text so
+    far is the preflight transcript, after `eager_delay` of silence, and the final one is requested
+    at once. There is one final transcript for each utterance of the VAD: finals inside of it are
+    joined, and where none comes within 2 s of its end, the interim text is the final.
 
     The wrapped STT and the VAD stay the caller's. Sessions may share the adapter.
     """
@@ -90,6 +97,18 @@ class SpekoSTTAdapter(stt.StreamAdapter):
         self._recognizer.on("route", self._on_route)
 
     @property
+    def capabilities(self) -> stt.STTCapabilities:
+        """Those of the adapter; with a streaming STT it has interim transcripts and word times."""
+        inner = self._recognizer.capabilities
+        if not inner.streaming:
+            return super().capabilities
+        return replace(
+            super().capabilities,
+            interim_results=inner.interim_results,
+            aligned_transcript=inner.aligned_transcript,
+        )
+
+    @property
     def eager_stats(self) -> EagerStats:
         """The requests made ahead so far."""
         return self._counter.stats
@@ -116,7 +135,8 @@ class SpekoSTTAdapter(stt.StreamAdapter):
             counter=self._counter,
             preflight=self._preflight,
         )
-        return EagerStream(self, parts, language=language, conn_options=conn_options)
+        kind = EagerStreamingStream if self._recognizer.capabilities.streaming else EagerStream
+        return kind(self, parts, language=language, conn_options=conn_options)
 
     async def aclose(self) -> None:
         """Emit no more events of the wrapped STT, which stays open."""

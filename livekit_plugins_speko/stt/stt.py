@@ -128,6 +128,11 @@ class SpekoSTT(SpekoIdentity, stt.STT[Any]):
             )
         )
 
+    @property
+    def wrapped_stt(self) -> SpekoSTT:
+        """This object, so that `SpekoComponents.stt` has its `SpekoSTT` here in every form."""
+        return self
+
     def update_options(
         self,
         *,

@@ -159,6 +159,7 @@ async def eager_calling(
             used = components if shared is None else components._replace(stt=shared)
             parts: Any = used if wrap is None else used._replace(stt=wrap(used.stt))  # type: ignore[arg-type]
             adapter = parts.stt if isinstance(parts.stt, SpekoSTTAdapter) else used.stt
+            assert isinstance(adapter, SpekoSTTAdapter)
             session = make_session(parts, voice_detector, conn_options, max_errors)
             if options:
                 session.update_options(**options)

@@ -102,12 +102,15 @@ def parts(speko: Speko, vad: vad.VAD) -> AgentSession[None]:
     )
     assert_type(components, SpekoComponents)
     ears, mind, mouth = components
-    assert_type(ears, SpekoSTTAdapter)
+    assert_type(ears, SpekoSTTAdapter | SpekoSTT)
     assert_type(mind, SpekoLLM)
     assert_type(mouth, SpekoTTSAdapter)
-    livekits: tuple[stt.StreamAdapter, tts.StreamAdapter] = (components.stt, components.tts)
-    assert_type(livekits[0].wrapped_stt, stt.STT[Any])
-    assert_type(components.stt.eager_stats, EagerStats)
+    livekits: tuple[stt.STT[Any], tts.StreamAdapter] = (components.stt, components.tts)
+    assert livekits
+    inner: stt.STT[Any] = components.stt.wrapped_stt
+    assert inner
+    if isinstance(components.stt, SpekoSTTAdapter):
+        assert_type(components.stt.eager_stats, EagerStats)
     return AgentSession(vad=vad, stt=components.stt, llm=components.llm, tts=components.tts)
 
 

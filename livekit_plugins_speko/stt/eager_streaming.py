@@ -1,0 +1,221 @@
+"""One caller's audio, recognised while it is spoken, its reply begun in the caller's pause."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from dataclasses import replace
+
+from livekit.agents import APIConnectOptions, stt, utils, vad
+from livekit.agents.types import NotGivenOr
+
+from .eager import Change, Pauses
+from .eager_stream import CONTINUES, EagerParts
+from .spoken_text import SpokenText
+
+FINAL_WAIT_S = 2.0
+"""Longest wait for the final transcript of an utterance that has ended, in seconds."""
+
+
+class EagerStreamingStream(stt.StreamAdapterWrapper):
+    """One caller's audio, for a VAD and a streaming STT at once. One final for each utterance.
+
+    Three tasks: one feeds both, one follows the VAD's events, one the transcripts. In the caller's
+    pause the text so far is the preflight transcript, and the final one is requested at once.
+    """
+
+    def __init__(
+        self,
+        adapter: stt.StreamAdapter,
+        parts: EagerParts,
+        *,
+        language: NotGivenOr[str],
+        conn_options: APIConnectOptions,
+    ) -> None:
+        super().__init__(
+            adapter,
+            vad=parts.detector,
+            wrapped_stt=parts.recognizer,
+            language=language,
+            conn_options=conn_options,
+        )
+        self._parts = parts
+        # Its connection begins with the stream.
+        self._recognition = parts.recognizer.stream(language=language, conn_options=conn_options)
+        # The session that makes this stream. None outside of one.
+        self._session = parts.preflight.session()
+        self._text = SpokenText()
+        # Pauses of the utterance under way. None between two utterances.
+        self._pauses: Pauses | None = None
+        # When the speech ended of an utterance whose final is awaited. None when none is.
+        self._ended: float | None = None
+        # Ends that wait. None when none is awaited.
+        self._timer: asyncio.TimerHandle | None = None
+        # True while the caller pauses.
+        self._paused = False
+        # The preflight transcript of the pause. None when there was none.
+        self._preflight: stt.SpeechData | None = None
+        # The last text that was sent and isn't final. None after a final one.
+        self._open_text: stt.SpeechData | None = None
+
+    async def _run(self) -> None:
+        vad_stream = self._parts.detector.stream()
+        tasks = [
+            asyncio.create_task(self._feed(vad_stream), name="speko_eager_feed"),
+            asyncio.create_task(self._follow_vad(vad_stream), name="speko_eager_vad"),
+            asyncio.create_task(self._follow_transcripts(), name="speko_eager_transcripts"),
+        ]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            try:
+                await utils.aio.cancel_and_wait(*tasks)
+                self._finish()
+            finally:
+                await self._recognition.aclose()
+                await vad_stream.aclose()
+
+    async def _feed(self, vad_stream: vad.VADStream) -> None:
+        async for item in self._input_ch:
+            if isinstance(item, self._FlushSentinel):
+                vad_stream.flush()
+                self._recognition.flush()
+            else:
+                self._recognition.push_frame(item)
+                vad_stream.push_frame(item)
+        vad_stream.end_input()
+        self._recognition.end_input()
+
+    async def _follow_vad(self, vad_stream: vad.VADStream) -> None:
+        async for event in vad_stream:
+            if event.type == vad.VADEventType.START_OF_SPEECH:
+                self._begin()
+            elif event.type == vad.VADEventType.END_OF_SPEECH:
+                self._end(event)
+            elif self._pauses is not None:
+                self._continue(self._pauses, event)
+
+    def _begin(self) -> None:
+        if self._ended is not None:
+            self._send_final()
+        self._pauses = Pauses(delay_s=self._parts.delay_s)
+        self._send(stt.SpeechEventType.START_OF_SPEECH)
+
+    def _continue(self, pauses: Pauses, event: vad.VADEvent) -> None:
+        change = pauses.add(event)
+        if change is Change.PAUSED:
+            self._paused = True
+            self._recognition.flush()
+            self._send_preflight(time.time() - pauses.silence_s - event.inference_duration)
+        elif change is Change.RESUMED:
+            self._resume()
+        elif change is Change.DROPPED:
+            self._resume()
+            self._pauses = None
+
+    def _end(self, event: vad.VADEvent) -> None:
+        paused, self._paused, self._pauses = self._paused, False, None
+        self._preflight = None
+        self._ended = time.time() - event.silence_duration - event.inference_duration
+        self._send(stt.SpeechEventType.END_OF_SPEECH, None, self._ended)
+        if not paused:
+            self._recognition.flush()
+        if not self._text.is_open and self._text.joined() is not None:
+            self._send_final()
+        else:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(FINAL_WAIT_S, self._send_final)
+
+    async def _follow_transcripts(self) -> None:
+        async for event in self._recognition:
+            if event.type == stt.SpeechEventType.INTERIM_TRANSCRIPT:
+                self._text.add_interim(event.alternatives[0])
+                self._changed(is_final=False)
+            elif event.type == stt.SpeechEventType.FINAL_TRANSCRIPT:
+                self._text.add_final(event.alternatives[0])
+                self._changed(is_final=True)
+            elif event.type == stt.SpeechEventType.END_OF_SPEECH and self._text.is_open:
+                self._text.close_segment()
+                self._changed(is_final=True)
+
+    def _changed(self, *, is_final: bool) -> None:
+        """Send what a transcript has changed."""
+        if self._ended is not None:
+            if is_final and self._text.joined() is not None:
+                self._send_final()
+        elif self._pauses is None:
+            if is_final:
+                # The VAD found no speech there, or the final came late: words are not lost.
+                self._send_final()
+        elif not self._paused:
+            if (data := self._text.joined()) is not None:
+                self._send_open(stt.SpeechEventType.INTERIM_TRANSCRIPT, data)
+        elif is_final or self._preflight is None:
+            self._send_preflight(time.time() - self._pauses.silence_s)
+
+    def _send_preflight(self, speech_end_time: float) -> None:
+        """Let the reply to the text so far begin, unless one to the same words has begun."""
+        data = self._text.joined()
+        if data is None or (self._preflight is not None and _same(data, self._preflight)):
+            return
+        if self._parts.preflight.allows(self._session):
+            self._preflight = data
+            self._send_open(
+                stt.SpeechEventType.PREFLIGHT_TRANSCRIPT, replace(data), speech_end_time
+            )
+
+    def _resume(self) -> None:
+        """Stop the reply to a text that turned out not to be complete."""
+        self._paused = False
+        if (data := self._preflight) is not None:
+            self._preflight = None
+            marked = replace(data, text=data.text + CONTINUES)
+            self._send_open(stt.SpeechEventType.INTERIM_TRANSCRIPT, marked)
+            self._send_open(stt.SpeechEventType.INTERIM_TRANSCRIPT, data)
+
+    def _send_final(self) -> None:
+        """Send the final transcript of the utterance that has ended."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        ended, self._ended = self._ended, None
+        data = self._text.take()
+        if data is not None:
+            self._open_text = None
+            self._send(stt.SpeechEventType.FINAL_TRANSCRIPT, data, ended)
+        elif self._open_text is not None:
+            # LiveKit adds a text to turns that no final transcript replaces.
+            nothing, self._open_text = replace(self._open_text, text=""), None
+            self._send(stt.SpeechEventType.INTERIM_TRANSCRIPT, nothing)
+
+    def _finish(self) -> None:
+        """Send what is left: the input ended, or the recognition failed, before the VAD's end."""
+        if not self._event_ch.closed:
+            self._send_final()
+        self._pauses = None
+
+    def _send_open(
+        self,
+        type_: stt.SpeechEventType,
+        data: stt.SpeechData,
+        speech_end_time: float | None = None,
+    ) -> None:
+        self._open_text = data
+        self._send(type_, data, speech_end_time)
+
+    def _send(
+        self,
+        type_: stt.SpeechEventType,
+        data: stt.SpeechData | None = None,
+        speech_end_time: float | None = None,
+    ) -> None:
+        alternatives = [] if data is None else [data]
+        event = stt.SpeechEvent(type_, alternatives=alternatives, speech_end_time=speech_end_time)
+        self._event_ch.send_nowait(event)
+
+
+def _same(one: stt.SpeechData, other: stt.SpeechData) -> bool:
+    """Return True if LiveKit takes two texts for the same: case and punctuation apart."""
+    words = [re.findall(r"\w+", data.text.casefold()) for data in (one, other)]
+    return words[0] == words[1]
