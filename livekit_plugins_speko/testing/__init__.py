@@ -11,33 +11,73 @@
 
 from __future__ import annotations
 
+from ._gateway.connection import SocketConnection
+from ._gateway.frames import ReceivedFrame
 from ._gateway.pieces import EndOfStream, ErrorEvent, ProviderRoute, ServerToolCall, ToolCall
+from ._gateway.recognition import (
+    Final,
+    Interim,
+    RecognitionConnection,
+    ServerEnd,
+    TimedWord,
+)
 from ._gateway.request import GatewayRequest
 from ._gateway.route import Engine, Route
+from ._gateway.socket_route import SocketRoute
+from ._gateway.steps import (
+    After,
+    AfterAudio,
+    CloseSocket,
+    DropConnection,
+    Hang,
+    Pause,
+    RawFrame,
+    SocketStep,
+)
 from ._gateway.waiting import Gate
 from ._gateway.writer import AnswerWriter, Latency
 from .answers import Answer, Refusal, Reply, Speech, ToolRows, Transcript
 from .gateway import LocalGateway
 from .line import CallLine, LineSegment
+from .recognition import RecognitionEngine, RecognitionStep, StreamedTranscript
 
 __all__ = [
+    "After",
+    "AfterAudio",
     "Answer",
     "AnswerWriter",
     "CallLine",
+    "CloseSocket",
+    "DropConnection",
     "EndOfStream",
     "Engine",
     "ErrorEvent",
+    "Final",
     "Gate",
     "GatewayRequest",
+    "Hang",
+    "Interim",
     "Latency",
     "LineSegment",
     "LocalGateway",
+    "Pause",
     "ProviderRoute",
+    "RawFrame",
+    "ReceivedFrame",
+    "RecognitionConnection",
+    "RecognitionEngine",
+    "RecognitionStep",
     "Refusal",
     "Reply",
     "Route",
+    "ServerEnd",
     "ServerToolCall",
+    "SocketConnection",
+    "SocketRoute",
+    "SocketStep",
     "Speech",
+    "StreamedTranscript",
+    "TimedWord",
     "ToolCall",
     "ToolRows",
     "Transcript",

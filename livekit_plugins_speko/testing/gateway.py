@@ -12,13 +12,15 @@ from typing import Any
 from aiohttp import web
 
 from ._gateway.endpoint import Endpoint
-from ._gateway.endpoints import complete, synthesize, tools, transcribe
+from ._gateway.endpoints import complete, synthesize, tools, transcribe, transcribe_stream
 from ._gateway.intake import check_request, read_request
+from ._gateway.recognition import RecognitionConnection
 from ._gateway.request import GatewayRequest
 from ._gateway.route import Route
 from ._gateway.route_table import RouteTable
 from ._gateway.server import LoopbackServer
 from ._gateway.shapes import InvalidRequest
+from ._gateway.socket_route import SocketRoute
 from ._gateway.waiting import Changes, within
 from ._gateway.writer import AnswerWriter, ClientGone
 from .answers import Answer, Refusal
@@ -42,6 +44,7 @@ class LocalGateway:
 
     Attributes:
         transcribe: The answers to `POST /v1/transcribe`.
+        transcribe_stream: The answers to the WebSocket `GET /v1/transcribe/stream`.
         complete: The answers to `POST /v1/complete`.
         synthesize: The answers to `POST /v1/synthesize`.
         tools: The answers to `GET /v1/agents/{id}/tools`; after the script, the registered tools.
@@ -82,6 +85,9 @@ class LocalGateway:
         self.complete = self._routes.add(complete.ENDPOINT, json_answers=json_answers)
         self.synthesize = self._routes.add(synthesize.ENDPOINT)
         self.tools = self._routes.add(tools.ENDPOINT)
+        self.transcribe_stream: SocketRoute[RecognitionConnection] = self._routes.register(
+            SocketRoute(transcribe_stream.ENDPOINT.name), transcribe_stream.ENDPOINT
+        )
         self._registered = tools.RegisteredTools()
         self.tools.use(self._registered)
         self._strict = strict
@@ -236,11 +242,18 @@ class LocalGateway:
         self._changes.notify()
         route = self._routes.get(request.route) or Route(request.route)
         latency, json_answers = route.latency, route.json_answers
-        writer = AnswerWriter(http, request, latency=latency, json_answers=json_answers)
+        on_connection = route.add if isinstance(route, SocketRoute) else None
+        writer = AnswerWriter(
+            http,
+            request,
+            latency=latency,
+            json_answers=json_answers,
+            on_connection=on_connection,
+        )
         try:
             return await self._respond(http, endpoint, route, writer)
         except asyncio.CancelledError:
-            request.cancelled = not self._closing
+            request.cancelled = not self._closing and request.close_code in (None, 1006)
             raise
         except ClientGone:
             request.cancelled = True

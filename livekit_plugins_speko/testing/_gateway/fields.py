@@ -109,3 +109,20 @@ def check_session_id(headers: Mapping[str, str]) -> None:
     """
     if "x-session-id" in headers:
         text(headers["x-session-id"], "header x-session-id")
+
+
+def check_upgrade(headers: Mapping[str, str]) -> None:
+    """Check that a request wants a WebSocket.
+
+    Args:
+        headers: The headers; names are found in any case.
+
+    Raises:
+        InvalidRequest: Status 426, code `UPGRADE_REQUIRED`.
+    """
+    if headers.get("Upgrade", "").lower() != "websocket":
+        raise InvalidRequest(
+            f"header Upgrade: found {headers.get('Upgrade')}, expected websocket",
+            status=426,
+            code="UPGRADE_REQUIRED",
+        )

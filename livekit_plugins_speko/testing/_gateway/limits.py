@@ -25,3 +25,5 @@ MAX_TOOL_HOPS = 16
 """Of one completion: how often the service may run tools and ask the model again."""
 MAX_TEXT_CHARS = 10_000
 """Of one synthesis."""
+MAX_FRAME_BYTES = 1024 * 1024
+"""Of one frame on a WebSocket; more closes it with 1009."""

@@ -15,8 +15,8 @@ from .waiting import within
 class GatewayRequest:
     """One received request and its outcome.
 
-    `status`, `cancelled` and `failure` are filled in while the gateway responds; the other fields
-    never change. Engines receive it, and tests read it from `LocalGateway.requests`.
+    `status`, `cancelled`, `failure` and `close_code` are filled in while the gateway responds; the
+    other fields never change. Engines receive it, and tests read it from `LocalGateway.requests`.
 
     Attributes:
         route: The name of the route (`transcribe`, for example), or `unknown` for another path.
@@ -30,6 +30,8 @@ class GatewayRequest:
         status: The status of the response; None until the headers are sent.
         cancelled: True when the client went away before the response was complete.
         failure: The exception that an engine raised; None otherwise.
+        close_code: The code that its WebSocket was closed with, 1006 when it was cut; None while
+            it is open, and for other requests.
     """
 
     route: str
@@ -43,6 +45,7 @@ class GatewayRequest:
     status: int | None = None
     cancelled: bool = False
     failure: BaseException | None = None
+    close_code: int | None = None
     # Set when the gateway has finished with the request, whatever the outcome.
     _finished: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 

@@ -128,7 +128,7 @@ class Route:
         if not isinstance(answer, Answer):
             raise TypeError(
                 f"Route {self.name}: found {type(answer).__name__}, expected an answer "
-                "such as Transcript, Reply, Speech, ToolRows or Refusal."
+                "such as Transcript, StreamedTranscript, Reply, Speech, ToolRows or Refusal."
             )
         if answer.serves is not None and self.name not in answer.serves:
             raise TypeError(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TypeVar
 
 from .endpoint import Endpoint
 from .route import Route
+
+R = TypeVar("R", bound=Route)
 
 
 class RouteTable:
@@ -16,8 +19,10 @@ class RouteTable:
 
     def __init__(self) -> None:
         """Make a table without routes."""
-        # By the route's name, in the order of adding.
-        self._entries: dict[str, tuple[Endpoint, Route]] = {}
+        # By name, in the order of adding.
+        self._routes: dict[str, Route] = {}
+        # Each has the name of its route.
+        self._endpoints: list[Endpoint] = []
 
     def add(self, endpoint: Endpoint, *, json_answers: bool = False) -> Route:
         """Serve one more kind of request.
@@ -29,22 +34,33 @@ class RouteTable:
         Returns:
             The route, which has no answers yet.
         """
-        route = Route(endpoint.name, json_answers=json_answers)
-        self._entries[endpoint.name] = (endpoint, route)
+        return self.register(Route(endpoint.name, json_answers=json_answers), endpoint)
+
+    def register(self, route: R, *endpoints: Endpoint) -> R:
+        """Serve more kinds of request by a route that exists.
+
+        Args:
+            route: The route.
+            endpoints: The kinds of request, each with the route's name.
+
+        Returns:
+            The same route.
+        """
+        self._routes[route.name] = route
+        self._endpoints.extend(endpoints)
         return route
 
     def __iter__(self) -> Iterator[Route]:
         """Iterate over the routes in the order of adding."""
-        return (route for _, route in self._entries.values())
+        return iter(self._routes.values())
 
     def __str__(self) -> str:
         """Return the methods and paths, for messages."""
-        return ", ".join(str(endpoint) for endpoint, _ in self._entries.values())
+        return ", ".join(str(endpoint) for endpoint in self._endpoints)
 
     def get(self, name: str) -> Route | None:
         """Return the route of that name; None if there is none."""
-        entry = self._entries.get(name)
-        return None if entry is None else entry[1]
+        return self._routes.get(name)
 
     def find(self, method: str, path: str) -> tuple[Endpoint | None, dict[str, str]]:
         """Find the endpoint of a request line.
@@ -56,7 +72,7 @@ class RouteTable:
         Returns:
             The endpoint, None for an unknown path, and the variable segments of the path.
         """
-        for endpoint, _ in self._entries.values():
+        for endpoint in self._endpoints:
             parameters = endpoint.match(method, path)
             if parameters is not None:
                 return endpoint, parameters

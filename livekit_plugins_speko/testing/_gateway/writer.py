@@ -5,18 +5,33 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiohttp import web
 
+from .limits import MAX_FRAME_BYTES
 from .pieces import ProviderRoute, as_async
 from .request import GatewayRequest
 from .waiting import Gate
 
+if TYPE_CHECKING:
+    from .connection import SocketConnection
+
 T = TypeVar("T")
+
+# How long the gateway waits for a client's close frame, in seconds.
+_CLOSE_S = 2.0
 
 
 class ClientGone(ConnectionError):
@@ -62,6 +77,7 @@ class AnswerWriter:
         *,
         latency: Latency | None = None,
         json_answers: bool = False,
+        on_connection: Callable[[SocketConnection], None] | None = None,
     ) -> None:
         """Make a writer that has sent nothing yet.
 
@@ -70,10 +86,12 @@ class AnswerWriter:
             request: The same request as the log has it.
             latency: The delays. Default: none.
             json_answers: True to send one JSON object instead of an event stream.
+            on_connection: Called with a WebSocket once it is open.
         """
         self.request = request
         self.json_answers = json_answers
         self._http = http
+        self._on_connection = on_connection
         self._latency = latency or Latency()
         # None until the headers are sent.
         self._response: web.StreamResponse | None = None
@@ -109,6 +127,48 @@ class AnswerWriter:
         self.request.status = status
         with _noticing_departure():
             await self._response.prepare(self._http)
+
+    async def upgrade(self, *, subprotocol: str | None = None) -> web.WebSocketResponse:
+        """Turn the connection into a WebSocket, after `Latency.headers_s`.
+
+        Args:
+            subprotocol: The subprotocol to agree to; None agrees to none.
+
+        Returns:
+            The socket. Reading it gives the pings of the client too, so that a script can leave
+            them without a response.
+        """
+        await _sleep_until(self.request.received_at + self._latency.headers_s)
+        socket = web.WebSocketResponse(
+            protocols=() if subprotocol is None else (subprotocol,),
+            timeout=_CLOSE_S,
+            autoping=False,
+            compress=False,
+            max_msg_size=MAX_FRAME_BYTES,
+        )
+        self._response = socket
+        self.request.status = 101
+        with _noticing_departure():
+            await socket.prepare(self._http)
+        return socket
+
+    async def serve(
+        self, connection: SocketConnection, play: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Read a WebSocket and play a script on it until either side closes.
+
+        Args:
+            connection: The connection that `upgrade` made.
+            play: Sends the frames of the gateway.
+        """
+
+        def note() -> None:
+            if self._on_connection is not None:
+                self._on_connection(connection)
+
+        await connection.serve(play, note)
+        if connection.closed_by == "gateway" and connection.close_code == 1006:
+            self.abort()
 
     async def send(self, data: bytes) -> None:
         """Write bytes of the body to the socket at once.
