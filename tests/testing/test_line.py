@@ -172,7 +172,8 @@ async def test_frames_of_any_rate_are_played_in_real_time(parts: list[tuple[int,
     assert played.playback_position == pytest.approx(0.24) and not played.interrupted
     assert segment.ended_s is not None
     assert segment.ended_s - segment.started_s == pytest.approx(0.24, abs=0.1)
-    assert loud_s(line.recording()[:, 1]) == pytest.approx(0.24, abs=0.04)
+    # Each sample of the tone, but the few that are 0: a change of rate loses none.
+    assert np.count_nonzero(line.recording()[:, 1]) == pytest.approx(0.24 * AGENT_HZ, abs=100)
 
 
 async def test_each_reply_has_one_start_and_one_finish_event() -> None:
