@@ -56,6 +56,8 @@ class EagerStreamingStream(stt.StreamAdapterWrapper):
         self._paused = False
         # The preflight transcript of the pause. None when there was none.
         self._preflight: stt.SpeechData | None = None
+        # The text at which the caller continued: no preflight before there is more. None before.
+        self._continued_at: stt.SpeechData | None = None
         # The last text that was sent and isn't final. None after a final one.
         self._open_text: stt.SpeechData | None = None
 
@@ -157,7 +159,8 @@ class EagerStreamingStream(stt.StreamAdapterWrapper):
     def _send_preflight(self, speech_end_time: float) -> None:
         """Let the reply to the text so far begin, unless one to the same words has begun."""
         data = self._text.joined()
-        if data is None or (self._preflight is not None and _same(data, self._preflight)):
+        known = (self._preflight, self._continued_at)
+        if data is None or any(each is not None and _same(data, each) for each in known):
             return
         if self._parts.preflight.allows(self._session):
             self._preflight = data
@@ -169,7 +172,7 @@ class EagerStreamingStream(stt.StreamAdapterWrapper):
         """Stop the reply to a text that turned out not to be complete."""
         self._paused = False
         if (data := self._preflight) is not None:
-            self._preflight = None
+            self._preflight, self._continued_at = None, data
             marked = replace(data, text=data.text + CONTINUES)
             self._send_open(stt.SpeechEventType.INTERIM_TRANSCRIPT, marked)
             self._send_open(stt.SpeechEventType.INTERIM_TRANSCRIPT, data)
@@ -180,6 +183,7 @@ class EagerStreamingStream(stt.StreamAdapterWrapper):
             self._timer.cancel()
             self._timer = None
         ended, self._ended = self._ended, None
+        self._continued_at = None
         data = self._text.take()
         if data is not None:
             self._open_text = None

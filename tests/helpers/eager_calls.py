@@ -168,6 +168,11 @@ class Listener:
         self.push(SOME_WORDS, PAUSE)
         return await self.until(PREFLIGHT, times)
 
+    async def until_pause(self, type_: stt.SpeechEventType) -> stt.SpeechEvent:
+        """Pause, and wait for an event."""
+        self.push(PAUSE)
+        return await self.until(type_)
+
     async def over(self) -> None:
         """End the input, and wait for all that still comes."""
         self.stream.end_input()
