@@ -277,6 +277,7 @@ def test_an_error_event_says_so_too() -> None:
         ("-1", None),
         ("²", None),
         ("soon", None),
+        ("9999999999", None),
         ("Wed, 21 Oct 2026 07:28:00 GMT", None),
     ],
 )
