@@ -16,7 +16,11 @@ _USUAL_HEADINGS = (
     ("", "", "the fault stays", "the fault passes after one answer"),
     ("fault", "error that LiveKit sees, cause", _HEARD, _HEARD),
 )
+_STREAM_HEADINGS = (
+    ("fault of the first connection", "error that ends the stream", "reports   time  heard", ""),
+)
 _TOOLS_HEADINGS = (("fault", "cause of the error reported", _HEARD, "tools the model is offered"),)
+_HEADINGS = {"tools": _TOOLS_HEADINGS, "transcribe_stream": _STREAM_HEADINGS}
 _LEGEND = (
     "",
     "THE MATRIX OF FAULTS, as this run saw it.",
@@ -26,6 +30,7 @@ _LEGEND = (
 )
 _TITLES = {
     "transcribe": "TRANSCRIBE: what the agent understood of the caller",
+    "transcribe_stream": "RECOGNITION THAT STREAMS: the words that were understood",
     "complete": "COMPLETE: what came of the model's reply",
     "synthesize": "SYNTHESIZE: what the caller heard of the sentence",
     "audio": "SYNTHESIZE, by the form of the audio: what the caller heard of the sentence",
@@ -99,7 +104,7 @@ def lines(seen: Iterable[Seen]) -> list[str]:
     found = []
     for stage, rows in stages.items():
         if rows:
-            headings = _TOOLS_HEADINGS if stage == "tools" else _USUAL_HEADINGS
+            headings = _HEADINGS.get(stage, _USUAL_HEADINGS)
             found += ["", _TITLES[stage], "", *(_line(*heading) for heading in headings)]
             found += ["-" * WIDTH, *(_row(fault, calls) for fault, calls in rows.items())]
     return found
