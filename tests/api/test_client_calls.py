@@ -14,6 +14,7 @@ import pytest
 from livekit_plugins_speko import Speko, SpekoApiError, __version__
 from livekit_plugins_speko.api.transport import MAX_IDLE_CONNECTIONS
 from livekit_plugins_speko.testing import (
+    AnswerWriter,
     EndOfStream,
     ErrorEvent,
     Gate,
@@ -379,6 +380,24 @@ async def test_audio_may_be_bytes_of_any_kind(
     gateway.transcribe.script(Transcript("hello"))
     assert (await speko.transcribe(kind(make_wav()), language="en")).text == "hello"
     assert gateway.requests[0].body == make_wav()
+
+
+class LateEnd(Transcript):
+    """A transcript whose body ends a moment after its last event."""
+
+    async def write(self, writer: AnswerWriter) -> None:
+        await super().write(writer)
+        await asyncio.sleep(0.02)
+
+
+async def test_a_connection_is_reused_though_the_end_of_the_body_comes_late(
+    gateway: LocalGateway, speko: Speko
+) -> None:
+    gateway.transcribe.script(LateEnd("hello"), Transcript("you"))
+    assert (await transcribe(speko)).text == "hello"
+    await gateway.idle(connections=1)
+    assert (await transcribe(speko)).text == "you"
+    assert [request.cancelled for request in gateway.requests] == [False, False]
 
 
 async def crowd(gateway: LocalGateway, speko: Speko, calls: int) -> None:
