@@ -23,6 +23,7 @@ from ._gateway.recognition import (
 )
 from ._gateway.request import GatewayRequest
 from ._gateway.route import Engine, Route
+from ._gateway.session_store import GatewaySession, SessionForm
 from ._gateway.socket_route import SocketRoute
 from ._gateway.steps import (
     After,
@@ -40,6 +41,7 @@ from .answers import Answer, Refusal, Reply, Speech, ToolRows, Transcript
 from .gateway import LocalGateway
 from .line import CallLine, LineSegment
 from .recognition import RecognitionEngine, RecognitionStep, StreamedTranscript
+from .sessions import JsonAnswer, LostAnswer, MintedSession
 
 __all__ = [
     "After",
@@ -55,11 +57,15 @@ __all__ = [
     "Final",
     "Gate",
     "GatewayRequest",
+    "GatewaySession",
     "Hang",
     "Interim",
+    "JsonAnswer",
     "Latency",
     "LineSegment",
     "LocalGateway",
+    "LostAnswer",
+    "MintedSession",
     "Pause",
     "ProviderRoute",
     "RawFrame",
@@ -72,6 +78,7 @@ __all__ = [
     "Route",
     "ServerEnd",
     "ServerToolCall",
+    "SessionForm",
     "SocketConnection",
     "SocketRoute",
     "SocketStep",

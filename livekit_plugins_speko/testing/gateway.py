@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import reprlib
+import time
 from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any
@@ -12,13 +13,24 @@ from typing import Any
 from aiohttp import web
 
 from ._gateway.endpoint import Endpoint
-from ._gateway.endpoints import complete, synthesize, tools, transcribe, transcribe_stream
+from ._gateway.endpoints import (
+    agents,
+    complete,
+    synthesize,
+    tools,
+    transcribe,
+    transcribe_stream,
+    voices,
+)
+from ._gateway.endpoints.session_records import SessionRecords
+from ._gateway.endpoints.sessions import SessionsRoute
 from ._gateway.intake import check_request, read_request
 from ._gateway.recognition import RecognitionConnection
 from ._gateway.request import GatewayRequest
 from ._gateway.route import Route
 from ._gateway.route_table import RouteTable
 from ._gateway.server import LoopbackServer
+from ._gateway.session_store import GatewaySession, SessionStore
 from ._gateway.shapes import InvalidRequest
 from ._gateway.socket_route import SocketRoute
 from ._gateway.waiting import Changes, within
@@ -48,6 +60,14 @@ class LocalGateway:
         complete: The answers to `POST /v1/complete`.
         synthesize: The answers to `POST /v1/synthesize`.
         tools: The answers to `GET /v1/agents/{id}/tools`; after the script, the registered tools.
+        sessions: The answers to `POST /v1/sessions`; after the script, a new session for each.
+        turns: The answers to `POST /v1/sessions/{id}/turns`; after the script, they are stored.
+        transcript: The answers to `GET /v1/sessions/{id}/transcript`; the stored turns.
+        calls: The answers to `POST /v1/calls/{id}/end`.
+        telemetry: The answers to posts of usage; after the script, it is stored.
+        renewals: The answers to posts that renew a lease.
+        agents: The answers to `GET /v1/agents/{id}`; after the script, the registered agents.
+        voices: The answers to `GET /v1/voices`; after the script, the registered voices.
         api_key: The only key that is accepted.
         requests: Every complete request, refused ones included, in order of arrival.
         prewarmed: The number of `HEAD` requests, which clients send to open a connection. They
@@ -88,6 +108,19 @@ class LocalGateway:
         self.transcribe_stream: SocketRoute[RecognitionConnection] = self._routes.register(
             SocketRoute(transcribe_stream.ENDPOINT.name), transcribe_stream.ENDPOINT
         )
+        self._store = SessionStore()
+        self._agents, self._voices = agents.RegisteredAgents(), voices.RegisteredVoices()
+        minting, records = SessionsRoute(self._store, self._agents), SessionRecords(self._store)
+        self.sessions = self._routes.register(minting, minting.endpoint)
+        self.turns = self._routes.register(*records.turns())
+        self.transcript = self._routes.register(*records.transcript())
+        self.calls = self._routes.register(*records.calls())
+        self.telemetry = self._routes.register(*records.telemetry())
+        self.renewals = self._routes.register(*records.renewals())
+        self.agents = self._routes.add(agents.ENDPOINT)
+        self.agents.use(self._agents)
+        self.voices = self._routes.add(voices.ENDPOINT)
+        self.voices.use(self._voices)
         self._registered = tools.RegisteredTools()
         self.tools.use(self._registered)
         self._strict = strict
@@ -215,6 +248,57 @@ class LocalGateway:
             unavailable: Tools that could not run now: `available=1` leaves them out.
         """
         self._registered.register(agent_id, rows, unavailable)
+
+    def register_agent(self, agent_id: str, profile: Mapping[str, Any]) -> None:
+        """Set the profile of a hosted agent, in place of an earlier one.
+
+        Args:
+            agent_id: The agent, before percent-encoding.
+            profile: Its fields in the wire's spelling, such as `systemPrompt`.
+        """
+        self._agents.register(agent_id, profile)
+
+    def register_voices(self, voices: Iterable[Mapping[str, Any]]) -> None:
+        """Set the voices of the service, in place of earlier ones.
+
+        Args:
+            voices: Each has `vendor`, `id` and `name`, and any other field.
+        """
+        self._voices.register(voices)
+
+    def register_session(self, session_id: str) -> GatewaySession:
+        """Add a session that was not minted here, such as the one that a job names.
+
+        Args:
+            session_id: The session.
+
+        Returns:
+            The session, which collects the turns that are reported for it.
+        """
+        life_s = 900.0
+        ends_at = time.time() + life_s
+        return self._store.add(
+            GatewaySession(
+                *(session_id, "cascade", {}, None, None, ends_at, ends_at, ends_at, life_s)
+            )
+        )
+
+    def session(self, session_id: str | None = None) -> GatewaySession:
+        """Return a session with what was reported for it.
+
+        Args:
+            session_id: The session; None for the last one that was made.
+
+        Returns:
+            The session.
+
+        Raises:
+            LookupError: There is no such session.
+        """
+        found = self._store.last if session_id is None else self._store.get(session_id)
+        if found is None:
+            raise LookupError(f"LocalGateway: found no session {session_id or 'at all'}.")
+        return found
 
     def problems(self) -> list[str]:
         """Return one line for each deviation from the scripts so far; empty if there is none."""

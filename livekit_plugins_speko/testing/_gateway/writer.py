@@ -93,6 +93,8 @@ class AnswerWriter:
         self._http = http
         self._on_connection = on_connection
         self._latency = latency or Latency()
+        # True once the connection was cut on purpose.
+        self._aborted = False
         # None until the headers are sent.
         self._response: web.StreamResponse | None = None
         # The time of the headers, due or sent, then that of the last piece (perf_counter).
@@ -252,6 +254,7 @@ class AnswerWriter:
 
     def abort(self) -> None:
         """Cut the connection: the client receives a truncated response."""
+        self._aborted = True
         if self._http.transport is not None:
             self._http.transport.abort()
 
@@ -261,6 +264,8 @@ class AnswerWriter:
         Returns:
             The response, for aiohttp.
         """
+        if self._aborted:
+            return self.response
         if self._response is None:
             raise RuntimeError("AnswerWriter: finish() before start(): the answer wrote nothing")
         with _noticing_departure():
