@@ -12,6 +12,7 @@ from livekit.agents import Plugin
 
 from ._call import RouteEvent
 from .api.client import Speko
+from .api.realtime_connection import RealtimeConnection
 from .api.types import ChatTool
 from .audio.content_type import pcm_sample_rate_from_content_type
 from .audio.decoding import decode_synthesis_result
@@ -44,6 +45,7 @@ __all__ = [
     "Intent",
     "OptimizeFor",
     "PipelineConstraints",
+    "RealtimeConnection",
     "RegisteredToolsLoader",
     "RouteEvent",
     "Speko",

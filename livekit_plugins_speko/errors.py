@@ -48,6 +48,15 @@ INSUFFICIENT_CREDITS = "INSUFFICIENT_CREDITS"
 CONNECTION_LOST = "CONNECTION_LOST"
 """Code of a streaming recognition that gave up: no connection lasts. Its status is 0."""
 
+CONNECTION_CLOSED = "CONNECTION_CLOSED"
+"""Code of a speech-to-speech connection that could not be made, or is closed. Its status is 0."""
+
+NOT_SUPPORTED = "NOT_SUPPORTED"
+"""Code of what a speech-to-speech session can't do. A retry can't help. Its status is 0."""
+
+UNSAFE_ENDPOINT = "UNSAFE_ENDPOINT"
+"""Code of an address that must not be sent a credential. A retry can't help. Its status is 0."""
+
 
 class SpekoApiError(Exception):
     """The service reported a fault, or its response can't be read.

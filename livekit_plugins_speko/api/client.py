@@ -28,6 +28,7 @@ from .options import (
     SynthesizeOptions,
     TranscribeOptions,
 )
+from .realtime import Realtime
 from .recognition import StreamOptions
 from .requests import HttpRequest, build_complete, build_synthesize, build_transcribe
 from .response import JSON_TYPE, drain
@@ -117,6 +118,7 @@ class Speko:
         )
         self.agents = Agents(self._transport)
         self.sockets = Sockets(api_key=read_api_key(api_key), base_url=self._base_url)
+        self.realtime = Realtime(self._transport, self.sockets, base_url=self._base_url)
 
     @property
     def base_url(self) -> str:
@@ -140,6 +142,7 @@ class Speko:
 
     async def aclose(self) -> None:
         """End the calls under way, and close the connections made here. Safe to call twice."""
+        await self.realtime.aclose()
         await self.sockets.aclose()
         await self._transport.aclose()
 

@@ -28,9 +28,11 @@ class Redaction:
     each transcript or tool call received, and the reply received so far.
     """
 
-    def __init__(self, api_key: str, said: tuple[str, ...] = ()) -> None:
-        """Hide `api_key`, and the texts that the request `said`."""
-        self._api_key = api_key
+    def __init__(
+        self, api_key: str, said: tuple[str, ...] = (), *, tokens: tuple[str, ...] = ()
+    ) -> None:
+        """Hide `api_key`, other `tokens`, and the texts that the request `said`."""
+        self._secrets = [api_key, *tokens]
         self._said = said
         # Texts received: the latest transcripts and tool calls, and the latest pieces of the reply.
         self._received: deque[str] = deque(maxlen=_MOST_EVENTS)
@@ -44,8 +46,8 @@ class Redaction:
                 texts.append(text)
 
     def key(self, value: str) -> str:
-        """Return `value` without the key."""
-        return _without([self._api_key], value)
+        """Return `value` without the key and the tokens."""
+        return _without(self._secrets, value)
 
     def message(self, value: str) -> str:
         """Return the service's message without the key and without echoes, cut to a length."""

@@ -26,6 +26,9 @@ class HttpRequest:
         headers: Headers beside those of every request.
         content: The body, or None.
         said: Texts in it that people said, or that were said to them: no error may show them.
+        url: Address to send it to in place of the service's own, without the API key. None for the
+            service's.
+        bearer: Token to send in place of the API key, or None.
     """
 
     method: str
@@ -33,6 +36,8 @@ class HttpRequest:
     headers: Mapping[str, str] = field(default_factory=dict)
     content: bytes | None = field(default=None, repr=False)
     said: tuple[str, ...] = field(default=(), repr=False)
+    url: str | None = None
+    bearer: str | None = field(default=None, repr=False)
 
 
 def build_transcribe(audio: bytes, options: TranscribeOptions) -> HttpRequest:

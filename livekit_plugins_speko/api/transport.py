@@ -148,15 +148,18 @@ class Transport:
         self._warn_of_crowd()
         outgoing = client.build_request(
             request.method,
-            _parsed(self._base_url + request.path),
+            _parsed(request.url or self._base_url + request.path),
             headers={**_ACCEPT, **request.headers},
             content=request.content,
             timeout=self._timeout,
         )
-        if with_key:
-            # Straight into the request: error trackers may collect local variables too.
+        # Straight into the request: error trackers may collect local variables too.
+        if request.bearer is not None:
+            outgoing.headers["Authorization"] = f"Bearer {request.bearer}"
+        elif with_key and request.url is None:
             outgoing.headers["Authorization"] = f"Bearer {self._api_key}"
-        redaction = Redaction(self._api_key, request.said)
+        tokens = () if request.bearer is None else (request.bearer,)
+        redaction = Redaction(self._api_key, request.said, tokens=tokens)
         exchange = Exchange(client, outgoing, redact=redaction.key, running=self._running)
         try:
             response = Response(exchange, await exchange.send(), redaction)

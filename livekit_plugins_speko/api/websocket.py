@@ -7,7 +7,9 @@ import socket
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from types import SimpleNamespace
+from urllib.parse import urlencode
 
 import aiohttp
 
@@ -47,12 +49,38 @@ class SocketLost(ConnectionError):
         self.reason = reason
 
 
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """An address that is not below the client's base URL, and what lets one in there.
+
+    Attributes:
+        url: The address, ws or wss.
+        query: Parameters to add to it.
+        subprotocols: Subprotocols that the server may choose from.
+        tokens: Secrets in any of these, which no text may show.
+        peer: Name of the server in errors.
+    """
+
+    url: str = field(repr=False)
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
+    subprotocols: tuple[str, ...] = field(default=(), repr=False)
+    tokens: tuple[str, ...] = field(default=(), repr=False)
+    peer: str = "Speko"
+
+    def address(self) -> str:
+        """Return the address with its query."""
+        return f"{self.url}?{urlencode(self.query)}" if self.query else self.url
+
+
 class WebSocket:
     """An open connection. One task may send while another one receives."""
 
-    def __init__(self, ws: aiohttp.ClientWebSocketResponse, redaction: Redaction) -> None:
-        """Use `ws`, which is open. `Sockets.connect` makes it."""
+    def __init__(
+        self, ws: aiohttp.ClientWebSocketResponse, redaction: Redaction, peer: str = "Speko"
+    ) -> None:
+        """Use `ws`, which is open, to `peer`. `Sockets.connect` makes it."""
         self._ws = ws
+        self._peer = peer
         self._redaction = redaction
         # The socket below, which ends a connection whose peer no longer reads. None with an event
         # loop that does not show it.
@@ -105,7 +133,7 @@ class WebSocket:
                 self.close_code = ABNORMAL
         told = f": {self.close_reason}" if self.close_reason else ""
         raise SocketLost(
-            f"The connection to Speko was closed ({self.close_code}{told}).",
+            f"The connection to {self._peer} was closed ({self.close_code}{told}).",
             code=self.close_code,
             reason=self.close_reason,
         )
@@ -143,7 +171,6 @@ class Sockets:
         """Open nothing. `base_url` is the client's, http or https."""
         self._api_key = api_key
         self._base_url = base_url
-        self._redaction = Redaction(api_key)
         # None before the first connection.
         self._session: aiohttp.ClientSession | None = None
         # True after `aclose`: no connection is made after it.
@@ -183,32 +210,66 @@ class Sockets:
             SocketLost: The network failed.
             TimeoutError: It took too long.
         """
+        target = Target(url=self._base_url + path, subprotocols=subprotocols)
+        return await self._connect(
+            target,
+            {**(headers or {}), "Authorization": f"Bearer {self._api_key}"},
+            timeout_s=timeout_s,
+            ping_after_s=ping_after_s,
+            max_frame_bytes=max_frame_bytes,
+        )
+
+    async def connect_to(self, target: Target, *, timeout_s: float) -> WebSocket:
+        """Open a connection to another address, without the key.
+
+        Raises:
+            SpekoApiError: The server refused, with its status; or the client is closed (0).
+            SocketLost: The network failed.
+            TimeoutError: It took too long.
+        """
+        return await self._connect(
+            target,
+            {},
+            timeout_s=timeout_s,
+            ping_after_s=PING_AFTER_S,
+            max_frame_bytes=MAX_EVENT_BYTES,
+        )
+
+    async def _connect(
+        self,
+        target: Target,
+        headers: dict[str, str],
+        *,
+        timeout_s: float,
+        ping_after_s: float,
+        max_frame_bytes: int,
+    ) -> WebSocket:
+        redaction = Redaction(self._api_key, tokens=target.tokens)
         try:
             async with timeout(timeout_s):
-                context = await self._context()
+                context = await self._context(target.url)
                 ws = await self._opened().ws_connect(
-                    self._base_url + path,
-                    headers={
-                        "User-Agent": _USER_AGENT,
-                        **(headers or {}),
-                        "Authorization": f"Bearer {self._api_key}",
-                    },
-                    protocols=subprotocols,
+                    target.address(),
+                    headers={"User-Agent": _USER_AGENT, **headers},
+                    protocols=target.subprotocols,
                     heartbeat=ping_after_s,
                     timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_WAIT_S),
                     max_msg_size=max_frame_bytes,
                     ssl=context if context is not None else True,
                 )
-            return WebSocket(ws, self._redaction)
+            return WebSocket(ws, redaction, target.peer)
         except (TimeoutError, asyncio.TimeoutError):
-            error: Exception = TimeoutError(f"Speko did not open the connection in {timeout_s:g} s")
+            error: Exception = TimeoutError(
+                f"{target.peer} did not open the connection in {timeout_s:g} s"
+            )
         except (aiohttp.ClientError, OSError, SpekoApiError, RuntimeError) as fault:
-            error = self._to_error(fault)
+            error = self._to_error(fault, redaction, target.peer)
         # Outside of the handler: aiohttp's error holds the request's headers, and so the key.
+        headers.clear()  # error trackers collect local variables too
         raise error
 
-    async def _context(self) -> ssl.SSLContext | None:
-        if not self._base_url.startswith("https:"):
+    async def _context(self, url: str) -> ssl.SSLContext | None:
+        if not url.startswith(("https:", "wss:")):
             return None
         return context_at_hand("https") or await asyncio.to_thread(shared_context)
 
@@ -228,7 +289,7 @@ class Sockets:
             )
         return self._session
 
-    def _to_error(self, fault: Exception) -> Exception:
+    def _to_error(self, fault: Exception, redaction: Redaction, peer: str) -> Exception:
         """Return the error to raise, which has none of the request's headers."""
         if isinstance(fault, SpekoApiError):
             return fault
@@ -237,8 +298,8 @@ class Sockets:
         if isinstance(fault, aiohttp.WSServerHandshakeError) and fault.status >= 300:
             return parse_error_response(fault.status, fault.headers or {}, {})
         detail = fault.strerror if isinstance(fault, OSError) and fault.strerror else ""
-        shown = self._redaction.key(f"{type(fault).__name__}{': ' * bool(detail)}{detail}")
-        return SocketLost(f"The connection to Speko failed ({shown}).")
+        shown = redaction.key(f"{type(fault).__name__}{': ' * bool(detail)}{detail}")
+        return SocketLost(f"The connection to {peer} failed ({shown}).")
 
 
 async def _refuse_redirect(

@@ -1,0 +1,352 @@
+"""Speech to speech: sessions with a voice model, and connections to it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from .._aio import timeout
+from ..intent import IntentLike
+from .realtime_connection import RealtimeConnection, to_connect_error
+from .realtime_credentials import (
+    DirectCredentials,
+    ProxyCredentials,
+    RealtimeCredentials,
+    parse_credentials,
+    parse_renewal,
+    read_tools,
+)
+from .realtime_endpoints import (
+    GOOGLE,
+    OPENAI,
+    PROVIDER_ENDPOINTS,
+    XAI,
+    check_provider_endpoint,
+    check_proxy_url,
+    is_safe_for_reports,
+)
+from .realtime_messages import Codec, NotSupported, ProviderSession
+from .realtime_messages.google import GoogleCodec
+from .realtime_messages.proxy import ProxyCodec
+from .realtime_messages.xai import XaiCodec
+from .realtime_options import RealtimeOptions
+from .realtime_telemetry import UsageReporter
+from .requests import HttpRequest
+from .signatures import takes_options_of
+from .transport import Transport
+from .types import ChatTool
+from .websocket import SocketLost, Sockets, Target
+
+READY_S = 10.0
+"""Longest wait, in seconds, from connecting until the other side is ready."""
+
+# The request may have been carried out: its response was lost.
+_AMBIGUOUS = (
+    httpx.ReadTimeout,
+    httpx.WriteTimeout,
+    httpx.ReadError,
+    httpx.WriteError,
+    httpx.RemoteProtocolError,
+)
+
+
+class Realtime:
+    """Sessions with voice models. Belongs to a `Speko`, as its ``realtime``.
+
+    It owns the connections that it opened, until they are closed.
+    """
+
+    def __init__(self, transport: Transport, sockets: Sockets, *, base_url: str) -> None:
+        """Use the client's connections, and its address to check others by."""
+        self._transport = transport
+        self._sockets = sockets
+        self._base_url = base_url
+        # Connections that are open.
+        self._open: set[RealtimeConnection] = set()
+
+    async def aclose(self) -> None:
+        """Close the connections that are open. Safe to call twice."""
+        await asyncio.gather(*(connection.close() for connection in list(self._open)))
+
+    async def mint(
+        self,
+        *,
+        provider: str | None = None,
+        model: str | None = None,
+        voice: str | None = None,
+        system_prompt: str | None = None,
+        temperature: float | None = None,
+        input_sample_rate: int | None = None,
+        output_sample_rate: int | None = None,
+        tools: Sequence[ChatTool | Mapping[str, Any]] | None = None,
+        agent_id: str | None = None,
+        intent: IntentLike | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        ttl_seconds: int | None = None,
+    ) -> RealtimeCredentials:
+        """Make a session, and return its credentials: for `open`, or for a page.
+
+        A request whose response was lost is repeated once, with the same idempotency key, so that
+        it makes no second session.
+
+        Args:
+            provider: Provider of the model, together with `model`, or neither: then `intent` or
+                the agent decides.
+            model: Name of the model, such as ``gpt-realtime``.
+            voice: Voice of the provider.
+            system_prompt: Instructions for the whole session.
+            temperature: The model's, 0 to 2.
+            input_sample_rate: Rate of the audio to send, in Hz: 16000 or 24000. The connection's
+                own property has the last word.
+            output_sample_rate: Rate of the audio received, in Hz: 16000 or 24000.
+            tools: Tools that the model may call; mappings are in the wire's spelling.
+            agent_id: Hosted agent that the session belongs to.
+            intent: The routing.
+            metadata: Facts of your own, in JSON.
+            ttl_seconds: Longest life of the session. 1800 at most is safe.
+
+        Returns:
+            `ProxyCredentials`, `DirectCredentials` or `HostedCredentials`, as the service chose.
+
+        Raises:
+            ValueError: An option that can't be used.
+            SpekoApiError: The service failed, or its response can't be read.
+            httpx.HTTPError: The network failed.
+        """
+        options = RealtimeOptions(
+            provider=provider,
+            model=model,
+            voice=voice,
+            system_prompt=system_prompt,
+            temperature=temperature,
+            input_sample_rate=input_sample_rate,
+            output_sample_rate=output_sample_rate,
+            tools=tools,
+            agent_id=agent_id,
+            intent=intent,
+            metadata=metadata,
+            ttl_seconds=ttl_seconds,
+        )
+        return await self.create(options, idempotency_key=str(uuid.uuid4()))
+
+    @takes_options_of(mint)
+    async def connect(self, **options: Any) -> RealtimeConnection:
+        """Make a session and connect to its model. The options are those of `mint`.
+
+        Returns:
+            The connection, ready. Close it, or use it as a context manager.
+
+        Raises:
+            ValueError: An option that can't be used.
+            SpekoApiError: As `mint` and `open`.
+            httpx.HTTPError: The network failed during the request.
+            TimeoutError: The model was not ready within 10 s.
+        """
+        return await self.open(await self.mint(**options))
+
+    async def create(
+        self, options: RealtimeOptions, *, idempotency_key: str
+    ) -> RealtimeCredentials:
+        """Make a session as `mint` does, with a key of the caller's own.
+
+        Args:
+            options: What to ask for.
+            idempotency_key: Printable ASCII. Repetitions with it make no second session.
+
+        Raises:
+            SpekoApiError: The service failed, or its response can't be read.
+            httpx.HTTPError: The network failed.
+        """
+        request = options.request(idempotency_key)
+        try:
+            return parse_credentials(await self._post(request))
+        except _AMBIGUOUS:
+            pass
+        return parse_credentials(await self._post(request))
+
+    async def open(self, credentials: RealtimeCredentials) -> RealtimeConnection:
+        """Connect with the credentials of `mint`.
+
+        Args:
+            credentials: Unused ones: a token opens one connection.
+
+        Returns:
+            The connection, ready. Close it, or use it as a context manager.
+
+        Raises:
+            SpekoApiError: The other side refused or reported an error, with its code; it closed
+                (`ConnectionClosed`, with code and reason); or the credentials name an address that
+                must not be sent them (``UNSAFE_ENDPOINT``).
+            NotSupported: The session needs WebRTC, or runs in Speko's own worker.
+            TimeoutError: The other side was not ready within 10 s.
+        """
+        plan = _plan(credentials, self._base_url)
+        connection = await self._connect(plan)
+        if isinstance(credentials, DirectCredentials) and self._reports(credentials):
+            reporter = UsageReporter(self._transport, credentials)
+            reporter.start()
+            connection.take_reporter(reporter)
+        return connection
+
+    async def _connect(self, plan: _Plan) -> RealtimeConnection:
+        """Open a socket, and wait until the other side is ready."""
+        loop = asyncio.get_running_loop()
+        ends_s = loop.time() + READY_S
+        ws = None
+        try:
+            ws = await self._sockets.connect_to(plan.target, timeout_s=READY_S)
+        except SocketLost as lost:
+            error = to_connect_error(lost)
+        if ws is None:
+            raise error
+        connection = RealtimeConnection(
+            ws,
+            plan.codec,
+            plan.credentials,
+            reporter=None,
+            renew=self._renew,
+            closed=self._open.discard,
+        )
+        self._open.add(connection)
+        is_late = False
+        try:
+            async with timeout(ends_s - loop.time()):
+                await connection.open()
+        except (TimeoutError, asyncio.TimeoutError):
+            is_late = True
+            await connection.close(reason="not_ready")
+        except BaseException:
+            await connection.close()
+            raise
+        if is_late:
+            raise TimeoutError(f"{plan.target.peer} was not ready within {READY_S:g} s")
+        return connection
+
+    async def _renew(self, connection: RealtimeConnection) -> RealtimeConnection:
+        """Renew a lease, and continue the conversation on a new socket."""
+        before, handle = connection.credentials, connection.resumption_handle
+        assert isinstance(before, DirectCredentials), "only these can be renewed"
+        lease = before.reservation.lease_expires_at
+        url, telemetry = before.reservation.renewal_url, before.telemetry
+        assert url is not None and telemetry is not None, "as above"
+        if not is_safe_for_reports(url, base_url=self._base_url):
+            raise NotSupported("The session's renewalUrl must not be sent a token.")
+        request = HttpRequest(
+            method="POST",
+            path="",
+            url=url,
+            bearer=telemetry.token,
+            headers={
+                "Content-Type": "application/json",
+                "Idempotency-Key": f"renew:{before.attempt_id}:{lease}",
+            },
+            content=json.dumps({"previous_expires_at": lease}).encode(),
+        )
+        credentials = parse_renewal(await self._post(request), before)
+        renewed = await self._connect(_plan(credentials, self._base_url, handle=handle))
+        reporter = connection.hand_over_reporter()
+        if reporter is not None:
+            reporter.renew(credentials)
+        renewed.take_reporter(reporter)
+        return renewed
+
+    def _reports(self, credentials: DirectCredentials) -> bool:
+        telemetry = credentials.telemetry
+        return telemetry is not None and is_safe_for_reports(
+            telemetry.endpoint, base_url=self._base_url
+        )
+
+    async def _post(self, request: HttpRequest) -> object:
+        async with self._transport.open(request) as response:
+            return await response.json()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """How to connect with credentials: the address, and the form of the wire."""
+
+    credentials: RealtimeCredentials
+    target: Target
+    codec: Codec
+
+
+def _plan(credentials: RealtimeCredentials, base_url: str, *, handle: str | None = None) -> _Plan:
+    """Plan a connection. A resumption `handle` continues a session of Google's.
+
+    Raises:
+        SpekoApiError: An address that must not be sent the credentials.
+        NotSupported: A form that can't be spoken here.
+    """
+    if isinstance(credentials, ProxyCredentials):
+        return _plan_proxy(credentials, base_url)
+    if isinstance(credentials, DirectCredentials):
+        return _plan_provider(credentials, base_url, handle)
+    raise NotSupported(
+        "This session's model runs in Speko's own worker, in a LiveKit room (transport livekit): "
+        "a worker of your own has nothing to do there. Give `for_browser()` to a page, or choose "
+        "a model that Speko does not host."
+    )
+
+
+def _plan_proxy(credentials: ProxyCredentials, base_url: str) -> _Plan:
+    target = Target(
+        url=check_proxy_url(credentials.ws_url, base_url=base_url),
+        subprotocols=(credentials.ws_token,),
+        tokens=credentials.tokens,
+    )
+    codec = ProxyCodec(
+        input_sample_rate=credentials.input_sample_rate,
+        output_sample_rate=credentials.output_sample_rate,
+    )
+    return _Plan(credentials=credentials, target=target, codec=codec)
+
+
+def _plan_provider(credentials: DirectCredentials, base_url: str, handle: str | None) -> _Plan:
+    adapter = credentials.adapter
+    if adapter == OPENAI or credentials.provider_transport == "webrtc":
+        raise NotSupported(
+            f"This session's provider ({credentials.provider}) is spoken to over WebRTC, which "
+            "this package does not do. Hand in an `AsyncSpeko` of the official SDK "
+            "(pip install spekoai) in place of `Speko`."
+        )
+    if adapter not in PROVIDER_ENDPOINTS:
+        raise NotSupported(
+            f"This session's adapter is {adapter!r}, expected one of "
+            f"{', '.join(PROVIDER_ENDPOINTS)}. Update this package, or choose another model."
+        )
+    url = check_provider_endpoint(adapter, credentials.endpoint, base_url=base_url)
+    settings = credentials.session
+    temperature = settings.get("temperature")
+    session = ProviderSession(
+        model=credentials.model,
+        voice=_text(settings.get("voice")),
+        instructions=_text(settings.get("instructions")),
+        temperature=temperature if isinstance(temperature, int | float) else None,
+        tools=read_tools(settings),
+    )
+    secret = credentials.credential.value
+    if adapter == XAI:
+        target = Target(
+            url=url,
+            query={"model": credentials.model},
+            subprotocols=(f"xai-client-secret.{secret}",),
+            tokens=credentials.tokens,
+            peer="xAI",
+        )
+        return _Plan(credentials=credentials, target=target, codec=XaiCodec(session))
+    assert adapter == GOOGLE, "each adapter with an endpoint has a codec"
+    target = Target(
+        url=url, query={"access_token": secret}, tokens=credentials.tokens, peer="Google"
+    )
+    codec = GoogleCodec(session, handle=handle)
+    return _Plan(credentials=credentials, target=target, codec=codec)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None

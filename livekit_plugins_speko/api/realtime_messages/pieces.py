@@ -1,0 +1,140 @@
+"""Pieces that the codecs share: JSON, PCM of odd lengths, and texts that grow. No I/O."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ..realtime_events import Role, Transcript
+
+MAX_COUNT = 10**12
+"""Largest count that is believed."""
+
+
+def read_object(frame: str | bytes) -> dict[str, Any] | None:
+    """Parse the JSON object of a frame; None for anything else."""
+    try:
+        text = frame if isinstance(frame, str) else frame.decode()
+        value = json.loads(text)
+        if "\\ud" in text or "\\uD" in text:
+            # Half of a surrogate pair can be written as JSON and as nothing else.
+            value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def to_json(value: object) -> str:
+    """Write compact JSON."""
+    return json.dumps(value, separators=(",", ":"))
+
+
+def to_base64(pcm: bytes) -> str:
+    """Write PCM as a JSON message holds it."""
+    return base64.b64encode(pcm).decode("ascii")
+
+
+def read_base64(value: object) -> bytes:
+    """Parse PCM out of a JSON message; nothing where it is none."""
+    if not isinstance(value, str):
+        return b""
+    try:
+        return base64.b64decode(value, validate=True)
+    except ValueError:
+        return b""
+
+
+def read_map(value: object, *keys: str) -> Mapping[str, Any]:
+    """Return the object at a path of keys; an empty one where there is none."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def read_text(value: object) -> str:
+    """Return a text; an empty one for any other value."""
+    return value if isinstance(value, str) else ""
+
+
+def read_count(value: object) -> int:
+    """Return a count; 0 for any other value."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        return 0
+    return value if 0 <= value <= MAX_COUNT else 0
+
+
+class WholeSamples:
+    """Makes pieces of PCM end between two samples: half a sample waits for the next piece."""
+
+    def __init__(self) -> None:
+        # The first byte of a sample whose second has not come. Empty without one.
+        self._half = b""
+
+    def feed(self, pcm: bytes) -> bytes:
+        """Return the whole samples so far."""
+        if not self._half and len(pcm) % 2 == 0:
+            return pcm
+        pcm = self._half + pcm
+        even = len(pcm) - len(pcm) % 2
+        self._half = pcm[even:]
+        return pcm[:even]
+
+    def reset(self) -> None:
+        """Drop the half sample: what follows is other audio."""
+        self._half = b""
+
+
+class GrowingText:
+    """One role's utterance, which comes piece by piece or as the whole so far."""
+
+    def __init__(self, role: Role) -> None:
+        self._role = role
+        # All of the utterance so far. Empty between two utterances.
+        self.text = ""
+
+    def append(self, piece: str) -> list[Transcript]:
+        """Take the next piece."""
+        return self.replace(self.text + piece) if piece else []
+
+    def replace(self, text: str) -> list[Transcript]:
+        """Take the whole so far."""
+        if not text:
+            return []
+        self.text = text
+        return [Transcript(role=self._role, text=text, final=False)]
+
+    def finish(self, text: str = "") -> list[Transcript]:
+        """End the utterance, with its whole text where it is known. A blank one has no final."""
+        text, self.text = text or self.text, ""
+        return [Transcript(role=self._role, text=text, final=True)] if text.strip() else []
+
+
+class GuessedText:
+    """One role's utterances on a wire that does not say if a text is a piece or the whole so far.
+
+    Once a text begins with the one before it, the texts of the role are cumulative for good, and
+    replace each other. Until then a text is a piece.
+    """
+
+    def __init__(self, role: Role) -> None:
+        self._growing = GrowingText(role)
+        # True once a text began with the one before it.
+        self._is_cumulative = False
+        # The latest text of the utterance, as it came. Empty before its first.
+        self._latest = ""
+
+    def feed(self, text: str, *, final: bool) -> list[Transcript]:
+        """Take a text as it came. An empty final ends the utterance with what came before."""
+        whole = self._growing.text
+        if self._latest and text.startswith(self._latest):
+            self._is_cumulative = True
+        # A final may repeat all of the pieces before it.
+        is_whole = self._is_cumulative or (final and text.startswith(whole))
+        joined = text if text and is_whole else whole + text
+        if final:
+            self._latest = ""
+            return self._growing.finish(joined)
+        self._latest = text or self._latest
+        return self._growing.replace(joined) if text else []
