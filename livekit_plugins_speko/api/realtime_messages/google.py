@@ -218,7 +218,7 @@ def _to_object(output: str) -> object:
         value = json.loads(output, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         return {"result": output}
-    return value if isinstance(value, dict) else {"result": value}
+    return value if isinstance(value, dict) else {"result": output}
 
 
 def _refuse_constant(name: str) -> float:

@@ -1,0 +1,186 @@
+"""The wire through Speko's proxy, with frames fed by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from livekit_plugins_speko.api.realtime_events import (
+    Audio,
+    Close,
+    Decoded,
+    Error,
+    Interruption,
+    Ready,
+    ServerToolCall,
+    ToolCall,
+    Usage,
+)
+from livekit_plugins_speko.api.realtime_messages import NotSupported
+from tests.helpers.realtime_frames import agent, decoded, parsed, proxy, user
+
+
+def says(text: str, *, role: str = "user", final: bool = False) -> dict[str, Any]:
+    return {"t": "transcript", "role": role, "text": text, "final": final}
+
+
+@pytest.mark.parametrize(
+    ("frame", "event"),
+    [
+        (
+            {"t": "tool_call", "callId": "c1", "name": "f", "arguments": '{"a":1}'},
+            ToolCall(call_id="c1", name="f", arguments='{"a":1}'),
+        ),
+        (
+            {"t": "server_tool_call", "id": "s1", "name": "search", "status": "started"},
+            ServerToolCall(id="s1", name="search", status="started"),
+        ),
+        (
+            {"t": "usage", "inputAudioTokens": 7, "outputAudioTokens": 9},
+            Usage(input_audio_tokens=7, output_audio_tokens=9),
+        ),
+        ({"t": "usage", "inputAudioTokens": -1, "outputAudioTokens": "9"}, Usage()),
+        ({"t": "interruption", "at": "assistant"}, Interruption(at="assistant")),
+        ({"t": "interruption"}, Interruption(at="user")),
+        ({"t": "error", "code": "X", "message": "m"}, Error(code="X", message="m")),
+        ({"t": "error"}, Error(code="UNKNOWN", message="no reason given")),
+        ({"t": "end", "reason": "hung up"}, Close(code=None, reason="hung up")),
+    ],
+)
+def test_message_becomes_its_event(frame: dict[str, Any], event: Decoded) -> None:
+    assert decoded(proxy(), frame) == [event]
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        {"t": "news"},
+        {"t": ["ready"]},
+        {},
+        {"t": "transcript", "role": "narrator", "text": "hm"},
+        {"t": "tool_call", "name": "f"},
+    ],
+)
+def test_message_that_is_unknown_or_useless_is_ignored(frame: dict[str, Any]) -> None:
+    assert decoded(proxy(), frame) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", '"ready"', "[" * 100_000, "9" * 5_000, "\x00"]
+)
+def test_text_that_is_no_json_object_is_ignored(text: str) -> None:
+    assert proxy().decode(text) == []
+
+
+def test_ready_sets_the_rates_that_it_names() -> None:
+    codec = proxy()
+    ready = {"t": "ready", "inputSampleRate": 16_000, "outputSampleRate": 16_000}
+    assert decoded(codec, ready) == [Ready(input_sample_rate=16_000, output_sample_rate=16_000)]
+    assert (codec.input_sample_rate, codec.output_sample_rate) == (16_000, 16_000)
+    assert decoded(codec, b"\x01\x02") == [Audio(pcm=b"\x01\x02", sample_rate=16_000)]
+
+
+@pytest.mark.parametrize("rate", [8_000, "16000", None, 16_000.5, True])
+def test_ready_with_another_rate_keeps_that_of_the_credentials(rate: object) -> None:
+    codec = proxy()
+    assert decoded(codec, {"t": "ready", "inputSampleRate": rate}) == [Ready()]
+    assert (codec.input_sample_rate, codec.output_sample_rate) == (24_000, 24_000)
+
+
+def test_half_a_sample_received_waits_for_its_other_half() -> None:
+    events = decoded(proxy(), b"\x01\x02\x03", b"\x04", b"\x05", b"", b"\x06")
+    assert [event.pcm for event in events if isinstance(event, Audio)] == [
+        b"\x01\x02",
+        b"\x03\x04",
+        b"\x05\x06",
+    ]
+
+
+@pytest.mark.parametrize("end", [{"t": "interruption"}, {"t": "usage"}])
+def test_half_a_sample_of_a_reply_does_not_shift_the_next_reply(end: dict[str, Any]) -> None:
+    assert decoded(proxy(), b"\x01\x02\x03", end, b"\x04\x05")[-1] == Audio(
+        pcm=b"\x04\x05", sample_rate=24_000
+    )
+
+
+def test_pieces_are_joined() -> None:
+    events = decoded(proxy(), says("Good "), says("morning"), says("!", final=True))
+    assert events == [user("Good "), user("Good morning"), user("Good morning!", final=True)]
+
+
+def test_texts_that_begin_with_the_one_before_replace_it() -> None:
+    events = decoded(proxy(), says("Good"), says("Good morning"), says("Good morning!", final=True))
+    assert events == [user("Good"), user("Good morning"), user("Good morning!", final=True)]
+
+
+def test_cumulative_texts_may_be_revised_for_the_rest_of_the_connection() -> None:
+    codec = proxy()
+    decoded(codec, says("I'd"), says("I'd like"), says("I'd like tea", final=True))
+    assert decoded(codec, says("To"), says("Two please"), says("2, please", final=True)) == [
+        user("To"),
+        user("Two please"),
+        user("2, please", final=True),
+    ]
+
+
+def test_revision_before_the_first_proof_is_repaired_by_it() -> None:
+    events = decoded(proxy(), says("Good word"), says("Good world"), says("Good world, hi"))
+    assert events[-1] == user("Good world, hi")
+
+
+def test_one_role_may_be_cumulative_and_the_other_in_pieces() -> None:
+    codec = proxy()
+    decoded(codec, says("a"), says("a b"))
+    events = decoded(codec, says("c", role="assistant"), says("d", role="assistant"))
+    assert events == [agent("c"), agent("cd")]
+
+
+def test_final_that_repeats_its_pieces_is_not_joined_to_them() -> None:
+    codec = proxy()
+    events = decoded(codec, says("Good "), says("day"), says("Good day.", final=True))
+    assert events[-1] == user("Good day.", final=True)
+    # It is no proof that the texts are cumulative.
+    assert decoded(codec, says("How "), says("are you"))[-1] == user("How are you")
+
+
+def test_empty_final_ends_the_utterance_with_what_came_before() -> None:
+    codec = proxy()
+    assert decoded(codec, says("Good day"), says("", final=True)) == [
+        user("Good day"),
+        user("Good day", final=True),
+    ]
+    assert decoded(codec, says("", final=True), says("  ", final=True), says("")) == []
+
+
+def test_half_of_a_surrogate_pair_is_replaced() -> None:
+    frame = '{"t":"transcript","role":"user","text":"hi \\ud83d","final":true}'
+    assert proxy().decode(frame) == [user("hi ?", final=True)]
+
+
+def test_audio_is_sent_in_frames_of_20_ms_and_half_a_sample_waits() -> None:
+    codec = proxy()
+    assert [len(frame) for frame in codec.audio(bytes(2 * 960 + 101))] == [960, 960, 100]
+    assert codec.audio(b"") == []
+    assert codec.audio(b"\x07") == [b"\x00\x07"]
+
+
+def test_what_is_sent_is_spelled_as_the_wire_does() -> None:
+    codec = proxy()
+    assert codec.opening() == []
+    frames = [*codec.commit(), *codec.interrupt(), *codec.tool_result("c1", "12:00")]
+    assert parsed(frames) == [
+        {"t": "control", "action": "commit"},
+        {"t": "interrupt"},
+        {"t": "tool_result", "callId": "c1", "output": "12:00"},
+    ]
+
+
+def test_text_and_instructions_are_refused_and_a_bare_reply_needs_no_message() -> None:
+    codec = proxy()
+    assert codec.reply(None) == [] and not codec.can_take_text
+    with pytest.raises(NotSupported, match="no instructions"):
+        codec.reply("Say hello.")
+    with pytest.raises(NotSupported, match="no typed text") as refused:
+        codec.user_text("hello")
+    assert (refused.value.code, refused.value.status) == ("NOT_SUPPORTED", 0)
