@@ -1,14 +1,48 @@
-"""The agents of the service: the tools registered for one."""
+"""The hosted agents of the service, and the tools registered for one."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
 from .._checks import check_agent_id
 from .limits import MAX_TOOLS
-from .requests import build_list_tools
-from .responses import malformed
+from .requests import HttpRequest, build_list_tools
+from .responses import as_object, malformed
 from .tools import parse_tool, read_tools
 from .transport import Transport
 from .types import ChatTool
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentProfile:
+    """A hosted agent, as its owner configured it. None where the owner set nothing.
+
+    Attributes:
+        id: Its id.
+        name: Its name for people.
+        system_prompt: Its instructions.
+        first_message: Its first words. ``""`` means that the caller speaks first.
+        voice: Voice of the provider.
+        intent: Its routing, as the wire spells it.
+        llm_options: ``temperature``, ``maxTokens``, ``model``.
+        stt_options: ``keywords``, ``prompt``, ``language``.
+        tts_options: ``sampleRate``, ``speed``.
+        fields: All fields of the response, in the wire's spelling.
+    """
+
+    id: str
+    name: str | None = None
+    system_prompt: str | None = None
+    first_message: str | None = None
+    voice: str | None = None
+    intent: Mapping[str, Any] | None = None
+    llm_options: Mapping[str, Any] | None = None
+    stt_options: Mapping[str, Any] | None = None
+    tts_options: Mapping[str, Any] | None = None
+    fields: Mapping[str, Any]
 
 
 class Agents:
@@ -16,7 +50,46 @@ class Agents:
 
     def __init__(self, transport: Transport) -> None:
         """Use the client's connections."""
+        self._transport = transport
         self.tools = AgentTools(transport)
+
+    async def get(self, agent_id: str) -> AgentProfile:
+        """Return a hosted agent.
+
+        Raises:
+            ValueError: An id that names no agent.
+            SpekoApiError: The service failed (``AGENT_NOT_FOUND``), or its response can't be read.
+            httpx.HTTPError: The network failed.
+        """
+        check_agent_id("Speko: agent_id", agent_id)
+        request = HttpRequest(method="GET", path=f"/v1/agents/{quote(agent_id, safe='')}")
+        async with self._transport.open(request) as response:
+            return parse_agent(agent_id, as_object(await response.json(), "the agent"))
+
+
+def parse_agent(agent_id: str, payload: Mapping[str, Any]) -> AgentProfile:
+    """Parse a hosted agent. A field of another type than documented counts as not set."""
+
+    def text(name: str) -> str | None:
+        value = payload.get(name)
+        return value if isinstance(value, str) else None
+
+    def mapping(name: str) -> Mapping[str, Any] | None:
+        value = payload.get(name)
+        return value if isinstance(value, Mapping) else None
+
+    return AgentProfile(
+        id=text("id") or agent_id,
+        name=text("name"),
+        system_prompt=text("systemPrompt"),
+        first_message=text("firstMessage"),
+        voice=text("voice"),
+        intent=mapping("intent"),
+        llm_options=mapping("llmOptions"),
+        stt_options=mapping("sttOptions"),
+        tts_options=mapping("ttsOptions"),
+        fields=payload,
+    )
 
 
 class AgentTools:

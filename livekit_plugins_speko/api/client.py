@@ -42,6 +42,7 @@ from .responses import (
     parse_interim,
     parse_transcript,
 )
+from .sessions import Sessions
 from .signatures import takes_options_of
 from .synthesis import SynthesizeStream
 from .transcribe_stream import TranscribeStream
@@ -55,6 +56,7 @@ from .types import (
     SynthesizeResult,
     TranscribeResult,
 )
+from .voices import Voices
 from .websocket import Sockets
 
 DEFAULT_TIMEOUT_S = 30.0
@@ -117,6 +119,8 @@ class Speko:
             http_client=http_client,
         )
         self.agents = Agents(self._transport)
+        self.sessions = Sessions(self._transport)
+        self.voices = Voices(self._transport)
         self.sockets = Sockets(api_key=read_api_key(api_key), base_url=self._base_url)
         self.realtime = Realtime(self._transport, self.sockets, base_url=self._base_url)
 
