@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ._checks import check_range, check_text, check_whole, check_words, text_or_none
+from ._checks import (
+    check_range,
+    check_session_id,
+    check_text,
+    check_whole,
+    check_words,
+    text_or_none,
+)
 from .api.agents import AgentProfile
 from .api.limits import MAX_KEYWORDS, MAX_PROMPT_CHARS
 from .api.options import SPEEDS, TEMPERATURES
@@ -92,7 +100,7 @@ class SessionSettings:
             ValueError: It is no JSON object, or a value can't be used. The text names the key, what
                 was found and what was expected.
         """
-        given = {} if intent is None else {"intent": validate_intent(intent)}
+        given: dict[str, Any] = {} if intent is None else {"intent": validate_intent(intent)}
         if metadata is None or not metadata.strip():
             return cls(**given)
         return cls(**{**given, **_read(_parse(metadata))})
@@ -201,14 +209,14 @@ def _setting(key: str, name: str, value: object) -> object:
             raise ValueError(f'SessionSettings: "{key}" can\'t be used: {error}') from None
     if not isinstance(value, str):
         raise _wrong(key, "a string", value)
+    if name == "session_id":
+        check_session_id(f'SessionSettings: "{key}"', value)
     # An empty first message means something: the caller speaks first.
     return value if name == "first_message" else text_or_none(key, value)
 
 
 def _wrong(key: str, expected: str, value: object) -> ValueError:
-    # Not the value itself, which may hold a prompt.
-    found = "true or false" if isinstance(value, bool) else f"a {type(value).__name__}"
-    return ValueError(f'SessionSettings: "{key}" must be {expected}, got {found}.')
+    return ValueError(f'SessionSettings: "{key}" must be {expected}, got {reprlib.repr(value)}.')
 
 
 def _text_of(fields: Mapping[str, Any], name: str, *, blank: bool = False) -> str | None:
