@@ -19,6 +19,7 @@ from livekit.agents.types import NOT_GIVEN, TimedString
 
 from .._call import Calls
 from .._faults import cause_to_show, to_livekit_error
+from .._text import is_speakable
 from ..api.recognition import Outcome, Recognition, StreamEvent, StreamOptions
 from ..api.reconnects import Bounds
 from ..api.stt_messages import Failure, Ready, Transcript
@@ -175,7 +176,8 @@ class SpekoRecognizeStream(stt.RecognizeStream):
         self._emit_error(APIError(text, body=body, retryable=True), recoverable=True)
 
     def _take_transcript(self, transcript: Transcript) -> None:
-        if transcript.text.strip():
+        # "." and "♪" are what some providers make of noise.
+        if is_speakable(transcript.text):
             self._timing.note_output()
             if not self._speaking:
                 self._speaking = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -40,6 +41,7 @@ from tests.helpers.stt_server import (
 )
 from tests.helpers.support import errors_of, frame
 
+FINAL = Kind.FINAL_TRANSCRIPT
 QUICK = Bounds(backoff=0.01, most_backoff=0.05, idle=0.2, quiet=0.05, error_grace=0.1)
 DEEPGRAM = {"allowedProviders": {"stt": ["Deepgram:nova-3"]}}
 
@@ -450,3 +452,15 @@ def test_bounds_are_those_of_the_interface() -> None:
     assert (bounds.idle, bounds.healthy, bounds.end_wait) == (5.0, 10.0, 2.0)
     assert (bounds.backoff, bounds.most_backoff) == (0.25, 5.0)
     assert replace(bounds, idle=1.0).idle == 1.0
+
+
+@pytest.mark.parametrize("text", [".", "♪", "。", "..."])
+async def test_transcript_without_a_letter_or_digit_is_silence(text: str) -> None:
+    noise = json.dumps({"type": "transcript", "text": text, "isFinal": False, "confidence": 1.0})
+    server = SttServer([says(noise, noise.replace("false", "true"))])
+    async with server, recognizing(server) as recognizer, recognizer.stream() as stream:
+        push(stream, word(1))
+        stream.end_input()
+        events = [event async for event in stream if event.type in (Kind.START_OF_SPEECH, FINAL)]
+        assert [event.type for event in events] == [Kind.START_OF_SPEECH, FINAL]
+        assert texts(events) == ["1"]
