@@ -14,6 +14,14 @@ from __future__ import annotations
 from ._gateway.connection import SocketConnection
 from ._gateway.frames import ReceivedFrame
 from ._gateway.pieces import EndOfStream, ErrorEvent, ProviderRoute, ServerToolCall, ToolCall
+from ._gateway.realtime_connection import RealtimeConnection
+from ._gateway.realtime_pieces import (
+    EndOfReply,
+    Interruption,
+    RealtimeReady,
+    RealtimeTranscript,
+    ResumptionHandle,
+)
 from ._gateway.recognition import (
     Final,
     Interim,
@@ -40,6 +48,7 @@ from ._gateway.writer import AnswerWriter, Latency
 from .answers import Answer, Refusal, Reply, Speech, ToolRows, Transcript
 from .gateway import LocalGateway
 from .line import CallLine, LineSegment
+from .realtime import EndSession, RealtimeEngine, RealtimeReply, RealtimeScript, RealtimeStep
 from .recognition import RecognitionEngine, RecognitionStep, StreamedTranscript
 from .sessions import JsonAnswer, LostAnswer, MintedSession
 
@@ -51,7 +60,9 @@ __all__ = [
     "CallLine",
     "CloseSocket",
     "DropConnection",
+    "EndOfReply",
     "EndOfStream",
+    "EndSession",
     "Engine",
     "ErrorEvent",
     "Final",
@@ -60,6 +71,7 @@ __all__ = [
     "GatewaySession",
     "Hang",
     "Interim",
+    "Interruption",
     "JsonAnswer",
     "Latency",
     "LineSegment",
@@ -69,12 +81,20 @@ __all__ = [
     "Pause",
     "ProviderRoute",
     "RawFrame",
+    "RealtimeConnection",
+    "RealtimeEngine",
+    "RealtimeReady",
+    "RealtimeReply",
+    "RealtimeScript",
+    "RealtimeStep",
+    "RealtimeTranscript",
     "ReceivedFrame",
     "RecognitionConnection",
     "RecognitionEngine",
     "RecognitionStep",
     "Refusal",
     "Reply",
+    "ResumptionHandle",
     "Route",
     "ServerEnd",
     "ServerToolCall",

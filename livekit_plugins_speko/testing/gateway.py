@@ -22,9 +22,11 @@ from ._gateway.endpoints import (
     transcribe_stream,
     voices,
 )
+from ._gateway.endpoints.realtime import RealtimeEndpoints
 from ._gateway.endpoints.session_records import SessionRecords
 from ._gateway.endpoints.sessions import SessionsRoute
 from ._gateway.intake import check_request, read_request
+from ._gateway.realtime_connection import RealtimeConnection
 from ._gateway.recognition import RecognitionConnection
 from ._gateway.request import GatewayRequest
 from ._gateway.route import Route
@@ -61,6 +63,7 @@ class LocalGateway:
         synthesize: The answers to `POST /v1/synthesize`.
         tools: The answers to `GET /v1/agents/{id}/tools`; after the script, the registered tools.
         sessions: The answers to `POST /v1/sessions`; after the script, a new session for each.
+        realtime: The answers to the WebSockets of speech to speech, in each of the three forms.
         turns: The answers to `POST /v1/sessions/{id}/turns`; after the script, they are stored.
         transcript: The answers to `GET /v1/sessions/{id}/transcript`; the stored turns.
         calls: The answers to `POST /v1/calls/{id}/end`.
@@ -112,6 +115,9 @@ class LocalGateway:
         self._agents, self._voices = agents.RegisteredAgents(), voices.RegisteredVoices()
         minting, records = SessionsRoute(self._store, self._agents), SessionRecords(self._store)
         self.sessions = self._routes.register(minting, minting.endpoint)
+        self.realtime: SocketRoute[RealtimeConnection] = self._routes.register(
+            SocketRoute("realtime"), *RealtimeEndpoints(self._store).all
+        )
         self.turns = self._routes.register(*records.turns())
         self.transcript = self._routes.register(*records.transcript())
         self.calls = self._routes.register(*records.calls())

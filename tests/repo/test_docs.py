@@ -16,6 +16,8 @@ from livekit.agents.voice.agent_session import SessionConnectOptions
 from livekit_plugins_speko import Speko, SpekoComponents, SpekoLLM, SpekoSTT, SpekoTTS
 from livekit_plugins_speko.testing import LocalGateway, Reply, Speech
 from tests.helpers.components_calls import INTENT, make, take_a_turn
+from tests.helpers.gateway_realtime import connect_realtime
+from tests.helpers.gateway_sockets import CONFIG, END, SOUND, connect_socket, wav_header
 from tests.helpers.subprocesses import run_python
 from tests.helpers.support import tone
 from tests.repo.pages import (
@@ -38,6 +40,7 @@ FASTEST = "def prewarm"
 RUN_BELOW = (
     *(QUICKSTART, FASTEST, "parts = ", "complete_stream", "async def test_", "def watch"),
     *("SessionConnectOptions", "def caller_token", "def switch_to_spanish", "async def parrot"),
+    "DROPPED_ONCE",
 )
 """Each block of the guide, by a text that only it holds."""
 
@@ -151,6 +154,27 @@ async def test_the_block_about_tests_passes_as_a_test(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout
     assert "1 passed" in done.stdout
+
+
+async def test_the_block_on_websockets_makes_scripts_that_are_played(
+    gateway: LocalGateway,
+) -> None:
+    made = run("DROPPED_ONCE")
+    gateway.transcribe_stream.script(*made["DROPPED_ONCE"])
+    gateway.realtime.script(made["CALLER_AND_AGENT"])
+    texts = []
+    for code in (1011, None):
+        async with connect_socket(gateway) as socket:
+            await socket.send(CONFIG, wav_header(), SOUND * 2, END)
+            received = await (socket.messages(3) if code is None else socket.all_messages())
+            texts.append(received[1]["text"])
+            assert socket.code == code
+    assert texts == ["I need a", "I need a taxi."]
+    async with connect_realtime(gateway, "proxy") as client:
+        await client.send(SOUND * 3)
+        received = await client.all_messages()
+    assert sum(len(each) for each in received if isinstance(each, bytes)) == 48_000
+    assert received[-1]["t"] == "end"
 
 
 async def test_the_block_on_routes_prints_each_call(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -12,8 +12,11 @@ from aiohttp import web
 from .request import GatewayRequest
 from .shapes import InvalidRequest
 
-Authorize = Callable[[web.BaseRequest, str], None]
-"""Takes the HTTP request and the gateway's key; raises `InvalidRequest` for wrong credentials."""
+Authorize = Callable[[web.BaseRequest, str], object]
+"""Takes the HTTP request and the gateway's key; raises `InvalidRequest` for wrong credentials.
+
+What it returns becomes `GatewayRequest.authorized`.
+"""
 
 
 def require_bearer(http: web.BaseRequest, api_key: str) -> None:
@@ -50,6 +53,8 @@ class Endpoint:
         check: Takes a request that was let in; raises `InvalidRequest` when it is malformed.
         max_body_bytes: The largest body, in bytes; more is status 413. Default: no body.
         authorize: Checks the credentials. Default: the API key as a bearer token.
+        secrets: Headers and parameters of the query that hold a credential; the log leaves them
+            out.
     """
 
     name: str
@@ -58,6 +63,7 @@ class Endpoint:
     check: Callable[[GatewayRequest], None]
     max_body_bytes: int = 0
     authorize: Authorize = require_bearer
+    secrets: Collection[str] = ()
 
     def __str__(self) -> str:
         """Return the method and the path, for messages."""

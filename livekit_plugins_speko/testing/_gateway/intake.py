@@ -36,12 +36,14 @@ async def read_request(
     async for chunk in http.content.iter_any():
         body += chunk[: keep_bytes - len(body)]
     headers = CIMultiDict(http.headers)
-    headers.popall("Authorization", None)
+    secrets = () if endpoint is None else endpoint.secrets
+    for name in ("Authorization", *secrets):
+        headers.popall(name, None)
     request = GatewayRequest(
         route="unknown" if endpoint is None else endpoint.name,
         method=http.method,
         path=path,
-        query=dict(http.query),
+        query={name: value for name, value in http.query.items() if name not in secrets},
         headers=headers,
         body=bytes(body),
         received_at=time.perf_counter(),
@@ -76,7 +78,7 @@ def check_request(
         raise InvalidRequest(
             f"found {request}, expected one of: {routes}", status=404, code="NOT_FOUND"
         )
-    endpoint.authorize(http, api_key)
+    request.authorized = endpoint.authorize(http, api_key)
     if len(request.body) > endpoint.max_body_bytes:
         raise InvalidRequest(
             f"body: found more than {endpoint.max_body_bytes} bytes, expected at most that",

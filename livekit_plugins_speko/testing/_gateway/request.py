@@ -32,6 +32,7 @@ class GatewayRequest:
         failure: The exception that an engine raised; None otherwise.
         close_code: The code that its WebSocket was closed with, 1006 when it was cut; None while
             it is open, and for other requests.
+        authorized: The `GatewaySession` whose token let it in; None for the API key.
     """
 
     route: str
@@ -46,6 +47,7 @@ class GatewayRequest:
     cancelled: bool = False
     failure: BaseException | None = None
     close_code: int | None = None
+    authorized: Any = field(default=None, repr=False)
     # Set when the gateway has finished with the request, whatever the outcome.
     _finished: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
