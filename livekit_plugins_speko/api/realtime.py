@@ -27,9 +27,10 @@ from .realtime_endpoints import (
     OPENAI,
     PROVIDER_ENDPOINTS,
     XAI,
-    check_provider_endpoint,
-    check_proxy_url,
     is_safe_for_reports,
+    safe_provider_endpoint,
+    safe_proxy_url,
+    unsafe_endpoint,
 )
 from .realtime_messages import Codec, NotSupported, ProviderSession
 from .realtime_messages.google import GoogleCodec
@@ -67,6 +68,8 @@ class Realtime:
         self._transport = transport
         self._sockets = sockets
         self._base_url = base_url
+        # Longest wait from connecting until the other side is ready. Tests use a shorter one.
+        self.ready_s = READY_S
         # Connections that are open.
         self._open: set[RealtimeConnection] = set()
 
@@ -197,10 +200,10 @@ class Realtime:
     async def _connect(self, plan: _Plan) -> RealtimeConnection:
         """Open a socket, and wait until the other side is ready."""
         loop = asyncio.get_running_loop()
-        ends_s = loop.time() + READY_S
+        ends_s = loop.time() + self.ready_s
         ws = None
         try:
-            ws = await self._sockets.connect_to(plan.target, timeout_s=READY_S)
+            ws = await self._sockets.connect_to(plan.target, timeout_s=self.ready_s)
         except SocketLost as lost:
             error = to_connect_error(lost)
         if ws is None:
@@ -225,7 +228,7 @@ class Realtime:
             await connection.close()
             raise
         if is_late:
-            raise TimeoutError(f"{plan.target.peer} was not ready within {READY_S:g} s")
+            raise TimeoutError(f"{plan.target.peer} was not ready within {self.ready_s:g} s")
         return connection
 
     async def _renew(self, connection: RealtimeConnection) -> RealtimeConnection:
@@ -295,8 +298,11 @@ def _plan(credentials: RealtimeCredentials, base_url: str, *, handle: str | None
 
 
 def _plan_proxy(credentials: ProxyCredentials, base_url: str) -> _Plan:
+    url = safe_proxy_url(credentials.ws_url, base_url=base_url)
+    if url is None:
+        raise unsafe_endpoint("wsUrl", "wss, or ws on this machine while the API is on it")
     target = Target(
-        url=check_proxy_url(credentials.ws_url, base_url=base_url),
+        url=url,
         subprotocols=(credentials.ws_token,),
         tokens=credentials.tokens,
     )
@@ -320,7 +326,9 @@ def _plan_provider(credentials: DirectCredentials, base_url: str, handle: str | 
             f"This session's adapter is {adapter!r}, expected one of "
             f"{', '.join(PROVIDER_ENDPOINTS)}. Update this package, or choose another model."
         )
-    url = check_provider_endpoint(adapter, credentials.endpoint, base_url=base_url)
+    url = safe_provider_endpoint(adapter, credentials.endpoint, base_url=base_url)
+    if url is None:
+        raise unsafe_endpoint("endpoint", PROVIDER_ENDPOINTS[adapter])
     settings = credentials.session
     temperature = settings.get("temperature")
     session = ProviderSession(

@@ -250,13 +250,13 @@ class RealtimeConnection:
         try:
             await self._send(self._codec.opening())
             while True:
-                for event in self._codec.decode(await self._ws.receive()):
+                for event in self._decoded(await self._ws.receive()):
                     if isinstance(event, Error):
-                        raise SpekoApiError(self._ws.redact(event.message), 200, event.code)
+                        raise SpekoApiError(event.message, 200, event.code)
                     if isinstance(event, Close):
-                        reason = self._ws.redact(event.reason)
                         raise SocketLost(
-                            f"The session ended before it was ready ({reason}).", reason=reason
+                            f"The session ended before it was ready ({event.reason}).",
+                            reason=event.reason,
                         )
                     self._take(event)
                     if isinstance(event, Ready):
@@ -288,7 +288,7 @@ class RealtimeConnection:
         except SocketLost as lost:
             self._finish(Close(code=lost.code, reason=lost.reason))
             return
-        for event in self._codec.decode(frame):
+        for event in self._decoded(frame):
             self._take(event)
             if isinstance(event, Close):
                 await self._ws.close(NORMAL, "")
@@ -298,12 +298,20 @@ class RealtimeConnection:
         """Keep an event for the iterator; what is for the connection alone it keeps itself."""
         if isinstance(event, ResumptionHandle):
             self._handle = event.handle
-        elif isinstance(event, Error):
-            self._events.append(replace(event, message=self._ws.redact(event.message)))
         elif isinstance(event, Close):
-            self._finish(replace(event, reason=self._ws.redact(event.reason)))
+            self._finish(event)
         elif not isinstance(event, Ready):
             self._events.append(event)
+
+    def _decoded(self, frame: Frame) -> list[Decoded]:
+        """The events of a frame, without the key and the tokens, which a fault may echo."""
+        return [self._redacted(event) for event in self._codec.decode(frame)]
+
+    def _redacted(self, event: Decoded) -> Decoded:
+        redact = self._ws.redact
+        if isinstance(event, Error):
+            return replace(event, code=redact(event.code), message=redact(event.message))
+        return replace(event, reason=redact(event.reason)) if isinstance(event, Close) else event
 
     def _finish(self, end: Close) -> None:
         """Note the end, whose reports begin at once. The first one counts."""

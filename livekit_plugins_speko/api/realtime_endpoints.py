@@ -26,35 +26,31 @@ PROVIDER_ENDPOINTS = {
 _DEFAULT_PORTS = {"ws": 80, "wss": 443, "http": 80, "https": 443}
 
 
-def check_proxy_url(url: str, *, base_url: str) -> str:
-    """Return the URL of Speko's proxy as it is, if a token may be sent there.
+def safe_proxy_url(url: str, *, base_url: str) -> str | None:
+    """Return the URL of Speko's proxy as it is, if a token may be sent there; else None.
+
+    It may be wss, or ws to this machine while the API is on it, without a user or a fragment.
 
     Args:
         url: The address that the service named.
         base_url: The client's.
-
-    Raises:
-        SpekoApiError: It is not wss, nor ws to this machine while the API is on it; or it has a
-            user, or a fragment. The text does not show it, since it may hold a token.
     """
     parts = _split(url)
-    secure = parts is not None and parts.scheme == "wss"
-    if parts is None or not (secure or _is_local(parts, "ws", base_url)):
-        raise _unsafe("wsUrl", "a wss address, or ws on this machine while the API is on it")
-    return url
+    if parts is None:
+        return None
+    return url if parts.scheme == "wss" or _is_local(parts, "ws", base_url) else None
 
 
-def check_provider_endpoint(adapter: str, endpoint: str, *, base_url: str) -> str:
-    """Return the address of a provider, if its credential may be sent there.
+def safe_provider_endpoint(adapter: str, endpoint: str, *, base_url: str) -> str | None:
+    """Return the address of a provider, if its credential may be sent there; else None.
+
+    It may be the provider's own, or on this machine while the API is on it, without a user, a
+    query or a fragment.
 
     Args:
         adapter: The form of the wire, one of `PROVIDER_ENDPOINTS`.
         endpoint: The address that the service named.
         base_url: The client's.
-
-    Raises:
-        SpekoApiError: It is neither the provider's own, nor on this machine while the API is on it;
-            or it has a user, a query or a fragment.
     """
     expected = PROVIDER_ENDPOINTS[adapter]
     parts = _split(endpoint)
@@ -63,7 +59,7 @@ def check_provider_endpoint(adapter: str, endpoint: str, *, base_url: str) -> st
             return expected  # our own spelling: no other parser can take it for another host
         if any(_is_local(parts, scheme, base_url) for scheme in ("ws", "wss")):
             return endpoint
-    raise _unsafe("endpoint", expected)
+    return None
 
 
 def is_safe_for_reports(url: str, *, base_url: str) -> bool:
@@ -104,7 +100,12 @@ def _is_local(parts: SplitResult, scheme: str, base_url: str) -> bool:
     )
 
 
-def _unsafe(name: str, expected: str) -> SpekoApiError:
+def unsafe_endpoint(name: str, expected: str) -> SpekoApiError:
+    """Make the error of an address that must not be sent a credential, which it does not show.
+
+    Raise it where no local variable holds the address: it may hold a token, and error trackers
+    collect them.
+    """
     return SpekoApiError(
         f"Speko's response names another {name} than a credential may be sent to, expected "
         f"{expected}. Nothing was sent.",

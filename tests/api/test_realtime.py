@@ -8,12 +8,13 @@ from typing import Any
 import httpx
 import pytest
 
-from livekit_plugins_speko import ChatTool, Intent, Speko, SpekoApiError, SpekoAuthError
+from livekit_plugins_speko import Intent, Speko, SpekoApiError, SpekoAuthError
 from livekit_plugins_speko.api.realtime_credentials import (
     DirectCredentials,
     HostedCredentials,
     ProxyCredentials,
 )
+from livekit_plugins_speko.api.tools import parse_chat_tool
 from tests.helpers.raw_server import RawServer, answer
 from tests.helpers.realtime_frames import TOOL
 from tests.helpers.realtime_server import (
@@ -42,7 +43,7 @@ async def test_request_spells_every_option_as_the_wire_does() -> None:
             temperature=0.0,
             input_sample_rate=16_000,
             output_sample_rate=24_000,
-            tools=[ChatTool(**TOOL, execution_mode="inline"), TOOL],
+            tools=[parse_chat_tool(TOOL), TOOL],
             agent_id="agent-1",
             intent=Intent("en", optimize_for="latency"),
             metadata={"plan": "gold"},

@@ -21,7 +21,7 @@ TELEMETRY_TOKEN = "telemetry-SECRET3"
 HOSTED_TOKEN = "hosted-SECRET4"
 SECRETS = (KEY, WS_TOKEN, CREDENTIAL, TELEMETRY_TOKEN, HOSTED_TOKEN)
 
-READY = {
+READY: dict[str, dict[str, Any]] = {
     "proxy": {"t": "ready", "inputSampleRate": 16_000, "outputSampleRate": 24_000},
     "xai": {"type": "session.updated"},
     "google": {"setupComplete": {}},

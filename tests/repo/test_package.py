@@ -33,6 +33,7 @@ OFFERED = {
 COMPANIONS = {
     *("WavAudio", "validate_constraints", "RouteEvent", "EagerStats"),
     *("SpekoSTTAdapter", "SpekoTTSAdapter", "FirstWordsTokenizer", "SpekoRecognizeStream"),
+    "RealtimeConnection",
 }
 """What the functions offered give back, or do for a user's own adapter."""
 
@@ -71,6 +72,14 @@ WITHOUT_IO = (
     "api/unconfirmed_audio",
     "api/stream_clock",
     "api/reconnects",
+    "api/realtime_events",
+    "api/realtime_credentials",
+    "api/realtime_options",
+    "api/realtime_messages/__init__",
+    "api/realtime_messages/pieces",
+    "api/realtime_messages/proxy",
+    "api/realtime_messages/xai",
+    "api/realtime_messages/google",
 )
 
 COMMON = {"speko": None, "intent": ..., "constraints": None, "session_id": None}
