@@ -176,11 +176,7 @@ async def calling(setup: Setup, url: str, detector: vad.VAD) -> AsyncIterator[Ca
             llm=SpekoLLM(speko=speko, intent=INTENT),
             tts=voice,
             vad=detector,
-            turn_handling={
-                "turn_detection": "vad",
-                # The loudspeaker cannot pause, and the caller never interrupts.
-                "interruption": {"mode": "vad", "resume_false_interruption": False},
-            },
+            turn_handling=setup.turn_handling(),
         )
         notes = Notes()
         session.on("user_input_transcribed", notes.on_transcript)
@@ -204,7 +200,7 @@ async def hold(
     turns: list[Turn] = []
     async with calling(setup, url, detector) as call:
         for utterance in utterances:
-            transcripts = utterance.transcripts()
-            await asyncio.to_thread(gateway.line, setup.line, transcripts=transcripts)
+            said = {"transcripts": utterance.transcripts(), "words": utterance.words()}
+            await asyncio.to_thread(gateway.line, setup.line, **said)
             turns.append(await call.take_turn(utterance))
     return turns

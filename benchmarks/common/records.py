@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass
 class Record:
-    """One request.
+    """One request, or one flush of a stream.
 
     Attributes:
         line: Name of its line; "" for the one below "/".
@@ -17,7 +17,7 @@ class Record:
         arrived_s: When its last byte came, on `time.monotonic`: the same clock in every process of
             a Linux machine.
         text: The text to be spoken, or the transcript; "" for a reply.
-        audio_s: Length of the upload, in seconds.
+        audio_s: Length of the upload, or of the stream so far, in seconds.
     """
 
     line: str
@@ -37,11 +37,14 @@ class Stats:
     records: list[Record] = field(default_factory=list)
     # How late each write was, in milliseconds.
     late_ms: list[float] = field(default_factory=list)
+    # By the line of a stream: when each piece of its audio came, on `time.monotonic`, and the
+    # seconds of audio with it.
+    audio: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     # CPU seconds that this process had used at the reset.
     cpu_s: float = field(default_factory=time.process_time)
 
     def to_json(self) -> dict[str, Any]:
-        """Return "connections", "late_ms", "cpu_ms_per_request" and "records"."""
+        """Return "connections", "late_ms", "cpu_ms_per_request", "records" and "audio"."""
         late = sorted(self.late_ms) or [0.0]
         cpu_ms = 1e3 * (time.process_time() - self.cpu_s)
         return {
@@ -49,4 +52,5 @@ class Stats:
             "late_ms": {"p50": late[len(late) // 2], "p95": late[len(late) * 95 // 100]},
             "cpu_ms_per_request": cpu_ms / max(1, len(self.records)),
             "records": [vars(record) for record in self.records],
+            "audio": self.audio,
         }

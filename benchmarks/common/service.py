@@ -12,6 +12,7 @@ its own, counted from the request's last byte, so that late writes do not add up
 The wires, below ``/`` or below a line, ``/lines/NAME``, which has settings of its own:
     POST /v1/transcribe  POST /v1/complete  POST /v1/synthesize  (Speko)
     POST /v1/audio/transcriptions  POST /v1/chat/completions  POST /v1/audio/speech  (OpenAI)
+    GET  /v1/transcribe/stream  (Speko)    GET /v1/listen  (Deepgram): WebSockets
     HEAD anything: 204; anything else: 404 (for prewarming)
 
 For the benchmark:
@@ -34,6 +35,7 @@ from dataclasses import replace
 
 from benchmarks.common.gateway import CERTIFICATE
 from benchmarks.common.records import Record, Stats
+from benchmarks.common.sockets import socket_server
 from benchmarks.common.upstream import (
     OPENAI_AUDIO,
     SPEKO_AUDIO,
@@ -42,6 +44,7 @@ from benchmarks.common.upstream import (
     audio_pieces,
     completed,
     completed_openai,
+    split_line,
     synthesized,
     transcribed,
     transcribed_openai,
@@ -60,6 +63,7 @@ class Service:
         # Settings by the name of the line.
         self.lines = {"": Upstream()}
         self.stats = Stats()
+        self.sockets = socket_server(self)
 
     def respond(self, method: str, target: str, body: bytes) -> tuple[Record, list[Piece]] | bytes:
         """Return a request's record and timed pieces, or a response to write at once."""
@@ -79,8 +83,8 @@ class Service:
         line, path = split_line(target)
         if method == "PUT" and path in ("", "/"):
             settings = json.loads(body)
-            if "reply" in settings:
-                settings["reply"] = tuple(settings["reply"])
+            for name in {"reply", "words"} & settings.keys():
+                settings[name] = tuple(settings[name])
             self.lines[line] = replace(self.lines.get(line, Upstream()), **settings)
             audio_pieces(self.lines[line].piece_ms)
             return NO_CONTENT
@@ -90,15 +94,6 @@ class Service:
             self.stats = Stats()
             return NO_CONTENT
         return whole("application/json", json.dumps(self.stats.to_json()).encode())
-
-
-def split_line(target: str) -> tuple[str, str]:
-    """Split a target into the name of its line and the path below it."""
-    path = target.partition("?")[0]
-    if not path.startswith("/lines/"):
-        return "", path
-    line, slash, rest = path[len("/lines/") :].partition("/")
-    return line, slash + rest
 
 
 def pieces_of(record: Record, upstream: Upstream, body: bytes) -> list[Piece] | None:
@@ -153,6 +148,9 @@ class Connection(asyncio.Protocol):
             return
         first, *lines = bytes(self._received[:end]).decode("latin-1").split("\r\n")
         headers = dict(line.lower().split(":", 1) for line in lines)
+        if headers.get("upgrade", "").strip() == "websocket":
+            self._hand_over()
+            return
         if "transfer-encoding" in headers:
             raise NotImplementedError("a chunked request: no client here sends one")
         size = end + 4 + int(headers.get("content-length", 0))
@@ -162,6 +160,14 @@ class Connection(asyncio.Protocol):
         del self._received[:size]
         method, target, _ = first.split(" ")
         self._respond(method, target, body)
+
+    def _hand_over(self) -> None:
+        """Let aiohttp serve the connection from here on."""
+        assert self._transport is not None
+        handler = self._service.sockets()
+        self._transport.set_protocol(handler)
+        handler.connection_made(self._transport)
+        handler.data_received(bytes(self._received))
 
     def _respond(self, method: str, target: str, body: bytes) -> None:
         assert self._transport is not None

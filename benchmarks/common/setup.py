@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from livekit.agents import stt, tokenize, tts, vad
+from livekit.agents import TurnHandlingOptions, inference, stt, tokenize, tts, vad
 
 from benchmarks.common.gateway import INTENT
 from benchmarks.common.upstream import REPLY
@@ -41,7 +41,13 @@ class Setup:
     Attributes:
         name: In the tables.
         ours: True for this package's adapters, False for LiveKit's.
+        streaming: True when recognition runs while the caller speaks.
         eager: True when recognition begins before the VAD has decided.
+        eager_delay: Silence before that, in seconds.
+        preemptive_tts: True when LiveKit synthesizes a reply before the turn is certain.
+        turn_detector: True when LiveKit's local turn detector ends a turn, False for the VAD.
+        min_delay: Least time from the last sound to the end of the turn, in seconds; None for
+            LiveKit's own.
         first_words: When the first piece of a reply is synthesized; "off" as LiveKit does it.
         reply: The key of every reply.
         pause_s: Silence put into the middle of each utterance; 0 for none.
@@ -49,7 +55,12 @@ class Setup:
 
     name: str
     ours: bool = True
+    streaming: bool = False
     eager: bool = False
+    eager_delay: float = 0.2
+    preemptive_tts: bool = False
+    turn_detector: bool = False
+    min_delay: float | None = None
     first_words: Literal["off", "sentence", "clause"] = "off"
     reply: str = "one clause"
     pause_s: float = 0.0
@@ -60,12 +71,30 @@ class Setup:
         words = f"{self.name} {self.reply} {'paused' if self.pause_s else ''}"
         return re.sub(r"[^a-z0-9.]+", "-", words.lower()).strip("-")
 
-    def stt_adapter(self, speko: Speko, detector: vad.VAD) -> stt.StreamAdapter:
-        """Wrap a `SpekoSTT` in its adapter."""
-        wrapped = SpekoSTT(speko=speko, intent=INTENT)
+    def stt_adapter(self, speko: Speko, detector: vad.VAD) -> stt.STT[Any]:
+        """Make a `SpekoSTT`, in its adapter if it has one."""
+        wrapped = SpekoSTT(speko=speko, intent=INTENT, streaming=self.streaming)
         if not self.ours:
             return stt.StreamAdapter(stt=wrapped, vad=detector)
-        return SpekoSTTAdapter(stt=wrapped, vad=detector, eager=self.eager)
+        if self.streaming and not self.eager:
+            return wrapped
+        return SpekoSTTAdapter(
+            stt=wrapped, vad=detector, eager=self.eager, eager_delay=self.eager_delay
+        )
+
+    def turn_handling(self) -> TurnHandlingOptions:
+        """Build the session's options: all of it runs on this machine."""
+        options: TurnHandlingOptions = {
+            "turn_detection": (
+                inference.TurnDetector(version="v1-mini") if self.turn_detector else "vad"
+            ),
+            # The loudspeaker cannot pause, and the caller never interrupts.
+            "interruption": {"mode": "vad", "resume_false_interruption": False},
+            "preemptive_generation": {"preemptive_tts": self.preemptive_tts},
+        }
+        if self.min_delay is not None:
+            options["endpointing"] = {"min_delay": self.min_delay}
+        return options
 
     def tts_adapter(self, speko: Speko) -> tts.StreamAdapter:
         """Wrap a `SpekoTTS` in its adapter."""

@@ -51,6 +51,28 @@ class Utterance:
         whole_s = VAD_PADDING_S + self.quiet_at / RATE_HZ + self.pause_s + 0.25
         return [(0.0, text[: len(text) // 2]), (whole_s, text)]
 
+    def words(self) -> list[tuple[float, str]]:
+        """Each word, and the seconds from the first sound to its end: by its share of the text.
+
+        A word within which a pause was put ends before it.
+        """
+        loud = np.flatnonzero(np.abs(self.samples.astype(np.int32)) > QUIET)
+        first, pause = int(loud[0]), round(self.pause_s * RATE_HZ)
+        sounding = self.last_sound - first - pause
+        words = TEXTS[self.name].split()
+        share = sounding / sum(map(len, words))
+        ends: list[tuple[float, str]] = []
+        letters = 0
+        for word in words:
+            letters += len(word)
+            end = first + letters * share
+            if end - share * len(word) >= self.quiet_at:
+                end += pause
+            elif end > self.quiet_at:
+                end = self.quiet_at
+            ends.append(((end - first) / RATE_HZ, word))
+        return ends
+
 
 def recorded(name: str) -> Utterance:
     """Read one of the recordings in tests/fixtures."""

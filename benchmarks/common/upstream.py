@@ -20,6 +20,8 @@ REPLY = (
 
 Piece: TypeAlias = tuple[float, bytes]
 """Seconds after the request's last byte, and the bytes to write then."""
+Words: TypeAlias = tuple[tuple[float, str], ...]
+"""The words of an utterance, each with the seconds from its first sound to the word's end."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,10 @@ class Upstream:
             last pair whose seconds the audio has counts.
         character_ms: Audio for a character of the text to be spoken.
         speech_ms: Audio for certain texts, whatever their length is.
+        words: The words of the next utterance on a connection that streams.
+        interim_ms: From the audio that completes a word to the interim that has it.
+        flush_ms: From a flush to the final.
+        notes_audio: True if the arrival of a stream's audio is noted.
     """
 
     recognition_ms: float = 150
@@ -53,6 +59,10 @@ class Upstream:
     transcripts: tuple[tuple[float, str], ...] = ((0, "What is the weather in Paris today?"),)
     character_ms: float = 60
     speech_ms: dict[str, int] = field(default_factory=dict)
+    words: Words = ()
+    interim_ms: float = 80
+    flush_ms: float = 60
+    notes_audio: bool = False
 
     def transcript(self, audio_s: float) -> str:
         """Return the text of an upload of that length."""
@@ -62,6 +72,15 @@ class Upstream:
         """Return how many milliseconds of audio a text becomes."""
         length = self.speech_ms.get(text, round(self.character_ms * len(text)))
         return min(max(length, self.piece_ms), LONGEST_SPEECH_MS)
+
+
+def split_line(target: str) -> tuple[str, str]:
+    """Split a target into the name of its line and the path below it."""
+    path = target.partition("?")[0]
+    if not path.startswith("/lines/"):
+        return "", path
+    line, slash, rest = path[len("/lines/") :].partition("/")
+    return line, slash + rest
 
 
 def transcribed(upstream: Upstream, text: str) -> list[Piece]:
