@@ -13,11 +13,14 @@ from livekit.agents import Plugin
 from ._call import RouteEvent
 from .api.client import Speko
 from .api.realtime_connection import RealtimeConnection
+from .api.sessions import VoiceSession
 from .api.types import ChatTool
 from .audio.content_type import pcm_sample_rate_from_content_type
 from .audio.decoding import decode_synthesis_result
 from .audio.wav import WavAudio, frames_to_wav, parse_wav
 from .components import SpekoComponents, create_speko_components
+from .data_channel.channel import SpekoDataChannel
+from .data_channel.turn_reporter import TurnReporter
 from .errors import SpekoAdapterError, SpekoApiError, SpekoAuthError, SpekoRateLimitError
 from .intent import (
     Intent,
@@ -30,6 +33,7 @@ from .llm.chat_context import chat_context_to_speko
 from .llm.llm import SpekoLLM
 from .llm.tools import RegisteredToolsLoader, merge_tools
 from .log import logger
+from .settings import SessionSettings
 from .stt.recognize_stream import SpekoRecognizeStream
 from .stt.stream_adapter import EagerStats, SpekoSTTAdapter
 from .stt.stt import SpekoSTT
@@ -48,11 +52,13 @@ __all__ = [
     "RealtimeConnection",
     "RegisteredToolsLoader",
     "RouteEvent",
+    "SessionSettings",
     "Speko",
     "SpekoAdapterError",
     "SpekoApiError",
     "SpekoAuthError",
     "SpekoComponents",
+    "SpekoDataChannel",
     "SpekoLLM",
     "SpekoRateLimitError",
     "SpekoRecognizeStream",
@@ -61,6 +67,8 @@ __all__ = [
     "SpekoTTS",
     "SpekoTTSAdapter",
     "SpekoTTSChunkedStream",
+    "TurnReporter",
+    "VoiceSession",
     "WavAudio",
     "__version__",
     "chat_context_to_speko",

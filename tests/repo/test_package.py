@@ -29,6 +29,7 @@ OFFERED = {
     *("SpekoRateLimitError", "RegisteredToolsLoader", "merge_tools", "ChatTool"),
     *("frames_to_wav", "parse_wav", "pcm_sample_rate_from_content_type"),
     *("chat_context_to_speko", "decode_synthesis_result", "__version__"),
+    *("VoiceSession", "SessionSettings", "TurnReporter", "SpekoDataChannel"),
 }
 COMPANIONS = {
     *("WavAudio", "validate_constraints", "RouteEvent", "EagerStats"),
@@ -42,12 +43,12 @@ FLOORS = (
     {"errors", "intent", "log", "version"},
     {"_checks", "_aio", "_text"},
     {"api", "audio"},
-    {"_base", "_call", "_faults", "_livekit"},
-    {"stt", "llm", "tts"},
+    {"_base", "_call", "_faults", "_livekit", "settings"},
+    {"stt", "llm", "tts", "data_channel"},
     {"components"},
     {"__init__"},
 )
-ROOMS = {"api", "audio", "stt", "llm", "tts"}
+ROOMS = {"api", "audio", "stt", "llm", "tts", "data_channel"}
 MODULES = sorted(
     path for path in ROOT.rglob("*.py") if "testing" not in path.relative_to(ROOT).parts
 )
@@ -80,6 +81,10 @@ WITHOUT_IO = (
     "api/realtime_messages/proxy",
     "api/realtime_messages/xai",
     "api/realtime_messages/google",
+    "api/session_messages",
+    "data_channel/packets",
+    "data_channel/pace",
+    "settings",
 )
 
 COMMON = {"speko": None, "intent": ..., "constraints": None, "session_id": None}

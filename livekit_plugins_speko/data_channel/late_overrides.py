@@ -1,0 +1,54 @@
+"""Overrides that come while a session runs: what of them can still change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from livekit.agents import AgentSession
+
+from .packets import Overrides
+
+
+async def apply_overrides(
+    overrides: Overrides, session: AgentSession[Any], components: Any | None
+) -> None:
+    """Change the instructions, the voice, its speed and the language, from the next call on.
+
+    The first message is not said any more. Parts of other providers are left as they are.
+
+    Args:
+        overrides: Those that are allowed.
+        session: A session that runs.
+        components: What `create_speko_components` made; None takes the session's own parts.
+
+    Raises:
+        RuntimeError: The session does not run any more.
+        ValueError: A value that a part refuses.
+        llm.RealtimeError: A realtime model does not take the instructions.
+    """
+    for part in _parts(session if components is None else components):
+        changed: dict[str, Any] = {}
+        if overrides.language is not None:
+            changed["intent"] = replace(part._options.intent, language=overrides.language)
+        if hasattr(part, "synthesize"):
+            changed |= _without_none(voice=overrides.voice, speed=overrides.speed)
+        if changed:
+            part.update_options(**changed)
+    if overrides.prompt is not None:
+        await session.current_agent.update_instructions(overrides.prompt)
+
+
+def _parts(owner: Any) -> Iterator[Any]:
+    """The adapters of this package among the parts, without what wraps them."""
+    for name in ("stt", "llm", "tts"):
+        part = getattr(owner, name, None)
+        part = getattr(part, f"wrapped_{name}", part)
+        ours = getattr(part, "provider", None) == "speko" and hasattr(part, "update_options")
+        if ours and hasattr(part, "_options"):
+            yield part
+
+
+def _without_none(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
