@@ -7,7 +7,7 @@
 | status 408, 429, 5xx | `APIStatusError` | yes; a 429 as `Calls` decides |
 | any other status that is no success | `APIStatusError` | no |
 | status 499, which LiveKit takes for a call that ended well | `APIError` | yes |
-| a fault inside a response with status 200 | `APIError` | yes |
+| a fault inside a response with status 200 | `APIError` | yes, but for an account without credits |
 | `SpekoAdapterError` | `APIError` | as its code says |
 | anything else | stays as it is: a bug | no |
 """
@@ -23,7 +23,7 @@ import httpx
 from livekit.agents import APIConnectionError, APIError, APIStatusError, APITimeoutError
 from pydantic import ValidationError
 
-from .errors import RETRYABLE_ADAPTER_CODES, SpekoAdapterError
+from .errors import INSUFFICIENT_CREDITS, RETRYABLE_ADAPTER_CODES, SpekoAdapterError
 
 _RETRYABLE_STATUS = frozenset({408, 429})
 _TAKEN_FOR_AN_END = 499
@@ -74,7 +74,8 @@ def livekit_errors() -> Iterator[None]:
 def _from_response(message: str, status: int, code: str) -> APIError:
     body: dict[str, Any] = {"error": message, "code": code}
     if 200 <= status < 300:
-        return APIError(f"Speko: {message} ({code})", body=body, retryable=True)
+        retryable = code != INSUFFICIENT_CREDITS
+        return APIError(f"Speko: {message} ({code})", body=body, retryable=retryable)
     if status == _TAKEN_FOR_AN_END:
         return APIError(f"Speko: {message} ({status} {code})", body=body, retryable=True)
     return APIStatusError(

@@ -128,3 +128,15 @@ def test_what_cannot_be_read_is_not_quoted() -> None:
             raise unread.value
     assert raised.value.retryable
     assert "4111" not in "".join(traceback.format_exception(raised.value))
+
+
+@pytest.mark.parametrize("status", [200, 402])
+def test_account_without_credits_is_not_retried(status: int) -> None:
+    error = to_livekit_error(SpekoApiError("no credits", status, "INSUFFICIENT_CREDITS"))
+    assert error is not None and not error.retryable
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError(), BrokenPipeError(), OSError("no route")])
+def test_error_of_the_operating_system_is_a_failed_connection(error: OSError) -> None:
+    found = to_livekit_error(error)
+    assert type(found) is APIConnectionError and found.retryable

@@ -81,7 +81,7 @@ class Reply:
             SpekoApiError: ``done`` was not among them, code ``STREAM_ENDED``.
         """
         if self.done is None:
-            raise SpekoApiError("Speko's reply ended without its end.", 200, STREAM_ENDED)
+            raise SpekoApiError("The reply stream ended before its done event.", 200, STREAM_ENDED)
 
     def _hop(self) -> list[Chunk]:
         """Begin another hop: have the words before a tool of the service spoken meanwhile."""
