@@ -5,6 +5,7 @@
     python examples/agent.py start        the same in production
 
 It needs SPEKO_API_KEY; `dev` and `start` need LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET.
+With SPEKO_STREAMING=1 it recognises callers while they speak, for providers that can.
 With LIVEKIT_AGENT_NAME set it takes only the calls that ask for it by that name.
 A job's metadata may hold settings for its session, as JSON:
 
@@ -49,6 +50,7 @@ from livekit_plugins_speko import (
 
 logger = logging.getLogger("speko-agent")
 
+STREAMING = os.environ.get("SPEKO_STREAMING", "") == "1"
 GREETING = "Hello, this is the front desk. How can I help you?"
 SYSTEM_PROMPT = (
     "You are the front desk of a small hotel and talk to callers on the phone. Answer in one or "
@@ -124,7 +126,7 @@ def _zones() -> list[str]:
 
 
 def build_session(
-    speko: Speko, voice_detector: vad.VAD, settings: Settings
+    speko: Speko, voice_detector: vad.VAD, settings: Settings, *, streaming: bool = False
 ) -> tuple[AgentSession[None], SpekoComponents]:
     """Make a session and its components; close both after the call."""
     components = create_speko_components(
@@ -134,8 +136,8 @@ def build_session(
         voice=settings.voice,
         constraints=settings.constraints,
         # The reply begins 0.35 s sooner, at the cost of a wasted request when a caller pauses in a
-        # sentence.
-        stt_options={"eager": True},
+        # sentence. With `streaming` another 0.15 s, and only the beginning of a reply is wasted.
+        stt_options={"eager": True, "streaming": streaming},
         tts_options={
             # A failover may change the audio's rate in the middle of a call.
             "convert_audio": True,
@@ -187,7 +189,9 @@ async def entrypoint(ctx: JobContext) -> None:
         ctx.shutdown(reason="bad settings")
         return
     speko = Speko()
-    session, components = build_session(speko, ctx.proc.userdata["vad"], settings)
+    session, components = build_session(
+        speko, ctx.proc.userdata["vad"], settings, streaming=STREAMING
+    )
 
     async def close() -> None:
         logger.info("usage", extra={"usage": [str(model) for model in session.usage.model_usage]})

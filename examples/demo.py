@@ -28,6 +28,7 @@ def main() -> int:
     add("--out", type=Path, default=Path("demo-output"), help="folder for the files that it writes")
     add("--fixtures", type=Path, default=FIXTURES, help="folder with the caller's WAVs")
     add("--turns", help="take only these turns, say question,goodbye")
+    add("--streaming", action="store_true", help="recognise while the caller speaks")
     add("--no-color", action="store_true", help="no colours on the terminal")
     arguments = parser.parse_args()
     names = arguments.turns.split(",") if arguments.turns else [turn.name for turn in TURNS]
@@ -43,7 +44,8 @@ def main() -> int:
     screen.title("Loading")
     with screen.step("Import LiveKit Agents and the plugin"):
         from examples.demo_parts.show import Options, run
-    return asyncio.run(run(Options(arguments.out, arguments.fixtures, turns), screen))
+    options = Options(arguments.out, arguments.fixtures, turns, arguments.streaming)
+    return asyncio.run(run(options, screen))
 
 
 if __name__ == "__main__":

@@ -23,8 +23,8 @@ if __name__ == "__main__":
     # So that `examples` is found from any folder, as this file is.
     sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from examples.engines import Recogniser, RulesModel, Voice
-from livekit_plugins_speko.testing import LocalGateway
+from examples.engines import Recogniser, RulesModel, StreamingRecogniser, Voice
+from livekit_plugins_speko.testing import LocalGateway, StreamedTranscript
 
 
 async def serve(port: int) -> None:
@@ -41,6 +41,7 @@ async def serve(port: int) -> None:
         # A refused request is the agent's error, not this program's.
         gateway = await stack.enter_async_context(LocalGateway(port=port, strict=False))
         gateway.transcribe.use(recogniser)
+        gateway.transcribe_stream.always(StreamedTranscript(StreamingRecogniser(recogniser)))
         gateway.complete.use(RulesModel())
         gateway.synthesize.use(voice)
         print(f"SPEKO_BASE_URL={gateway.base_url} SPEKO_API_KEY={gateway.api_key}", flush=True)

@@ -14,7 +14,7 @@ from livekit.plugins import silero
 
 from examples.agent import Assistant, Settings, build_session
 from livekit_plugins_speko import Speko, parse_wav
-from livekit_plugins_speko.testing import CallLine, LocalGateway
+from livekit_plugins_speko.testing import CallLine, LocalGateway, StreamedTranscript
 
 from .call import Call, CallFailed
 from .picture import draw_timeline
@@ -32,6 +32,8 @@ class Options:
     fixtures: Path
     # The turns to take, in their order.
     turns: Sequence[Turn]
+    # True to recognise while the caller speaks.
+    streaming: bool = False
 
     @property
     def local(self) -> bool:
@@ -58,7 +60,7 @@ async def run(options: Options, screen: Screen) -> int:
         with screen.step("Load voice activity detection (Silero)"):
             vad = await asyncio.to_thread(silero.VAD.load)
         speko = await _connect(options, stack, screen)
-        session, components = build_session(speko, vad, Settings())
+        session, components = build_session(speko, vad, Settings(), streaming=options.streaming)
         stack.push_async_callback(components.aclose)
         line = await stack.enter_async_context(CallLine())
         screen.title("The call")
@@ -113,7 +115,7 @@ async def _connect(options: Options, stack: AsyncExitStack, screen: Screen) -> S
 async def _start_gateway(stack: AsyncExitStack, screen: Screen) -> LocalGateway:
     """Start the local gateway with its engines; `stack` stops both."""
     with screen.step("Import the engines"):
-        from examples.engines import Recogniser, RulesModel, Voice
+        from examples.engines import Recogniser, RulesModel, StreamingRecogniser, Voice
     with screen.step("Load speech recognition (Whisper tiny.en)"):
         recogniser = await asyncio.to_thread(Recogniser)
         stack.callback(recogniser.close)
@@ -123,6 +125,7 @@ async def _start_gateway(stack: AsyncExitStack, screen: Screen) -> LocalGateway:
     with screen.step("Start the local gateway"):
         gateway = await stack.enter_async_context(LocalGateway())
     gateway.transcribe.use(recogniser)
+    gateway.transcribe_stream.always(StreamedTranscript(StreamingRecogniser(recogniser)))
     gateway.complete.use(RulesModel())
     gateway.synthesize.use(voice)
     return gateway

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -39,16 +40,25 @@ class Recogniser:
     async def __call__(self, request: GatewayRequest) -> Transcript:
         """Return the transcript of a request's WAV; an empty text for silence."""
         keywords = (request.stt_options or {}).get("keywords", [])
-        loop = asyncio.get_running_loop()
-        text = await loop.run_in_executor(
-            self._thread, self.transcribe, request.audio, ", ".join(keywords)
-        )
+        text = await self._in_thread(self.transcribe, request.audio, ", ".join(keywords))
         return Transcript(text, route=ROUTE)
+
+    async def recognise(self, pcm: bytes, rate_hz: int, hints: str = "") -> str:
+        """Transcribe mono int16 PCM of any rate, in the thread; an empty text for silence."""
+        samples = _to_model(np.frombuffer(pcm, dtype="<i2"), rate_hz)
+        return await self._in_thread(self._text, samples, hints)
+
+    async def _in_thread(self, work: Callable[..., str], *arguments: object) -> str:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, work, *arguments)
 
     def transcribe(self, wav: bytes, hints: str = "") -> str:
         """Transcribe one WAV (16 bit, any rate); blocks while it works."""
+        return self._text(_read(wav), hints)
+
+    def _text(self, samples: NDArray[np.float32], hints: str) -> str:
         segments, _ = self._model.transcribe(
-            _read(wav),
+            samples,
             language="en",
             beam_size=5,
             temperature=0.0,
@@ -66,9 +76,13 @@ class Recogniser:
 def _read(wav: bytes) -> NDArray[np.float32]:
     """Read a WAV as mono float32 from -1 to 1 at 16000 Hz, shape (samples,)."""
     audio = parse_wav(wav)
-    mono = audio.samples.mean(axis=1).astype(np.int16)
-    if audio.sample_rate != RATE_HZ and mono.size:
-        resampler = rtc.AudioResampler(audio.sample_rate, RATE_HZ)
+    return _to_model(audio.samples.mean(axis=1).astype(np.int16), audio.sample_rate)
+
+
+def _to_model(mono: NDArray[np.int16], rate_hz: int) -> NDArray[np.float32]:
+    """Convert int16 samples, shape (samples,), to what the model takes."""
+    if rate_hz != RATE_HZ and mono.size:
+        resampler = rtc.AudioResampler(rate_hz, RATE_HZ)
         frames = [*resampler.push(bytearray(mono.tobytes())), *resampler.flush()]
         mono = np.frombuffer(b"".join(bytes(frame.data) for frame in frames), dtype=np.int16)
     samples: NDArray[np.float32] = mono.astype(np.float32) / np.float32(32768)
