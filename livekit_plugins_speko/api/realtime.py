@@ -6,7 +6,6 @@ import asyncio
 import json
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -16,33 +15,20 @@ from ..intent import IntentLike
 from .realtime_connection import RealtimeConnection, to_connect_error
 from .realtime_credentials import (
     DirectCredentials,
-    ProxyCredentials,
     RealtimeCredentials,
     parse_credentials,
     parse_renewal,
-    read_tools,
 )
-from .realtime_endpoints import (
-    GOOGLE,
-    OPENAI,
-    PROVIDER_ENDPOINTS,
-    XAI,
-    is_safe_for_reports,
-    safe_provider_endpoint,
-    safe_proxy_url,
-    unsafe_endpoint,
-)
-from .realtime_messages import Codec, NotSupported, ProviderSession
-from .realtime_messages.google import GoogleCodec
-from .realtime_messages.proxy import ProxyCodec
-from .realtime_messages.xai import XaiCodec
+from .realtime_endpoints import is_safe_for_reports
+from .realtime_messages import NotSupported
 from .realtime_options import RealtimeOptions
+from .realtime_plan import Plan, plan_connection
 from .realtime_telemetry import UsageReporter
 from .requests import HttpRequest
 from .signatures import takes_options_of
 from .transport import Transport
 from .types import ChatTool
-from .websocket import SocketLost, Sockets, Target
+from .websocket import SocketLost, Sockets
 
 READY_S = 10.0
 """Longest wait, in seconds, from connecting until the other side is ready."""
@@ -189,7 +175,7 @@ class Realtime:
             NotSupported: The session needs WebRTC, or runs in Speko's own worker.
             TimeoutError: The other side was not ready within 10 s.
         """
-        plan = _plan(credentials, self._base_url)
+        plan = plan_connection(credentials, self._base_url)
         connection = await self._connect(plan)
         if isinstance(credentials, DirectCredentials) and self._reports(credentials):
             reporter = UsageReporter(self._transport, credentials)
@@ -197,7 +183,7 @@ class Realtime:
             connection.take_reporter(reporter)
         return connection
 
-    async def _connect(self, plan: _Plan) -> RealtimeConnection:
+    async def _connect(self, plan: Plan) -> RealtimeConnection:
         """Open a socket, and wait until the other side is ready."""
         loop = asyncio.get_running_loop()
         ends_s = loop.time() + self.ready_s
@@ -252,7 +238,7 @@ class Realtime:
             content=json.dumps({"previous_expires_at": lease}).encode(),
         )
         credentials = parse_renewal(await self._post(request), before)
-        renewed = await self._connect(_plan(credentials, self._base_url, handle=handle))
+        renewed = await self._connect(plan_connection(credentials, self._base_url, handle=handle))
         reporter = connection.hand_over_reporter()
         if reporter is not None:
             reporter.renew(credentials)
@@ -268,93 +254,3 @@ class Realtime:
     async def _post(self, request: HttpRequest) -> object:
         async with self._transport.open(request) as response:
             return await response.json()
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Plan:
-    """How to connect with credentials: the address, and the form of the wire."""
-
-    credentials: RealtimeCredentials
-    target: Target
-    codec: Codec
-
-
-def _plan(credentials: RealtimeCredentials, base_url: str, *, handle: str | None = None) -> _Plan:
-    """Plan a connection. A resumption `handle` continues a session of Google's.
-
-    Raises:
-        SpekoApiError: An address that must not be sent the credentials.
-        NotSupported: A form that can't be spoken here.
-    """
-    if isinstance(credentials, ProxyCredentials):
-        return _plan_proxy(credentials, base_url)
-    if isinstance(credentials, DirectCredentials):
-        return _plan_provider(credentials, base_url, handle)
-    raise NotSupported(
-        "This session's model runs in Speko's own worker, in a LiveKit room (transport livekit): "
-        "a worker of your own has nothing to do there. Give `for_browser()` to a page, or choose "
-        "a model that Speko does not host."
-    )
-
-
-def _plan_proxy(credentials: ProxyCredentials, base_url: str) -> _Plan:
-    url = safe_proxy_url(credentials.ws_url, base_url=base_url)
-    if url is None:
-        raise unsafe_endpoint("wsUrl", "wss, or ws on this machine while the API is on it")
-    target = Target(
-        url=url,
-        subprotocols=(credentials.ws_token,),
-        tokens=credentials.tokens,
-    )
-    codec = ProxyCodec(
-        input_sample_rate=credentials.input_sample_rate,
-        output_sample_rate=credentials.output_sample_rate,
-    )
-    return _Plan(credentials=credentials, target=target, codec=codec)
-
-
-def _plan_provider(credentials: DirectCredentials, base_url: str, handle: str | None) -> _Plan:
-    adapter = credentials.adapter
-    if adapter == OPENAI or credentials.provider_transport == "webrtc":
-        raise NotSupported(
-            f"This session's provider ({credentials.provider}) is spoken to over WebRTC, which "
-            "this package does not do. Hand in an `AsyncSpeko` of the official SDK "
-            "(pip install spekoai) in place of `Speko`."
-        )
-    if adapter not in PROVIDER_ENDPOINTS:
-        raise NotSupported(
-            f"This session's adapter is {adapter!r}, expected one of "
-            f"{', '.join(PROVIDER_ENDPOINTS)}. Update this package, or choose another model."
-        )
-    url = safe_provider_endpoint(adapter, credentials.endpoint, base_url=base_url)
-    if url is None:
-        raise unsafe_endpoint("endpoint", PROVIDER_ENDPOINTS[adapter])
-    settings = credentials.session
-    temperature = settings.get("temperature")
-    session = ProviderSession(
-        model=credentials.model,
-        voice=_text(settings.get("voice")),
-        instructions=_text(settings.get("instructions")),
-        temperature=temperature if isinstance(temperature, int | float) else None,
-        tools=read_tools(settings),
-    )
-    secret = credentials.credential.value
-    if adapter == XAI:
-        target = Target(
-            url=url,
-            query={"model": credentials.model},
-            subprotocols=(f"xai-client-secret.{secret}",),
-            tokens=credentials.tokens,
-            peer="xAI",
-        )
-        return _Plan(credentials=credentials, target=target, codec=XaiCodec(session))
-    assert adapter == GOOGLE, "each adapter with an endpoint has a codec"
-    target = Target(
-        url=url, query={"access_token": secret}, tokens=credentials.tokens, peer="Google"
-    )
-    codec = GoogleCodec(session, handle=handle)
-    return _Plan(credentials=credentials, target=target, codec=codec)
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None

@@ -36,11 +36,6 @@ class RealtimeCredentials:
         """Return the service's response as it came, for a page that connects by itself."""
         return copy.deepcopy(dict(self._wire))
 
-    @property
-    def tokens(self) -> tuple[str, ...]:
-        """The secrets, which no text may show."""
-        return ()
-
     def __repr__(self) -> str:
         name = type(self).__name__
         return f"{name}(session_id={self.session_id!r}, expires_at={self.expires_at!r})"
@@ -161,11 +156,6 @@ class HostedCredentials(RealtimeCredentials):
     transport_url: str
     transport_token: str
     transport: str = "livekit"
-
-    @property
-    def tokens(self) -> tuple[str, ...]:
-        """The secrets, which no text may show."""
-        return (self.transport_token,)
 
 
 def parse_credentials(value: object) -> RealtimeCredentials:

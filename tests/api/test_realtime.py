@@ -180,7 +180,7 @@ async def test_response_that_lacks_a_part_cannot_be_read(changes: dict[str, Any]
     assert WS_TOKEN not in str(unread.value)
 
 
-@pytest.mark.parametrize("body", ["[]", "nothing", "{}"])
+@pytest.mark.parametrize("body", ["[]", "nothing", "{}", '{"sessionId":"s1","transport":"new"}'])
 async def test_response_that_is_no_session_cannot_be_read(body: str) -> None:
     async with RealtimeServer() as server:
         server.responses = [(200, body)]

@@ -196,7 +196,8 @@ def test_late_rest_of_a_cut_reply_is_dropped_and_the_next_reply_is_whole(by_us: 
     else:
         decoded(codec, SPEECH)
     late = {"type": SAID + "delta", "response_id": "r1", "delta": "late"}
-    assert decoded(codec, audio(b"\x04\x05", "r1"), late) == []
+    end = {"type": SAID + "done", "response_id": "r1", "transcript": "late."}
+    assert decoded(codec, audio(b"\x04\x05", "r1"), late, end) == []
     assert decoded(codec, done(), created("r2"), audio(b"\x06\x07", "r2")) == [
         TurnComplete(),
         Audio(pcm=b"\x06\x07", sample_rate=24_000),

@@ -17,6 +17,7 @@ from livekit_plugins_speko import (
     Intent,
     OptimizeFor,
     PipelineConstraints,
+    RealtimeConnection,
     RegisteredToolsLoader,
     Speko,
     SpekoAdapterError,
@@ -45,6 +46,21 @@ def clients(http_client: httpx.AsyncClient) -> None:
     Speko()
     Speko(api_key="sk", base_url="http://localhost", timeout=5, http_client=http_client)
     assert_type(Speko().base_url, str)
+
+
+async def speech_to_speech(speko: Speko) -> None:
+    connection = await speko.realtime.connect(provider="openai", model="gpt-realtime")
+    assert_type(connection, RealtimeConnection)
+    assert_type(connection.lease_expires_at, str | None)
+    async for event in connection:
+        if event.type == "audio":
+            assert_type(event.pcm, bytes)
+        elif event.type == "transcript":
+            assert_type(event.text, str)
+        elif event.type == "close":
+            assert_type(event.code, int | None)
+    page = (await speko.realtime.mint(agent_id="agent-1")).for_browser()
+    assert_type(page, dict[str, Any])
 
 
 async def calls(speko: Speko, optimize_for: OptimizeFor) -> None:

@@ -99,9 +99,7 @@ class GrowingText:
         return self.replace(self.text + piece) if piece else []
 
     def replace(self, text: str) -> list[Transcript]:
-        """Take the whole so far."""
-        if not text:
-            return []
+        """Take the whole so far, which is not empty."""
         self.text = text
         return [Transcript(role=self._role, text=text, final=False)]
 
