@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
@@ -12,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from livekit.agents import llm
+from livekit.agents import llm, vad
 
-from examples.agent import SYSTEM_PROMPT, Assistant, Settings
-from livekit_plugins_speko import Intent, PipelineConstraints
+from examples.agent import SYSTEM_PROMPT, Assistant, Settings, build_session
+from livekit_plugins_speko import Intent, PipelineConstraints, Speko
 from livekit_plugins_speko.testing import LocalGateway, Reply, Speech
 from tests.helpers.subprocesses import run_python
 from tests.helpers.support import tone
@@ -124,3 +125,18 @@ async def test_job_with_invalid_metadata_sends_no_request(
     assert report == {"replies": [], "shut_down": "bad settings", "log": report["log"]}
     assert 'unknown key "vioce"' in report["log"]
     assert gateway.requests == []
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_streaming_is_a_setting(streaming: bool, speko: Speko, voice_detector: vad.VAD) -> None:
+    _, components = build_session(speko, voice_detector, Settings(), streaming=streaming)
+    assert components.stt.wrapped_stt.capabilities.streaming is streaming
+    assert components.stt.capabilities.streaming
+
+
+@pytest.mark.parametrize(("value", "streaming"), [("", False), ("0", False), ("1", True)])
+def test_streaming_is_turned_on_by_the_environment(
+    value: str, streaming: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPEKO_STREAMING", value)
+    assert runpy.run_path(str(AGENT))["STREAMING"] is streaming

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Iterator
@@ -10,11 +11,12 @@ import numpy as np
 import pytest
 from livekit import rtc
 
-from examples.engines import Recogniser, RulesModel, Voice
+from examples.engines import Recogniser, RulesModel, StreamingRecogniser, Voice
 from examples.engines.rules import ABILITIES, GREETING, NOT_UNDERSTOOD, STORY, WHICH_CITY, answer
 from examples.engines.sums import find_sum
-from livekit_plugins_speko import Speko, frames_to_wav
-from livekit_plugins_speko.testing import LocalGateway, ToolCall
+from livekit_plugins_speko import Speko, frames_to_wav, parse_wav
+from livekit_plugins_speko.api.transcribe_stream import TranscribeStream
+from livekit_plugins_speko.testing import LocalGateway, StreamedTranscript, ToolCall
 from tests.helpers.support import FIXTURES
 
 TEXTS: dict[str, str] = json.loads((FIXTURES / "fixtures.json").read_text())
@@ -214,6 +216,62 @@ async def test_keywords_are_accepted_as_hints(
     wav = (FIXTURES / "weather.wav").read_bytes()
     result = await speko.transcribe(wav, language="en-US", keywords=["Paris", "weather"])
     assert words(result.text) == words(TEXTS["weather"])
+
+
+def pcm(name: str) -> bytes:
+    return parse_wav((FIXTURES / f"{name}.wav").read_bytes()).samples.astype("<i2").tobytes()
+
+
+async def streamed(
+    pieces: list[bytes], speko: Speko, *, live: bool = False
+) -> tuple[list[str], list[str]]:
+    """Stream each piece and flush after it; return the interims and the finals.
+
+    With `live` each flush waits for the interim of its piece's beginning.
+    """
+    interims: list[str] = []
+    finals: list[str] = []
+    came = asyncio.Event()
+
+    async def read(stream: TranscribeStream) -> None:
+        async for event in stream:
+            if event.type == "transcript":
+                (finals if event.is_final else interims).append(event.text)
+                came.set()
+
+    async with speko.transcribe_stream(language="en-US") as stream:
+        reading = asyncio.create_task(read(stream))
+        for piece in pieces:
+            half = len(piece) // 4 * 2
+            await stream.send_audio(piece[:half])
+            came.clear()
+            if live:
+                await asyncio.wait_for(came.wait(), 60)
+                came.clear()
+            await stream.send_audio(piece[half:])
+            await stream.flush()
+            await asyncio.wait_for(came.wait(), 60)
+        await stream.end()
+        await reading
+    return interims, finals
+
+
+async def test_streaming_recogniser_reports_each_utterance_once(
+    recogniser: Recogniser, gateway: LocalGateway, speko: Speko
+) -> None:
+    gateway.transcribe_stream.script(StreamedTranscript(StreamingRecogniser(recogniser)))
+    said = ["weather", "goodbye"]
+    interims, finals = await streamed([pcm(name) for name in said], speko, live=True)
+    assert [words(text) for text in finals if text] == [words(TEXTS[name]) for name in said]
+    assert interims and len(words(interims[0])) < len(words(TEXTS["weather"]))
+
+
+async def test_streaming_recogniser_takes_silence_for_silence(
+    recogniser: Recogniser, gateway: LocalGateway, speko: Speko
+) -> None:
+    gateway.transcribe_stream.script(StreamedTranscript(StreamingRecogniser(recogniser)))
+    interims, finals = await streamed([bytes(96_000)], speko)
+    assert (interims, [text for text in finals if text]) == ([], [])
 
 
 async def test_recogniser_understands_the_voice(
