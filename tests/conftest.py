@@ -39,6 +39,8 @@ pytest_plugins = ["tests.faults.table"]
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("tests", deadline=None)
+# By hand: pytest tests/fuzz --hypothesis-profile=long
+settings.register_profile("long", deadline=None, max_examples=20_000)
 settings.load_profile("tests")
 
 

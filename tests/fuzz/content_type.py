@@ -1,4 +1,4 @@
-"""A content type, with audio to match it or not: a whole answer is decoded, or refused."""
+"""A content type and some audio: a response is decoded, or refused."""
 
 from __future__ import annotations
 
@@ -12,25 +12,17 @@ from livekit_plugins_speko import (
 from livekit_plugins_speko.audio.content_type import media_type
 from livekit_plugins_speko.audio.pcm import pcm_format_from_content_type
 
-SEEDS = (
-    b"audio/pcm;rate=24000\nabcd",
-    b'Audio/PCM; Rate="16000"; channels=2\nabcd',
-    b"audio/x-wav\nRIFF\0\0\0\0WAVEfmt ",
-    b"audio/mpeg\nabcd",
-    b"audio/L16;endianness=big-endian;bits=24\nabcd",
-)
-
 
 @dataclass(frozen=True)
 class Result:
-    """What `decode_synthesis_result` looks at."""
+    """What `decode_synthesis_result` reads."""
 
     audio: bytes
     content_type: str
 
 
 def check(data: bytes) -> None:
-    """Decode an answer: its content type, a line end, its audio."""
+    """Decode a response: its content type, a line end, its audio."""
     header, _, audio = data.partition(b"\n")
     content_type = header.decode("latin-1")
     assert media_type(content_type) == media_type(content_type).strip().lower()

@@ -1,8 +1,7 @@
-"""An event stream through the client: read alike in one piece and in many."""
+"""An event stream through the client: the same events in one piece and in many."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, TypeAlias
 
@@ -11,15 +10,7 @@ import httpx
 from livekit_plugins_speko import Intent, Speko, SpekoApiError
 
 Outcome: TypeAlias = tuple[list[Any], str]
-"""The events that came, and the code of the error that ended them; empty without one."""
-
-SEEDS = (
-    b'\0event: meta\ndata: {}\n\nevent: delta\ndata: {"text":"Hi"}\n\n'
-    b'event: done\ndata: {"text":"Hi","usage":{}}\n\n',
-    b'\x06: keepalive\r\n\r\nevent: delta\r\ndata: {"text":\r\ndata: "\xc3\xbc"}\r\n\r\n',
-    b'\x02event: error\ndata: {"error":"no","code":"NO"}\n\n',
-    b'\x01id: 1\nretry: 5\nevent:done\rdata:{"text":"x"}\r\r',
-)
+"""The events received, and the code of the error that ended them; empty without one."""
 
 
 class Pieces(httpx.AsyncByteStream):
@@ -33,12 +24,7 @@ class Pieces(httpx.AsyncByteStream):
             yield piece
 
 
-def check(data: bytes) -> None:
-    """Read a stream whose first byte says how long the pieces are."""
-    asyncio.run(check_body(data[1:], data[0] + 1))
-
-
-async def check_body(body: bytes, size: int) -> None:
+async def check(body: bytes, size: int) -> None:
     """Read a stream in pieces of `size` bytes, and in one."""
     assert await read(body, size) == await read(body, max(1, len(body)))
 

@@ -1,4 +1,4 @@
-"""One row of an agent's registered tools: a tool that can be sent on, or a ValueError."""
+"""One row of an agent's registered tools: a tool that can be forwarded, or a ValueError."""
 
 from __future__ import annotations
 
@@ -9,16 +9,12 @@ from livekit_plugins_speko.api.requests import build_tool
 from livekit_plugins_speko.api.responses import parse_json
 from livekit_plugins_speko.api.tools import parse_chat_tool, parse_tool
 
-SEEDS = (
-    b'{"id":"1","agentId":"a","name":"f","description":"d","parameters":{"type":"object"},'
-    b'"source":{"kind":"webhook","url":"u"},"preToolSpeech":"auto"}',
-    b'{"name":"f","parameters":{},"executionMode":"inline","source":{"kind":"inline"}}',
-    b'{"name":"f","parameters":{"maximum":1e999},"source":{"kind":"inline"}}',
-)
+HUGE_NUMBER = {"name": "f", "parameters": {"maximum": float("inf")}, "source": {"kind": "inline"}}
+"""A row with a number that is too large for a float."""
 
 
 def check(data: bytes) -> None:
-    """Read JSON as a row, and as a tool of ours; what was read can be written again."""
+    """Parse JSON as a row, and as a tool of ours; what was parsed can be written again."""
     try:
         row = parse_json(data, "the row")
     except SpekoApiError:
