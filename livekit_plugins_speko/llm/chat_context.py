@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import count
 from typing import Any, NoReturn, TypeAlias
 
 from livekit.agents import llm
@@ -101,11 +102,14 @@ def _tool_messages(answered: Sequence[_Answered]) -> list[dict[str, Any]]:
 
 
 def _unlike_ids(answered: Sequence[_Answered]) -> list[str]:
-    """Return an id for each call of one message, its own if no other has it."""
+    """Return an id for each call of one message, its own where no call before has it."""
+    taken = {call.call_id for call, _ in answered}
     ids: list[str] = []
     for call, _ in answered:
-        repeats = sum(other.call_id == call.call_id for other, _ in answered[: len(ids)])
-        ids.append(f"{call.call_id}_{repeats + 1}" if repeats else call.call_id)
+        numbered = (f"{call.call_id}_{number}" for number in count(2))
+        unlike = next(each for each in numbered if each not in taken)
+        ids.append(unlike if call.call_id in ids else call.call_id)
+        taken.add(ids[-1])
     return ids
 
 

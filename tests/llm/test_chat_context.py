@@ -365,6 +365,16 @@ def test_calls_that_share_an_id_pair_by_place_and_get_ids_of_their_own() -> None
     assert (first, second) == (given("a", "sunny"), given("a_2", "rainy"))
 
 
+def test_id_that_a_repeated_call_gets_is_no_other_calls() -> None:
+    asked, *results = convert(
+        *(calls(call_id) for call_id in ("a", "a_2", "a", "a")),
+        *(gives(call_id) for call_id in ("a", "a_2", "a", "a")),
+    )
+    ids = [call["id"] for call in asked["toolCalls"]]
+    assert ids == [result["toolCallId"] for result in results]
+    assert ids[:2] == ["a", "a_2"] and len(set(ids)) == 4
+
+
 def test_calls_that_share_an_id_pair_by_name() -> None:
     time_output = llm.FunctionCallOutput(
         name="get_time", call_id="a", output="noon", is_error=False
