@@ -26,6 +26,9 @@ _WITHOUT_SPACES = (
     "NEW TAI",
 )
 
+# Marks that follow a word without a space; not the point of ".5".
+_ATTACHED = re.compile(r"[,.;:!?…)\]}%’](?!\w)")
+
 # Unicode counts them as letters, and they are blank.
 _FILLERS = re.compile("[\u115f\u1160\u3164\uffa0]")
 
@@ -41,7 +44,7 @@ def is_speakable(text: str) -> bool:
 
 def with_space(before: str, after: str) -> str:
     """Return `after` with a space in front, where the language has spaces and none is there."""
-    if not before or before[-1].isspace() or after[0].isspace():
+    if not before or before[-1].isspace() or after[0].isspace() or _ATTACHED.match(after):
         return after
     last = next((c for c in reversed(before) if c.isalnum()), "")
     first = next((c for c in after if c.isalnum()), "")

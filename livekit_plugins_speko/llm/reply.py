@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Literal, TypeAlias
 
 from livekit.agents import FlushSentinel, llm, utils
@@ -51,7 +52,8 @@ class Reply:
         self._hopped = False
         # True when there is text that LiveKit may still hold back.
         self._unspoken = False
-        # Inline tool calls in the order of their first arrival, by id, name and arguments.
+        # Inline tool calls in the order of their first arrival, by id, name and meaning of their
+        # arguments: an event and ``done`` may write these with other spaces, or in another order.
         self._calls: dict[tuple[str, str, str], llm.FunctionToolCall] = {}
         # The event that ended the reply. None before it came.
         self.done: Done | None = None
@@ -133,7 +135,7 @@ class Reply:
         return [llm.ChatChunk(id=self.id, delta=delta)]
 
     def _add_call(self, call: ToolCall) -> None:
-        key = (call.id, call.name, call.args)
+        key = (call.id, call.name, _meaning(call.args))
         if key in self._calls:
             return
         # Its result must find it: some models give no ids, others the same one to two calls.
@@ -146,6 +148,14 @@ class Reply:
 
 
 _TAIL_CHARS = 64
+
+
+def _meaning(arguments: str) -> str:
+    """Return arguments in one spelling. Some models write none at all for an empty object."""
+    try:
+        return json.dumps(json.loads(arguments or "{}"), sort_keys=True)
+    except (ValueError, RecursionError):
+        return arguments
 
 
 def _usage(usage: Usage) -> llm.CompletionUsage:

@@ -206,6 +206,12 @@ def test_nothing_is_flushed_before_the_first_word() -> None:
         (["请稍等!"], ["iPhone 有货。"], "请稍等!iPhone 有货。"),
         (["รอสักครู่"], ["มีของ"], "รอสักครู่มีของ"),
         (["សូមរង់ចាំ"], ["មាន"], "សូមរង់ចាំមាន"),
+        (["One moment"], [", it is noon."], "One moment, it is noon."),
+        (["One moment"], ["."], "One moment."),
+        (["(One moment"], [") It is noon."], "(One moment) It is noon."),
+        (["One moment."], [".5 is half."], "One moment. .5 is half."),
+        (["One moment."], ["(It is noon.)"], "One moment. (It is noon.)"),
+        (["Un momento."], ["¿Al mediodía?"], "Un momento. ¿Al mediodía?"),
         ([], ["It is noon."], "It is noon."),
     ],
 )
@@ -298,6 +304,23 @@ def test_calls_that_share_an_id_each_have_one(name: str, twice: bool) -> None:
     assert first == ("1", "lock", '{"door": "front"}')
     assert second[1:] == (name, '{"door": "back"}')
     assert second[0] not in ("", "1")
+
+
+@pytest.mark.parametrize(
+    ("event", "done"),
+    [
+        ('{"door": "front", "n": 1}', '{"door":"front","n":1}'),
+        ('{"door": "front", "n": 1}', '{"n": 1, "door": "front"}'),
+        ('{"city": "Zürich"}', '{"city": "Z\\u00fcrich"}'),
+        ("", "{}"),
+    ],
+    ids=["spaces", "order", "escapes", "none at all"],
+)
+def test_call_that_done_writes_in_another_way_runs_once(event: str, done: str) -> None:
+    calls = [ToolCall(id="1", name="lock", args=args) for args in (event, done)]
+    assert calls_of(call_event(calls[0]), DoneEvent(tool_calls=(calls[1],))) == [
+        ("1", "lock", event)
+    ]
 
 
 def test_the_same_call_twice_is_one() -> None:
