@@ -130,7 +130,7 @@ class Failure(Protocol):
 
 
 CompletionEvent: TypeAlias = Meta | Delta | InlineToolCall | ServerToolCall | Done | Failure
-"""One event of ``complete_stream``, told apart by its ``type``."""
+"""One event of ``complete_stream``, distinguished by its ``type``."""
 
 
 class AudioStream(RouteLike, AbstractAsyncContextManager[Any], Protocol):

@@ -102,11 +102,11 @@ class Call:
 
 
 class Calls:
-    """The calls of one adapter, which share what a rate limit asks for.
+    """The calls of one adapter, which share the wait of a rate limit.
 
     A 429 with ``Retry-After`` holds back the next attempts of all of them, as LiveKit's own
     intervals would be refused again. No attempt waits longer than its timeout, the silence that a
-    caller is expected to bear: when the service asks for more, the call fails at once without a
+    caller is expected to bear: when the service requests more, the call fails at once without a
     retry, and the next call tries anew.
     """
 

@@ -40,14 +40,14 @@ def to_livekit_error(fault: BaseException) -> APIError | None:
         retryable = fault.code in RETRYABLE_ADAPTER_CODES
         return APIError(str(fault), body={"code": fault.code}, retryable=retryable)
     if isinstance(fault, TimeoutError | asyncio.TimeoutError | httpx.TimeoutException):
-        return APITimeoutError("Speko did not answer in time.")
+        return APITimeoutError("Speko did not respond in time.")
     if isinstance(fault, httpx.HTTPStatusError):  # a hook of the user's client raises it
         status = fault.response.status_code
         return _from_response(f"HTTP status {status}", status, "UNKNOWN")
     if isinstance(fault, httpx.HTTPError | httpx.StreamError | OSError):
         return APIConnectionError("The connection to Speko failed.")
     if isinstance(fault, ValidationError):  # the official SDK cannot read a response
-        return APIError("Speko's answer can't be read.", retryable=True)
+        return APIError("Speko's response can't be read.", retryable=True)
     found, code = getattr(fault, "status", None), getattr(fault, "code", None)
     if isinstance(found, int) and isinstance(code, str):
         return _from_response(str(fault), found, code)

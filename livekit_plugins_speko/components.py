@@ -101,7 +101,7 @@ def create_speko_components(
         stt_options: ``keywords``, ``prompt``, ``streaming``, ``interim_results`` and ``language``
             (`SpekoSTT`'s ``stt_language``);
             ``eager``, ``eager_delay`` and ``preflight`` of `SpekoSTTAdapter`, off by default: it
-            makes more requests, and asks the model before the turn is certain.
+            makes more requests, and calls the model before the turn is certain.
         session_id: Session that every call is attributed to.
         agent_id: Agent whose registered tools take part.
         on_registered_tools_error: Called once when these cannot be fetched.
@@ -124,7 +124,7 @@ def create_speko_components(
     ahead = _taken(tts_kwargs, "prefetch")
     first_words = tts_kwargs.pop("first_words", None)
     if first_words is None:
-        # Behind a short first sentence there would be a hole without the one asked for ahead.
+        # Without a request ahead, a gap would follow a short first sentence.
         plain = sentence_tokenizer is not None or ahead.get("prefetch") == 0
         first_words = "off" if plain else "sentence"
     tokenizer = _tokenizer(sentence_tokenizer, first_words)

@@ -225,7 +225,7 @@ def _text_of(fields: Mapping[str, Any], name: str, *, blank: bool = False) -> st
 
 
 def _intent_of(found: object) -> Intent | None:
-    """The intent of a hosted agent, as far as this version knows it."""
+    """Return a hosted agent's intent, as far as this version knows its fields."""
     if not isinstance(found, Mapping):
         return None
     known = {key: found.get(key) for key in ("language", "region", "optimizeFor")}

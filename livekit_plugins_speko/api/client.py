@@ -93,7 +93,7 @@ class Speko:
                 (``conn_options``) apply as well.
             http_client: A client of your own, for a proxy, say. It is used and never closed; its
                 headers are sent too, its timeouts and redirects are not used. Leave HTTP/2 off:
-                httpx does not tell the service of a cancelled call. Clean-up of your transports
+                httpx does not reset the stream of a cancelled call. Clean-up of your transports
                 and hooks has to be shielded then (`anyio.CancelScope`).
             allow_http: Allow a base URL that is plain http to another machine, which sends the key
                 and the call unencrypted. To this machine it is always allowed.

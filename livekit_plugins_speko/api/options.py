@@ -240,5 +240,5 @@ def fit_keywords(
 
 
 def _size(value: object) -> int:
-    """The bytes of a value in a header: compact JSON in ASCII."""
+    """Count the bytes of a value in a header, as compact ASCII JSON."""
     return len(json.dumps(value, separators=(",", ":")))

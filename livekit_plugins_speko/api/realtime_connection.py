@@ -304,7 +304,7 @@ class RealtimeConnection:
             self._events.append(event)
 
     def _decoded(self, frame: Frame) -> list[Decoded]:
-        """The events of a frame, without the key and the tokens, which a fault may echo."""
+        """Decode a frame, removing the key and the tokens, which an error may echo."""
         return [self._redacted(event) for event in self._codec.decode(frame)]
 
     def _redacted(self, event: Decoded) -> Decoded:

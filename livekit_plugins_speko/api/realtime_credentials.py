@@ -65,7 +65,7 @@ class ProxyCredentials(RealtimeCredentials):
 
 @dataclass(frozen=True, kw_only=True)
 class Credential:
-    """What lets one in at a provider. `kind` is ``bearer``."""
+    """A provider's access token. `kind` is ``bearer``."""
 
     value: str = field(repr=False)
     expires_at: str
@@ -83,7 +83,7 @@ class Telemetry:
 
 @dataclass(frozen=True, kw_only=True)
 class Reservation:
-    """What was reserved for the session.
+    """The time and the credits reserved for the session.
 
     Attributes:
         lease_expires_at: End of the lease, as the service spells it. Empty when it named none.
@@ -159,7 +159,7 @@ class HostedCredentials(RealtimeCredentials):
 
 
 def parse_credentials(value: object) -> RealtimeCredentials:
-    """Parse the response to ``POST /v1/sessions``. Its form is told by what it holds.
+    """Parse the response to ``POST /v1/sessions``. Its fields determine its form.
 
     Raises:
         SpekoApiError: It can't be read (``MALFORMED_RESPONSE``). The text quotes none of it.
@@ -252,7 +252,7 @@ def parse_time(value: str) -> float | None:
 
 
 def _with_plain_fraction(value: str) -> str:
-    """A moment as Python 3.10 reads it: six digits after the dot, and an offset."""
+    """Rewrite a time for Python 3.10: six digits after the dot, and an offset."""
     if value[-1:] in ("Z", "z"):
         value = value[:-1] + "+00:00"
     head, dot, tail = value.partition(".")
@@ -320,7 +320,7 @@ def _optional(wire: Mapping[str, Any], key: str) -> str | None:
 
 
 def _moment(value: object) -> str:
-    """A moment as the service spells it; empty for none."""
+    """Return a time in the service's spelling; empty when there is none."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return ""
     return str(value)
@@ -332,7 +332,7 @@ def _rate(wire: Mapping[str, Any], key: str) -> int | None:
 
 
 def _number(value: object) -> float | None:
-    """A number above 0; None for any other value."""
+    """Return a number above 0; None for any other value."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if 0 < value < 1e9 else None

@@ -109,7 +109,7 @@ RealtimeEvent: TypeAlias = (
     | Error
     | Close
 )
-"""An event of a connection, told apart by its ``type``."""
+"""An event of a connection, distinguished by its ``type``."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -125,7 +125,7 @@ def _tool_to_wire(tool: ChatTool | Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _copied(metadata: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """A copy that later changes of the caller's mapping do not reach."""
+    """Copy the caller's mapping, so that later changes of it have no effect."""
     if metadata is None:
         return None
     try:

@@ -24,7 +24,7 @@ LAST_REPORT_S = 1.0
 """Longest wait, in seconds, for the last report, while a connection is closed."""
 
 SHORTEST_INTERVAL_S = 0.05
-"""Shortest time between two reports, in seconds, whatever the service asked for."""
+"""Shortest time between two reports, in seconds, even if the service requests a shorter one."""
 
 _FAULTS = (SpekoApiError, httpx.HTTPError, OSError, TimeoutError, asyncio.TimeoutError)
 
@@ -129,7 +129,7 @@ class UsageReporter:
         return json.dumps({"events": events}, separators=(",", ":")).encode()
 
     def _quantity_ms(self) -> int:
-        """The session's duration so far, in milliseconds, as far as it is paid for."""
+        """Return the session's duration so far, in ms, up to what is paid for."""
         now = asyncio.get_running_loop().time() if self._ended_s is None else self._ended_s
         most = self._credentials.reservation.authorized_duration_seconds
         lasted = now - self._began_s

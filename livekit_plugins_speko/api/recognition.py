@@ -22,7 +22,7 @@ PATH = "/v1/transcribe/stream"
 """Path of the service below the base URL."""
 
 StreamEvent: TypeAlias = Ready | Transcript | Failure
-"""An event of a stream, told apart by its ``type``."""
+"""An event of a stream, distinguished by its ``type``."""
 
 Outcome: TypeAlias = Literal["completed", "failed", "cancelled"]
 """Outcome of a connection, as in `RouteEvent`."""
@@ -176,7 +176,7 @@ class Recognition:
         self.pushed.set()
 
     def flush(self) -> None:
-        """Ask for the final of what was pushed so far."""
+        """Request the final of the audio pushed so far."""
         if not (self._closed or self.ended):
             self.audio.flush()
             self.pushed.set()

@@ -92,7 +92,7 @@ class Connection:
             await asyncio.wait([sender])
             await self._ws.close()
             if not sender.cancelled():
-                sender.result()  # raises what was a bug
+                sender.result()  # raises a bug
 
     async def _send(self) -> None:
         try:
@@ -108,7 +108,7 @@ class Connection:
             raise
 
     async def _send_next(self) -> None:
-        """Send what is next, or wait for it."""
+        """Send the next item, or wait for it."""
         stream = self._stream
         item = stream.audio.take(stream.now_s)
         if item is None and stream.ended and not self.end_sent:

@@ -52,7 +52,7 @@ class Reconnects:
         self._flapping = False
         # The last failure. None before the first, and after a good connection.
         self._fault: Exception | None = None
-        # Shortest wait that the service asked for.
+        # Shortest wait that the service requested.
         self._asked_s = 0.0
 
     def rest(self) -> None:

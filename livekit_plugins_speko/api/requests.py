@@ -186,12 +186,12 @@ def _post(
 
 
 def _session_header(options: CallOptions) -> dict[str, str]:
-    """The header that books a call to a session."""
+    """Build the header that books a call to a session."""
     return {} if options.session_id is None else {"x-session-id": options.session_id.strip()}
 
 
 def _texts(message: Mapping[str, Any]) -> Iterator[str]:
-    """The content of a message in the wire's spelling, and the arguments of its tool calls."""
+    """Yield a message's content, in the wire's spelling, and its tool calls' arguments."""
     calls = message.get("toolCalls") or ()
     for text in (message.get("content"), *(call.get("args") for call in calls)):
         if isinstance(text, str):

@@ -75,7 +75,7 @@ class Response:
             raise malformed(f"it is compressed ({encoding}), expected it as it is")
 
     async def _error(self) -> SpekoApiError:
-        """The error of the status, with or without a body."""
+        """Build the error of the status, with or without a body."""
         body = b""
         with suppress(TimeoutError, httpx.HTTPError):
             async with Deadline(ERROR_BODY_S):
@@ -121,7 +121,7 @@ class Response:
                 yield event.event, self._payload(event)
 
     def _payload(self, event: ServerSentEvent) -> dict[str, object]:
-        """The object of an event; of an error, redacted."""
+        """Parse an event's object; redact that of an error."""
         name = f"the {event.event} event"
         payload = as_object(parse_json(event.data, name), name)
         if event.event == "error":

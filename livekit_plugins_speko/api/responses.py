@@ -191,7 +191,7 @@ def parse_error_response(
 
 
 def _explained(message: str, code: str) -> str:
-    """A message of the service, in plain words where its own need not be."""
+    """Add the remedy to the message of an error that needs one."""
     if code == INSUFFICIENT_CREDITS:
         return f"the Speko account is out of credits. Add some and call again ({message})"
     return message

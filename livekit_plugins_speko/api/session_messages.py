@@ -297,7 +297,7 @@ def _plain(value: object) -> object:
 
 
 def _text_of(payload: Mapping[str, object], *names: str) -> str:
-    """The first of these fields that is a text and not blank, else an empty text."""
+    """Return the first of these fields that is a text and not blank, else an empty text."""
     for name in names:
         value = payload.get(name)
         if isinstance(value, str) and value.strip():

@@ -14,7 +14,7 @@ from .requests import build_constraints, build_intent
 from .responses import as_object, malformed, parse_json
 
 FLUSH = '{"type":"flush"}'
-"""The frame that asks to finalise now what was said so far."""
+"""The frame that requests the final of the speech so far."""
 
 END = '{"type":"end"}'
 """The frame after the last audio."""
@@ -86,7 +86,7 @@ class End:
 
 
 Frame: TypeAlias = Ready | Transcript | Failure | End
-"""A frame of the service, told apart by its ``type``."""
+"""A frame of the service, distinguished by its ``type``."""
 
 
 def build_config(

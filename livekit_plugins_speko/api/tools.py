@@ -63,7 +63,7 @@ def parse_chat_tool(tool: object) -> ChatTool:
 
 
 def parse_tool(row: object) -> ChatTool:
-    """Parse one row of an agent's registered tools, as the tool of a completion that it stands for.
+    """Parse one row of an agent's registered tools into the tool of a completion.
 
     Raises:
         ValueError: It has no parameters or no kind of source, or as `parse_chat_tool`.

@@ -47,7 +47,7 @@ _ACCEPT = {
 
 @functools.lru_cache(maxsize=64)
 def _parsed(url: str) -> httpx.URL:
-    """Cached, since parsing takes as long as the rest of building a request."""
+    """Parse a URL once: it takes as long as the rest of building a request."""
     return httpx.URL(url)
 
 
@@ -126,7 +126,7 @@ class Transport:
         )
 
     async def _opened(self) -> httpx.AsyncClient:
-        """The client, made without blocking the event loop."""
+        """Return the client, made without blocking the event loop."""
         if self._client is None:
             context = await asyncio.to_thread(shared_context)
             if self._client is None and not self._closed:

@@ -1,7 +1,7 @@
 """Results, events and tools of the client.
 
 Attributes have the names of Speko's official Python SDK, so that the results of either client can
-stand in for the other's.
+replace the other's.
 """
 
 from __future__ import annotations

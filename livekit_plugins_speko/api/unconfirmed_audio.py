@@ -103,7 +103,7 @@ class UnconfirmedAudio:
         self.has_news = self.has_news or not self.is_empty
 
     def take(self, now_s: float) -> bytes | Flush | None:
-        """Return what is to be sent next, which then counts as sent; None without any."""
+        """Return the next item to send, which then counts as sent; None without any."""
         if not self._unsent:
             return None
         item = self._unsent.popleft()
@@ -169,7 +169,7 @@ class UnconfirmedAudio:
         self._drop_to(self._confirmed_to)
 
     def settle_flush(self, now_s: float) -> None:
-        """Note an empty final: the flush that it answers found nothing to finalise."""
+        """Note an empty final: its flush found nothing to finalise."""
         flush = self._flush_answered(now_s)
         if flush is not None:
             flush.answered = True

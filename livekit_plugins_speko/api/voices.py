@@ -46,7 +46,7 @@ class VoiceProvider:
 
 @dataclass(frozen=True, kw_only=True)
 class VoiceCatalogue:
-    """What `Voices.list` returns.
+    """The result of `Voices.list`.
 
     Attributes:
         voices: The voices.

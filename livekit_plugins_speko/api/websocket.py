@@ -131,9 +131,9 @@ class WebSocket:
             self.close_code = self._ws.close_code or ABNORMAL
             if self.close_code == aiohttp.WSCloseCode.OK:  # the end of the file, no close frame
                 self.close_code = ABNORMAL
-        told = f": {self.close_reason}" if self.close_reason else ""
+        reason = f": {self.close_reason}" if self.close_reason else ""
         raise SocketLost(
-            f"The connection to {self._peer} was closed ({self.close_code}{told}).",
+            f"The connection to {self._peer} was closed ({self.close_code}{reason}).",
             code=self.close_code,
             reason=self.close_reason,
         )
@@ -155,7 +155,7 @@ class WebSocket:
             self.abort()
 
     def abort(self) -> None:
-        """End the connection at once, whatever is still to be sent."""
+        """End the connection at once, without sending the rest."""
         if self._socket is not None:
             with suppress(OSError, NotImplementedError):  # it is closed already
                 self._socket.shutdown(socket.SHUT_RDWR)

@@ -1,4 +1,4 @@
-"""Content types of audio: what they are called, and what their parameters say of raw samples."""
+"""Content types of audio: their names, and what their parameters say of raw samples."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PCM_TYPES = frozenset(
 
 ``audio/L16`` is big-endian by its RFCs (2586, 3551) and little-endian from the providers of speech
 that send it: Gemini (``audio/L16;codec=pcm;rate=24000``, which Google's own samples wrap into a WAV
-as it is), IBM Watson (little-endian unless ``endianness=big-endian`` is asked for), Lemonade
+as it is), IBM Watson (little-endian unless ``endianness=big-endian`` is given), Lemonade
 (``audio/l16;rate=24000;endianness=little-endian``). So it is big-endian only where a parameter says
 so. Yandex and Salute write ``audio/x-pcm;bit=16;rate=16000``, Amazon Lex ``audio/lpcm;
 sample-rate=8000; sample-size-bits=16; channel-count=1; is-big-endian=false``.
@@ -54,12 +54,12 @@ _MAX_PARAMETER_DIGITS = 9
 
 
 def media_type(content_type: str) -> str:
-    """The type without its parameters, lower case: ``audio/pcm`` of ``Audio/PCM; rate=8000``."""
+    """Return the bare type, lower case: ``audio/pcm`` for ``Audio/PCM; rate=8000``."""
     return content_type.partition(";")[0].strip().lower()
 
 
 def pcm_sample_rate_from_content_type(content_type: str, fallback: int) -> int:
-    """The ``rate`` parameter of a content type such as ``audio/pcm;rate=24000``.
+    """Read the ``rate`` parameter of a content type such as ``audio/pcm;rate=24000``.
 
     Args:
         content_type: A ``Content-Type``, in any case, with or without quotes and spaces.
@@ -72,7 +72,7 @@ def pcm_sample_rate_from_content_type(content_type: str, fallback: int) -> int:
 
 
 def number_parameter(content_type: str, *names: str) -> int:
-    """The first parameter of one of these names that is a number; 0 when there is none."""
+    """Return the first parameter of these names that is a number; 0 when there is none."""
     for name, value in _parameters(content_type):
         if name in names and value.isascii() and value.isdigit():
             return int(value) if len(value) <= _MAX_PARAMETER_DIGITS else 0
@@ -80,7 +80,7 @@ def number_parameter(content_type: str, *names: str) -> int:
 
 
 def text_parameter(content_type: str, *names: str) -> str:
-    """The first parameter of one of these names, lower case; empty when there is none."""
+    """Return the first parameter of these names, lower case; empty when there is none."""
     return next((text for name, text in _parameters(content_type) if name in names), "")
 
 

@@ -157,7 +157,7 @@ def _joined(segments: list[tuple[SampleFormat, bytes]]) -> tuple[bytes, int, int
 
 
 def _wav_segments(audio: bytes) -> list[tuple[SampleFormat, bytes]]:
-    """The samples of each WAV, and how to read them."""
+    """Split the audio into the samples of each WAV and their format."""
     reader = WavReader()
     sources: list[SampleFormat] = []
     samples: list[bytearray] = []
@@ -172,7 +172,7 @@ def _wav_segments(audio: bytes) -> list[tuple[SampleFormat, bytes]]:
 
 
 async def _sniffed(content_type: str, chunks: AsyncIterator[bytes]) -> tuple[str, bytes]:
-    """Return the media type of what comes, and the bytes that it took to know."""
+    """Return the media type of the audio, and the bytes read to know it."""
     start = b""
     while (chunk := await anext(chunks, None)) is not None:
         start += chunk
@@ -242,7 +242,7 @@ class _WavPlayer:
         return rest
 
     def flush(self) -> bytes:
-        """Return what the resampler still holds."""
+        """Return the rest that the resampler holds."""
         return b"" if self._converter is None else self._converter.flush()
 
 
@@ -314,5 +314,5 @@ async def _feed(decoder: AudioStreamDecoder, chunks: AsyncIterator[bytes]) -> No
 
 
 def empty_audio() -> SpekoAdapterError:
-    """The error for a response without a single sample. Retried."""
+    """Build the error for a response without a single sample. Retried."""
     return SpekoAdapterError("SpekoTTS: provider returned empty audio", "EMPTY_AUDIO")

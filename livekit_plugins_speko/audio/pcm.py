@@ -98,7 +98,7 @@ def _rounded(samples: _Samples) -> _Samples:
 
 
 def _g711_tables() -> tuple[_Samples, _Samples]:
-    """The int16 sample of each byte in A-law and in mu-law, as ITU-T G.711 defines them."""
+    """Compute the int16 sample of each byte in A-law and mu-law (ITU-T G.711)."""
     codes = np.arange(256)
     a, mu = codes ^ 0x55, codes ^ 0xFF
     a_chord, a_step = (a >> 4) & 7, a & 15
@@ -246,7 +246,7 @@ class Converter:
         self._rest = b""
 
     def flush(self) -> bytes:
-        """Return what the resampler still holds."""
+        """Return the rest that the resampler holds."""
         return b"" if self._resampler is None else _join(self._resampler.flush())
 
 

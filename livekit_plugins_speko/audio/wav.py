@@ -1,4 +1,4 @@
-"""WAV files: what recognition uploads, and the header of what synthesis returns.
+"""WAV files: those that recognition uploads, and the headers of those that synthesis returns.
 
 RIFF's layout is that of Microsoft's and IBM's "Multimedia Programming Interface and Data
 Specifications 1.0", the extensible format that of Microsoft's "Multiple Channel Audio Data and WAVE
@@ -260,5 +260,5 @@ def check_wav_complete(header: WavHeader, received: int, *, slack_s: float = 0.0
 
 
 def malformed(found: str) -> SpekoAdapterError:
-    """The error for a WAV that is broken, or none. Retried."""
+    """Build the error for bytes that are a broken WAV or no WAV. Retried."""
     return SpekoAdapterError(f"SpekoAdapter: malformed WAV: {found}.", "MALFORMED_AUDIO")

@@ -41,7 +41,7 @@ async def apply_overrides(
 
 
 def _parts(owner: Any) -> Iterator[Any]:
-    """The adapters of this package among the parts, without what wraps them."""
+    """Yield the parts that are adapters of this package, unwrapped."""
     for name in ("stt", "llm", "tts"):
         part = getattr(owner, name, None)
         part = getattr(part, f"wrapped_{name}", part)

@@ -134,7 +134,7 @@ def _parse_overrides(found: object) -> OverridesPacket | None:
 
 
 def _override(name: str, value: object) -> str | float | None:
-    """The value if it has the type of its setting and is in its range, else None."""
+    """Return the value if it has its setting's type and range, else None."""
     if name == "speed":
         number = isinstance(value, int | float) and not isinstance(value, bool)
         return float(value) if number and _in_range(value) else None  # type: ignore[arg-type]
@@ -150,7 +150,7 @@ def _in_range(value: float) -> bool:
 
 
 def _text(value: object) -> str | None:
-    """A text whose lone surrogates, which JSON can spell and UTF-8 can't, are replaced."""
+    """Replace lone surrogates in a text: JSON can spell them, UTF-8 can't."""
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
 
 

@@ -174,7 +174,7 @@ class TurnReporter:
                 await self._stop.wait()
 
     def _batch(self) -> Iterator[dict[str, Any]]:
-        """The next turns to be posted together: one at least."""
+        """Yield the next turns to post together: at least one."""
         size = 0
         for count, turn in enumerate(self._waiting):
             size += len(turn["text"])
@@ -241,12 +241,12 @@ def build_turn(item: llm.ChatMessage, index: int) -> dict[str, Any] | None:
 
 
 def _iso(moment: float) -> str:
-    """A Unix time in ISO 8601, in UTC, to the millisecond."""
+    """Format a Unix time as ISO 8601, in UTC, to the millisecond."""
     utc = datetime.fromtimestamp(moment, timezone.utc)
     return utc.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _backoff_s(failures: int) -> float:
-    """The wait before another try: twice as long each time, and not the same for all workers."""
+    """Return the wait before a retry: doubled each time, with jitter between workers."""
     doubled_s: float = FIRST_RETRY_S * 2 ** min(failures, 10)
     return min(LAST_RETRY_S, doubled_s) * random.uniform(0.5, 1.0)

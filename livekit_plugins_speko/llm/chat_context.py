@@ -96,9 +96,9 @@ def _tool_messages(answered: Sequence[_Answered]) -> list[dict[str, Any]]:
         {"id": call_id, "name": call.name, "args": _json_object(call.arguments)}
         for call_id, (call, _) in zip(ids, answered, strict=True)
     ]
-    asked: dict[str, Any] = {"role": "assistant", "content": "", "toolCalls": calls}
+    request: dict[str, Any] = {"role": "assistant", "content": "", "toolCalls": calls}
     outputs = zip(ids, (output for _, output in answered), strict=True)
-    return [asked, *(_tool_result(call_id, output) for call_id, output in outputs)]
+    return [request, *(_tool_result(call_id, output) for call_id, output in outputs)]
 
 
 def _unlike_ids(answered: Sequence[_Answered]) -> list[str]:

@@ -14,7 +14,7 @@ from ..errors import EMPTY_COMPLETION, STREAM_ENDED, SpekoApiError
 
 
 class SpeakNow(FlushSentinel):
-    """Make LiveKit speak what came so far, although the reply continues.
+    """Make LiveKit speak the text so far, although the reply continues.
 
     It has the attributes of a chunk without content, which is what LiveKit's metrics and an
     ``llm_node`` of the user's read of it.
@@ -109,7 +109,7 @@ class Reply:
         return chunks
 
     def _missing(self, text: str) -> str:
-        """Return what no delta brought: all of an older service's text, or the rest of a hop's."""
+        """Return the text that no delta brought: an older service's all, or the rest of a hop's."""
         for received in (self._received, self._received_in_hop):
             if text.startswith(received) and text.strip() not in self._received:
                 return text[len(received) :]

@@ -24,7 +24,7 @@ def merge_tools(
     """Merge an agent's registered tools with those of a call.
 
     Args:
-        registered: The agent's. They win: whoever registered a tool means the model to see it.
+        registered: The agent's. They win: a tool is registered so that the model sees it.
         runtime: The call's.
 
     Returns:
@@ -95,7 +95,7 @@ class RegisteredToolsLoader:
             speko: The client to ask. It stays the caller's.
             agent_id: The agent.
             on_error: Called once with a `SpekoAdapterError` (code ``REGISTERED_TOOLS_FAILED``,
-                the fault as its cause) when the fetch fails. The conversation goes on without.
+                the fault as its cause) when the fetch fails. The conversation continues without.
 
         Raises:
             ValueError: A blank agent id, or an `on_error` that can't be called.
@@ -116,11 +116,11 @@ class RegisteredToolsLoader:
         self._on_error = on_error
         # The one fetch: running, done, or cancelled by aclose(). None until the first load.
         self._fetch_task: asyncio.Task[list[ChatTool] | None] | None = None
-        # Whether aclose() was called: nobody would own a fetch that began later.
+        # Whether aclose() was called: a fetch that began later would have no owner.
         self._closed = False
 
     async def load(self) -> list[ChatTool] | None:
-        """The agent's tools, or None when they could not be fetched, or the loader is closed.
+        """Return the agent's tools; None if fetching them failed or the loader is closed.
 
         The first call fetches, with 5 s at most; every other one shares what it got, a failure
         included. Waiting can be cancelled without cancelling the fetch.
@@ -146,7 +146,7 @@ class RegisteredToolsLoader:
                 REGISTERED_TOOLS_TIMEOUT_S,
             )
             return read_tools(tools, to_chat_tool, self._agent_id)
-        except Exception as fault:  # whatever it is, a call that can go on must go on
+        except Exception as fault:  # of any kind: the call continues without the tools
             self._report(fault)
             return None
 
@@ -158,7 +158,7 @@ class RegisteredToolsLoader:
         error.__cause__ = fault
         if self._on_error is None:
             logger.warning(
-                "the registered tools could not be fetched; the call goes on without them",
+                "the registered tools could not be fetched; the call continues without them",
                 extra={"agent_id": self._agent_id, "reason": str(error)},
             )
             return

@@ -238,7 +238,7 @@ class EagerStream(stt.StreamAdapterWrapper):
             self._send(stt.SpeechEventType.INTERIM_TRANSCRIPT, nothing)
 
     def _settle(self, request: _Request, reason: str) -> stt.SpeechEvent | None:
-        """Count a request that is over, and return its response; `reason` says what became of it.
+        """Count a request that is over, and return its response; `reason` says how it ended.
 
         None when there is no response. A bug of the wrapped STT is counted before it is raised.
         """

@@ -48,7 +48,7 @@ class EagerStreamingStream(stt.StreamAdapterWrapper):
         self._text = SpokenText()
         # Pauses of the utterance under way. None between two utterances.
         self._pauses: Pauses | None = None
-        # When the speech ended of an utterance whose final is awaited. None when none is.
+        # End of the speech of an utterance whose final is awaited. None when none is.
         self._ended: float | None = None
         # Ends that wait. None when none is awaited.
         self._timer: asyncio.TimerHandle | None = None
@@ -142,7 +142,7 @@ class EagerStreamingStream(stt.StreamAdapterWrapper):
                 self._changed(is_final=True)
 
     def _changed(self, *, is_final: bool) -> None:
-        """Send what a transcript has changed."""
+        """Send the change that a transcript makes."""
         if self._ended is not None:
             if is_final and self._text.joined() is not None:
                 self._send_final()
@@ -194,7 +194,7 @@ class EagerStreamingStream(stt.StreamAdapterWrapper):
             self._send(stt.SpeechEventType.INTERIM_TRANSCRIPT, nothing)
 
     def _finish(self) -> None:
-        """Send what is left: the input ended, or the recognition failed, before the VAD's end."""
+        """Send the rest: the input ended, or the recognition failed, before the VAD's end."""
         if not self._event_ch.closed:
             self._send_final()
         self._pauses = None

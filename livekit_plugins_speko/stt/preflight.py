@@ -20,7 +20,7 @@ class PreflightRule:
     """
 
     def __init__(self, *, wanted: bool) -> None:
-        """Look up what tells a stream of its session, unless none is wanted."""
+        """Look up how a stream finds its session, unless no preflight is wanted."""
         # Holds the session's pipeline in the tasks of its STT node. None where none is forwarded.
         self._pipeline: ContextVar[Any] | None = None
         if wanted:

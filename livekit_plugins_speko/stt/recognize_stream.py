@@ -59,7 +59,7 @@ class UsageMeter:
             self._timer = loop.call_later(USAGE_INTERVAL_S, self.report)
 
     def report(self) -> None:
-        """Report what was not reported yet."""
+        """Report the usage since the last report."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -138,7 +138,7 @@ class SpekoRecognizeStream(stt.RecognizeStream):
             self._usage.report()
             await asyncio.wait([feeder])
             if not feeder.cancelled():
-                feeder.result()  # raises what was a bug
+                feeder.result()  # raises a bug
 
     async def _feed(self) -> None:
         """Move the caller's frames from LiveKit's channel into the recognition."""

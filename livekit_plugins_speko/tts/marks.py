@@ -1,4 +1,4 @@
-"""Marks between sentences and clauses, and what must stay in one piece around them. No I/O."""
+"""Marks between sentences and clauses, and the words around them that must not be cut. No I/O."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PAUSES = ",;:،؛՝፣፤፥၊᠂"
 """Marks between clauses when a space comes next. In a word they are something else ("10:30")."""
 
 WIDE_PAUSES = "，；：、､—"
-"""Marks between clauses whatever comes next."""
+"""Marks that end a clause whatever follows."""
 
 STOP = re.compile(rf"[.!?…؟۔．{WIDE_STOPS}]+|[{STOPS}]")
 PAUSE = re.compile(rf"[{PAUSES}–{WIDE_PAUSES[:-1]}]|—+")
@@ -83,7 +83,7 @@ def is_numeral(character: str) -> bool:
 
 
 def spoken_characters(text: str) -> int:
-    """Count what there is to say, in Latin characters: letters, digits and spaces, without tags."""
+    """Measure the speech in a text, in Latin characters: letters, digits, spaces; no tags."""
     plain = " ".join(TAG.sub("", text).split())
     return sum(_WIDE_CHARACTER if is_wide(c) else c.isalnum() or c.isspace() for c in plain)
 

@@ -34,7 +34,7 @@ class Cutter:
     """Cuts a reply while it is written. The pieces do not depend on how it is cut into pushes."""
 
     def __init__(self, sentences: Callable[[str], list[str]]) -> None:
-        """Cut where a tokenizer does, apart from what it gets wrong for speech.
+        """Cut where a tokenizer does, except where that is wrong for speech.
 
         Args:
             sentences: The tokenizer: cuts a text into sentences, without a minimal length, such

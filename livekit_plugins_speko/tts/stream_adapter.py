@@ -1,4 +1,4 @@
-"""A reply's sentences, each requested before its turn to be heard comes."""
+"""A reply's sentences, each requested before its turn to be spoken comes."""
 
 from __future__ import annotations
 
@@ -256,8 +256,8 @@ class _StreamAhead(tts.StreamAdapterWrapper):
     async def _stop(self, sentences: tokenize.SentenceStream, *tasks: asyncio.Task[None]) -> None:
         """Cancel every task and request before the first wait; then wait for all of them.
 
-        Their errors are dropped, which cancelling them tells asyncio: the stream ends with one of
-        its own, or without.
+        Their errors are dropped, as cancelling them makes asyncio do: the stream ends with an
+        error of its own, or without one.
         """
         # They run as soon as this waits, and each first cancels its request.
         closing = [asyncio.create_task(audio.aclose()) for audio in self._open]

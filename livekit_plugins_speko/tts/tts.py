@@ -238,7 +238,7 @@ class SpekoTTSChunkedStream(tts.ChunkedStream):
     async def _emit(
         self, decoded: AsyncIterator[bytes], output_emitter: AudioEmitter, call: Call
     ) -> None:
-        """Emit what no earlier attempt has spoken."""
+        """Emit the audio that no earlier attempt has emitted."""
         spoken_bytes = self._spoken_samples * SAMPLE_BYTES
         received_bytes = 0
         cutter = FrameCutter(self._tts.sample_rate)

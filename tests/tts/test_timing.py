@@ -29,7 +29,7 @@ async def assert_timed_out(gateway: LocalGateway, voice: SpekoTTS) -> None:
     with pytest.raises(APITimeoutError) as raised:
         await speak(voice, conn_options=IMPATIENT)
     assert 0.14 < clock.time() - began < 3
-    assert raised.value.message == "Speko did not answer in time."
+    assert raised.value.message == "Speko did not respond in time."
     assert isinstance(raised.value.__cause__, TimeoutError)
     assert raised.value.retryable
     assert [event.recoverable for event in errors] == [False]

@@ -143,8 +143,8 @@ class GoogleCodec:
         return [to_json({"clientContent": {"turns": [turn], "turnComplete": True}})]
 
     def _content(self, content: Mapping[str, Any]) -> list[Decoded]:
-        heard = read_text(read_map(content, "inputTranscription").get("text"))
-        events: list[Decoded] = [*self._caller.append(heard)]
+        transcript = read_text(read_map(content, "inputTranscription").get("text"))
+        events: list[Decoded] = [*self._caller.append(transcript)]
         parts = read_map(content, "modelTurn").get("parts")
         audio = [
             each
@@ -213,7 +213,7 @@ class GoogleCodec:
 
 
 def _to_object(output: str) -> object:
-    """The output's JSON, if it is an object: the wire takes no other value."""
+    """Parse the output as a JSON object, or wrap it in one: the wire takes no other value."""
     try:
         value = json.loads(output, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):

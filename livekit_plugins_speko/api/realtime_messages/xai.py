@@ -55,7 +55,7 @@ class XaiCodec:
         # The reply under way, and the one that was cut, whose late rest is dropped. Empty without.
         self._response = ""
         self._cut_response = ""
-        # Calls of the reply whose results were not sent. The last result asks for the next reply.
+        # Calls of the reply whose results were not sent. The last result requests the next reply.
         self._open_calls: set[str] = set()
         self._readers = {
             "session.updated": self._ready,
@@ -121,7 +121,7 @@ class XaiCodec:
         return [to_json({"type": "response.cancel"})]
 
     def tool_result(self, call_id: str, output: str) -> list[Frame]:
-        """Build the result of a tool call; the last one of a reply asks for the next reply."""
+        """Build the result of a tool call; the last one of a reply requests the next reply."""
         item = {"type": "function_call_output", "call_id": call_id, "output": output}
         frames: list[Frame] = [to_json({"type": "conversation.item.create", "item": item})]
         self._open_calls.discard(call_id)

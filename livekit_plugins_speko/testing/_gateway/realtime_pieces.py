@@ -1,4 +1,4 @@
-"""What the service sends in a speech-to-speech session, in a form that fits every wire."""
+"""Messages of the service in a speech-to-speech session, in a form that fits every wire."""
 
 from __future__ import annotations
 

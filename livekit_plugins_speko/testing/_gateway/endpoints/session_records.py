@@ -1,4 +1,4 @@
-"""What a client reports of a session, reads of it, and its end."""
+"""Endpoints at which a client reports a session, reads it and ends it."""
 
 from __future__ import annotations
 

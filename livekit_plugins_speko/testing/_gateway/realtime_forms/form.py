@@ -1,4 +1,4 @@
-"""What the three wires have in common."""
+"""The common interface of the three wires."""
 
 from __future__ import annotations
 
