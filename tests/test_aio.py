@@ -31,7 +31,7 @@ async def test_silence_ends_the_block_with_a_timeout() -> None:
     assert raised.value.__cause__ is None and raised.value.__suppress_context__
 
 
-async def test_a_task_goes_on_after_a_timeout() -> None:
+async def test_task_continues_after_a_timeout() -> None:
     for _ in range(2):
         with pytest.raises(TimeoutError):
             async with Deadline(SOON_S):
@@ -59,7 +59,7 @@ async def test_silence_after_a_restart_ends_the_block() -> None:
     assert loop.time() - restarted >= 0.1
 
 
-async def test_what_a_block_makes_of_a_ring_comes_out_of_it() -> None:
+async def test_error_raised_in_place_of_the_cancellation_is_kept() -> None:
     with pytest.raises(KeyError, match="made of it"):
         async with Deadline(SOON_S):
             try:
@@ -68,7 +68,7 @@ async def test_what_a_block_makes_of_a_ring_comes_out_of_it() -> None:
                 raise KeyError("made of it") from None
 
 
-async def test_a_timeout_from_within_is_left_alone() -> None:
+async def test_timeout_raised_inside_the_block_is_unchanged() -> None:
     inner = TimeoutError("from within")
     with pytest.raises(TimeoutError) as raised:
         async with Deadline(LATE_S):
@@ -76,7 +76,7 @@ async def test_a_timeout_from_within_is_left_alone() -> None:
     assert raised.value is inner
 
 
-async def test_a_cancellation_from_outside_stays_one() -> None:
+async def test_cancellation_from_outside_is_unchanged() -> None:
     entered = asyncio.Event()
 
     async def work() -> None:
@@ -94,7 +94,7 @@ async def test_a_cancellation_from_outside_stays_one() -> None:
 
 @KNOWS_WHO_CANCELLED
 @pytest.mark.parametrize("cancelled_first", [True, False])
-async def test_a_cancellation_from_outside_wins_over_a_ring(cancelled_first: bool) -> None:
+async def test_cancellation_from_outside_wins_over_the_timeout(cancelled_first: bool) -> None:
     cleaning = asyncio.Event()
 
     async def work() -> None:
@@ -120,7 +120,7 @@ async def test_a_cancellation_from_outside_wins_over_a_ring(cancelled_first: boo
 
 
 @KNOWS_WHO_CANCELLED
-async def test_a_cancellation_that_was_over_before_the_block_does_not_count() -> None:
+async def test_earlier_cancellation_does_not_count() -> None:
     async def work() -> None:
         try:
             await silence()
@@ -139,7 +139,7 @@ async def test_a_cancellation_that_was_over_before_the_block_does_not_count() ->
 @pytest.mark.parametrize(
     ("outer_s", "inner_s", "told"), [(LATE_S, SOON_S, "0.02"), (SOON_S, LATE_S, "0.02")]
 )
-async def test_of_two_deadlines_the_one_that_rang_ends_its_block(
+async def test_only_the_expired_one_of_two_deadlines_ends_its_block(
     outer_s: float, inner_s: float, told: str
 ) -> None:
     ended: list[str] = []
@@ -154,7 +154,7 @@ async def test_of_two_deadlines_the_one_that_rang_ends_its_block(
     assert ended == (["inner"] if inner_s == SOON_S else [])
 
 
-async def test_a_timeout_around_it_is_not_taken_for_its_own() -> None:
+async def test_outer_timeout_is_not_mistaken_for_the_deadlines() -> None:
     async def work() -> None:
         async with Deadline(LATE_S):
             await silence()
@@ -205,7 +205,7 @@ async def count(ended: list[str]) -> AsyncIterator[int]:
         ended.append("closed")
 
 
-async def test_a_generator_left_early_is_closed_with_the_block() -> None:
+async def test_generator_left_early_is_closed_with_the_block() -> None:
     ended: list[str] = []
     async with closing(count(ended)) as numbers:
         async for number in numbers:
@@ -214,7 +214,7 @@ async def test_a_generator_left_early_is_closed_with_the_block() -> None:
     assert ended == ["closed"]
 
 
-async def test_a_generator_is_closed_when_the_block_fails() -> None:
+async def test_generator_is_closed_when_the_block_fails() -> None:
     ended: list[str] = []
     with pytest.raises(KeyError):
         async with closing(count(ended)) as numbers:
@@ -223,14 +223,14 @@ async def test_a_generator_is_closed_when_the_block_fails() -> None:
     assert ended == ["closed"]
 
 
-async def test_a_generator_may_be_read_to_its_end() -> None:
+async def test_generator_can_be_read_to_its_end() -> None:
     ended: list[str] = []
     async with closing(count(ended)) as numbers:
         assert [number async for number in numbers] == [1, 2, 3]
     assert ended == ["closed"]
 
 
-async def test_the_iterator_of_an_iterable_is_the_one_that_is_closed() -> None:
+async def test_iterator_of_an_iterable_is_closed() -> None:
     iterator = ClosableIterator()
     async with closing(Numbers(iterator)) as numbers:
         assert await anext(numbers) == 1
@@ -238,6 +238,6 @@ async def test_the_iterator_of_an_iterable_is_the_one_that_is_closed() -> None:
     assert iterator.closed == 1
 
 
-async def test_an_iterator_that_cannot_be_closed_is_only_left() -> None:
+async def test_iterator_without_aclose_is_not_closed() -> None:
     async with closing(Numbers(Iterator())) as numbers:
         assert [number async for number in numbers] == [1, 2, 3]

@@ -27,9 +27,7 @@ class Incomplete:
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("client", [Speko, spekoai.AsyncSpeko])
-def test_both_clients_take_every_argument_that_the_adapters_may_give(
-    client: type, method: str
-) -> None:
+def test_both_clients_accept_every_argument_of_the_adapters(client: type, method: str) -> None:
     asked = inspect.signature(getattr(SpekoClient, method)).parameters
     given = inspect.signature(getattr(client, method)).parameters
     assert set(asked) <= set(given)
@@ -39,14 +37,14 @@ def test_both_clients_take_every_argument_that_the_adapters_may_give(
 
 @pytest.mark.parametrize("adapter", [SpekoSTT, SpekoLLM, SpekoTTS])
 @pytest.mark.parametrize("client", [Speko, spekoai.AsyncSpeko])
-async def test_both_clients_are_taken_by_every_adapter(adapter: Any, client: Any) -> None:
+async def test_every_adapter_accepts_both_clients(adapter: Any, client: Any) -> None:
     async with client(api_key="sk-1") as speko:
         assert require_client(speko, "Test") is speko
         adapter(speko=speko, intent=Intent("en"))
 
 
 @pytest.mark.parametrize("adapter", [SpekoSTT, SpekoLLM, SpekoTTS])
-def test_a_synchronous_client_is_refused_with_the_names_of_others(adapter: Any) -> None:
+def test_synchronous_client_is_refused_with_alternatives(adapter: Any) -> None:
     with spekoai.Speko(api_key="sk-1") as client:
         with pytest.raises(TypeError) as refused:
             adapter(speko=client, intent=Intent("en"))
@@ -65,7 +63,7 @@ def test_a_synchronous_client_is_refused_with_the_names_of_others(adapter: Any) 
     ],
 )
 @pytest.mark.parametrize("adapter", [SpekoSTT, SpekoLLM, SpekoTTS])
-def test_what_is_no_client_is_refused_by_name(
+def test_any_other_client_is_refused_by_name(
     adapter: Any, client: Any, found: str, lacks: str | None
 ) -> None:
     with pytest.raises(TypeError, match=f"^{adapter.__name__}: speko must be a.* {found}") as no:
@@ -89,7 +87,7 @@ class Forwarding:
         return await self.speko.synthesize_stream(text, **options)
 
 
-async def test_client_with_open_options_is_given_the_protocols_alone(
+async def test_client_with_kwargs_gets_only_the_protocols_options(
     gateway: LocalGateway, speko: Speko
 ) -> None:
     gateway.complete.script(Reply("Hi."))

@@ -25,7 +25,7 @@ from tests.helpers.components_calls import INTENT, make, say, take_a_turn
 from tests.helpers.support import cause, tone
 
 
-def test_the_parts_can_be_named_and_unpacked(speko: Speko, voice_detector: vad.VAD) -> None:
+def test_parts_can_be_named_and_unpacked(speko: Speko, voice_detector: vad.VAD) -> None:
     components = make(speko, voice_detector)
     recognizer, model, speaker = components
     assert components == (components.stt, components.llm, components.tts)
@@ -33,7 +33,7 @@ def test_the_parts_can_be_named_and_unpacked(speko: Speko, voice_detector: vad.V
     assert isinstance(components, SpekoComponents)
 
 
-def test_each_part_is_what_a_session_takes(speko: Speko, voice_detector: vad.VAD) -> None:
+def test_session_accepts_each_part(speko: Speko, voice_detector: vad.VAD) -> None:
     components = make(speko, voice_detector)
     assert isinstance(components.stt, stt.StreamAdapter)
     assert isinstance(components.stt.wrapped_stt, SpekoSTT)
@@ -81,7 +81,7 @@ TOLD = "Sure. If you come in the evening, the door is on the left of the house."
         ),
     ],
 )
-async def test_the_first_words_of_a_reply_are_spoken_as_soon_as_was_asked_for(
+async def test_first_words_option_sets_when_speech_begins(
     gateway: LocalGateway,
     speko: Speko,
     voice_detector: vad.VAD,
@@ -91,7 +91,7 @@ async def test_the_first_words_of_a_reply_are_spoken_as_soon_as_was_asked_for(
     assert await spoken_to(gateway, make(speko, voice_detector, **options), TOLD) == texts
 
 
-async def test_a_clause_is_spoken_ahead_where_that_was_asked_for(
+async def test_first_clause_is_spoken_early_when_enabled(
     gateway: LocalGateway, speko: Speko, voice_detector: vad.VAD
 ) -> None:
     components = make(speko, voice_detector, tts_options={"first_words": "clause"})
@@ -99,7 +99,7 @@ async def test_a_clause_is_spoken_ahead_where_that_was_asked_for(
     assert texts == ["If you come in the evening,", "the door is on the left of the house."]
 
 
-def test_recognition_ahead_is_off_unless_asked_for(speko: Speko, voice_detector: vad.VAD) -> None:
+def test_eager_recognition_is_off_by_default(speko: Speko, voice_detector: vad.VAD) -> None:
     plain = make(speko, voice_detector).stt
     eager = make(speko, voice_detector, stt_options={"eager": True, "eager_delay": 0.3}).stt
     assert isinstance(plain, SpekoSTTAdapter) and plain._eager is False
@@ -107,14 +107,12 @@ def test_recognition_ahead_is_off_unless_asked_for(speko: Speko, voice_detector:
     assert (eager._eager, eager._eager_delay) == (True, 0.3)
 
 
-def test_one_sentence_is_asked_for_ahead_unless_said_otherwise(
-    speko: Speko, voice_detector: vad.VAD
-) -> None:
+def test_one_sentence_is_prefetched_by_default(speko: Speko, voice_detector: vad.VAD) -> None:
     assert make(speko, voice_detector).tts._prefetch == 1
     assert make(speko, voice_detector, tts_options={"prefetch": 0}).tts._prefetch == 0
 
 
-async def test_the_adapters_pass_on_who_answered(
+async def test_stream_adapters_forward_route_events(
     gateway: LocalGateway, speko: Speko, voice_detector: vad.VAD
 ) -> None:
     components = make(speko, voice_detector)
@@ -125,7 +123,7 @@ async def test_the_adapters_pass_on_who_answered(
     assert [event.call for event in told] == ["transcribe", "complete", "synthesize"]
 
 
-async def test_without_options_the_calls_carry_the_intent_alone(
+async def test_calls_have_only_the_intent_without_options(
     gateway: LocalGateway, client: Any, voice_detector: vad.VAD
 ) -> None:
     transcribe, complete, synthesize = await take_a_turn(gateway, make(client, voice_detector))
@@ -165,7 +163,7 @@ async def test_each_option_reaches_its_part(
     assert [r.session_id for r in (transcribe, complete, synthesize)] == ["session-1"] * 3
 
 
-async def test_the_sample_rate_is_the_one_that_was_asked_for(
+async def test_sample_rate_is_the_one_set(
     gateway: LocalGateway, speko: Speko, voice_detector: vad.VAD
 ) -> None:
     components = make(speko, voice_detector, tts_options={"sample_rate": 48_000})
@@ -174,7 +172,7 @@ async def test_the_sample_rate_is_the_one_that_was_asked_for(
     assert {audio.frame.sample_rate for audio in await say(components)} == {48_000}
 
 
-async def test_audio_of_another_rate_is_converted_only_when_asked_for(
+async def test_audio_of_another_rate_is_converted_only_when_enabled(
     gateway: LocalGateway, speko: Speko, voice_detector: vad.VAD
 ) -> None:
     gateway.synthesize.always(Speech(tone(rate=16_000), content_type="audio/pcm;rate=16000"))
@@ -203,7 +201,7 @@ async def test_every_call_gets_the_same_constraints(
     assert [r.constraints for r in requests] == [{"allowedProviders": allowed}] * 3
 
 
-async def test_registered_tools_take_part(
+async def test_registered_tools_are_sent(
     gateway: LocalGateway, client: Any, voice_detector: vad.VAD
 ) -> None:
     tool = {"name": "book", "description": "Book.", "parameters": {"type": "object"}}
@@ -212,7 +210,7 @@ async def test_registered_tools_take_part(
     assert [each["name"] for each in complete.json["tools"]] == ["book"]
 
 
-async def test_a_failed_fetch_of_registered_tools_is_told(
+async def test_failed_fetch_of_registered_tools_is_reported(
     gateway: LocalGateway, speko: Speko, voice_detector: vad.VAD
 ) -> None:
     gateway.tools.script(Refusal(500, "tired"))
@@ -261,7 +259,7 @@ async def test_a_failed_fetch_of_registered_tools_is_told(
         ({"agent_id": " "}, "agent_id must be the id of an agent"),
     ],
 )
-def test_an_option_that_cannot_be_used_is_an_error_at_once(
+def test_invalid_option_is_refused_at_once(
     speko: Speko, voice_detector: vad.VAD, options: dict[str, Any], text: str
 ) -> None:
     with pytest.raises(ValueError) as raised:
@@ -270,7 +268,7 @@ def test_an_option_that_cannot_be_used_is_an_error_at_once(
 
 
 @pytest.mark.parametrize("thing", [None, "silero", silero.VAD])
-def test_the_vad_must_be_one(speko: Speko, thing: Any) -> None:
+def test_other_vad_is_refused(speko: Speko, thing: Any) -> None:
     with pytest.raises(TypeError) as raised:
         make(speko, thing)
     assert str(raised.value) == (
@@ -280,12 +278,12 @@ def test_the_vad_must_be_one(speko: Speko, thing: Any) -> None:
 
 
 @pytest.mark.parametrize("thing", [5, "key"])
-def test_the_client_must_be_one(voice_detector: vad.VAD, thing: Any) -> None:
+def test_other_client_is_refused(voice_detector: vad.VAD, thing: Any) -> None:
     with pytest.raises(TypeError, match=f"got {type(thing).__name__}"):
         make(thing, voice_detector)
 
 
-def test_the_synchronous_client_is_refused_by_name(voice_detector: vad.VAD) -> None:
+def test_synchronous_client_is_refused_by_name(voice_detector: vad.VAD) -> None:
     with (
         spekoai.Speko(api_key="key") as client,
         pytest.raises(TypeError, match="got the synchronous Speko"),
@@ -293,7 +291,7 @@ def test_the_synchronous_client_is_refused_by_name(voice_detector: vad.VAD) -> N
         make(client, voice_detector)
 
 
-def test_the_callers_mappings_are_not_changed(speko: Speko, voice_detector: vad.VAD) -> None:
+def test_mappings_of_the_caller_are_not_changed(speko: Speko, voice_detector: vad.VAD) -> None:
     options: dict[str, Any] = {
         "intent": dict(INTENT),
         "llm": {"temperature": 0.5},
@@ -310,7 +308,7 @@ def test_the_callers_mappings_are_not_changed(speko: Speko, voice_detector: vad.
 
 
 @pytest.mark.parametrize("option", ["api_base_url", "api_key"])
-def test_an_option_of_the_typescript_package_warns_on_the_callers_line(
+def test_option_of_the_typescript_package_warns_on_the_callers_line(
     speko: Speko, voice_detector: vad.VAD, option: str
 ) -> None:
     """Python shows deprecations only where the caller's own code causes them."""
@@ -321,14 +319,12 @@ def test_an_option_of_the_typescript_package_warns_on_the_callers_line(
 
 
 @pytest.mark.parametrize("name", ["llm", "tts_options", "stt_options"])
-def test_options_that_are_no_mapping_are_refused(
-    speko: Speko, voice_detector: vad.VAD, name: str
-) -> None:
+def test_options_must_be_a_mapping(speko: Speko, voice_detector: vad.VAD, name: str) -> None:
     options: dict[str, Any] = {name: 5}
     with pytest.raises(ValueError, match=f"{name} must be a mapping with some of .*, got int"):
         make(speko, voice_detector, **options)
 
 
-def test_what_is_no_tokenizer_is_refused(speko: Speko, voice_detector: vad.VAD) -> None:
+def test_other_tokenizer_is_refused(speko: Speko, voice_detector: vad.VAD) -> None:
     with pytest.raises(TypeError, match="sentence_tokenizer must be a SentenceTokenizer"):
         make(speko, voice_detector, sentence_tokenizer="x")

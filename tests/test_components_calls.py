@@ -27,7 +27,7 @@ def transcript(spoken: list[tts.SynthesizedAudio]) -> str:
     )
 
 
-async def test_the_transcript_keeps_the_spaces_between_sentences(
+async def test_transcript_keeps_the_spaces_between_sentences(
     gateway: LocalGateway, speko: Speko, voice_detector: vad.VAD
 ) -> None:
     gateway.synthesize.always(Speech(tone()))
@@ -36,7 +36,7 @@ async def test_the_transcript_keeps_the_spaces_between_sentences(
     assert [request.json["text"] for request in gateway.requests] == TWO_SENTENCES.split("  ")
 
 
-async def test_a_tokenizer_of_ones_own_cuts_the_sentences(
+async def test_custom_tokenizer_cuts_the_sentences(
     gateway: LocalGateway, speko: Speko, voice_detector: vad.VAD
 ) -> None:
     gateway.synthesize.always(Speech(tone()))
@@ -48,7 +48,7 @@ async def test_a_tokenizer_of_ones_own_cuts_the_sentences(
 # Metrics and connections
 
 
-async def test_metrics_of_every_part_come_out(
+async def test_metrics_of_every_part_are_emitted(
     gateway: LocalGateway, client: Any, voice_detector: vad.VAD
 ) -> None:
     components = make(client, voice_detector)
@@ -59,7 +59,7 @@ async def test_metrics_of_every_part_come_out(
     assert labels == ["speko.STT", "speko.LLM", "speko.TTS"]
 
 
-async def test_the_turns_of_a_call_share_one_connection(
+async def test_turns_of_a_call_share_one_connection(
     gateway: LocalGateway, voice_detector: vad.VAD
 ) -> None:
     """A new one for each request would cost every turn three handshakes."""
@@ -83,7 +83,7 @@ async def test_the_turns_of_a_call_share_one_connection(
 # Closing
 
 
-async def test_closing_stops_what_the_parts_still_do(
+async def test_closing_cancels_running_calls(
     gateway: LocalGateway, client: Any, voice_detector: vad.VAD
 ) -> None:
     gate = Gate()
@@ -97,7 +97,7 @@ async def test_closing_stops_what_the_parts_still_do(
     assert gateway.requests[0].cancelled
 
 
-async def test_closing_stops_what_is_being_spoken(
+async def test_closing_stops_running_speech(
     gateway: LocalGateway, client: Any, voice_detector: vad.VAD
 ) -> None:
     gate = Gate()
@@ -111,7 +111,7 @@ async def test_closing_stops_what_is_being_spoken(
     await spoken.aclose()
 
 
-async def test_closed_adapters_let_go_of_what_they_wrap(
+async def test_closed_adapters_release_the_wrapped_parts(
     gateway: LocalGateway, speko: Speko, voice_detector: vad.VAD
 ) -> None:
     components = make(speko, voice_detector)
@@ -135,14 +135,14 @@ async def test_closing_leaves_the_client_and_the_vad_open(
     await stream.aclose()
 
 
-async def test_closing_twice_is_no_error(speko: Speko, voice_detector: vad.VAD) -> None:
+async def test_closing_twice_is_allowed(speko: Speko, voice_detector: vad.VAD) -> None:
     """A session's shutdown callback and its `finally` may both do it."""
     components = make(speko, voice_detector)
     await components.aclose()
     await components.aclose()
 
 
-async def test_a_client_that_was_made_for_the_components_is_closed_with_them(
+async def test_own_client_is_closed_with_the_components(
     gateway: LocalGateway, voice_detector: vad.VAD, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SPEKO_API_KEY", gateway.api_key)

@@ -75,7 +75,7 @@ def test_each_fault_becomes_its_error(
     "bug",
     [ValueError("a bug"), KeyError("a bug"), RuntimeError("a bug"), asyncio.CancelledError()],
 )
-def test_what_is_no_fault_of_a_call_stays_what_it_is(bug: BaseException) -> None:
+def test_bugs_are_not_mapped(bug: BaseException) -> None:
     assert to_livekit_error(bug) is None
     with pytest.raises(type(bug)) as raised:
         with livekit_errors():
@@ -83,7 +83,7 @@ def test_what_is_no_fault_of_a_call_stays_what_it_is(bug: BaseException) -> None
     assert raised.value is bug
 
 
-def test_livekit_s_own_error_stays_what_it_is() -> None:
+def test_livekit_error_is_unchanged() -> None:
     error = APIStatusError("no", status_code=500)
     with pytest.raises(APIStatusError) as raised:
         with livekit_errors():
@@ -92,13 +92,13 @@ def test_livekit_s_own_error_stays_what_it_is() -> None:
     assert raised.value.__cause__ is None
 
 
-def test_nothing_is_raised_where_nothing_failed() -> None:
+def test_nothing_is_raised_without_a_fault() -> None:
     with livekit_errors():
         pass
 
 
 @pytest.mark.parametrize("status", [200, 400, 503])
-def test_an_answer_s_error_carries_its_message_body_and_code(status: int) -> None:
+def test_error_of_a_response_has_its_message_body_and_code(status: int) -> None:
     error = to_livekit_error(SpekoApiError("no such voice", status, "BAD_VOICE"))
     assert error is not None
     assert error.body == {"error": "no such voice", "code": "BAD_VOICE"}
@@ -106,20 +106,20 @@ def test_an_answer_s_error_carries_its_message_body_and_code(status: int) -> Non
     assert getattr(error, "status_code", 200) == status
 
 
-def test_an_adapter_error_carries_its_text_and_code() -> None:
+def test_adapter_error_has_its_text_and_code() -> None:
     error = to_livekit_error(SpekoAdapterError("at 16000 Hz", "SAMPLE_RATE_MISMATCH"))
     assert error is not None
     assert (error.message, error.body) == ("at 16000 Hz", {"code": "SAMPLE_RATE_MISMATCH"})
 
 
-def test_a_call_that_the_service_gave_up_is_an_error_and_no_end() -> None:
+def test_call_that_the_service_cancelled_is_an_error() -> None:
     """LiveKit takes an `APIStatusError` 499 for a call that went well: the caller hears nothing."""
     error = to_livekit_error(SpekoApiError("gone", 499, "CLIENT_CLOSED_REQUEST"))
     assert type(error) is APIError
     assert error.retryable
 
 
-def test_what_cannot_be_read_is_not_quoted() -> None:
+def test_unreadable_response_is_not_quoted() -> None:
     """The official SDK's error shows the answer, and so what the caller said."""
     with pytest.raises(ValidationError) as unread:
         TypeAdapter(int).validate_python("my card is 4111")

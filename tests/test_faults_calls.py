@@ -105,7 +105,7 @@ async def fail(run: Run, conn_options: APIConnectOptions = NO_RETRY) -> APIError
 
 @RUNS
 @pytest.mark.parametrize("status", [408, 429, 500, 503])
-async def test_a_status_that_may_pass_is_retried(
+async def test_temporary_status_is_retried(
     gateway: LocalGateway, speko: Speko, kind: Kind, status: int
 ) -> None:
     answer_with(gateway, kind, Refusal(status, "later", "LATER"))
@@ -118,7 +118,7 @@ async def test_a_status_that_may_pass_is_retried(
 
 @RUNS
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
-async def test_a_status_that_stays_is_not_retried(
+async def test_permanent_status_is_not_retried(
     gateway: LocalGateway, speko: Speko, kind: Kind, status: int
 ) -> None:
     answer_with(gateway, kind, Refusal(status, "no", "NEVER"))
@@ -132,7 +132,7 @@ async def test_a_status_that_stays_is_not_retried(
 
 
 @RUNS
-async def test_a_retry_that_goes_well_ends_well(
+async def test_successful_retry_returns_its_result(
     gateway: LocalGateway, speko: Speko, kind: Kind
 ) -> None:
     well = {Recognize: Transcript("hello"), Chat: Reply("Hi"), Synthesize: Speech(tone())}
@@ -143,9 +143,7 @@ async def test_a_retry_that_goes_well_ends_well(
 
 
 @RUNS
-async def test_headers_that_come_late_are_a_timeout(
-    gateway: LocalGateway, speko: Speko, kind: Kind
-) -> None:
+async def test_late_headers_are_a_timeout(gateway: LocalGateway, speko: Speko, kind: Kind) -> None:
     getattr(gateway, kind.route).latency = Latency(headers_s=60)
     answer_with(gateway, kind, held(kind)[0])
     error = await fail(kind(speko), IMPATIENT)
@@ -165,7 +163,7 @@ async def test_silence_is_a_timeout(
 
 
 @RUNS
-async def test_a_service_that_is_not_there_is_a_connection_error_and_retried(kind: Kind) -> None:
+async def test_unreachable_service_is_a_connection_error_and_retried(kind: Kind) -> None:
     async with RawServer(b"") as server:
         pass
     async with Speko(api_key="sk-1", base_url=server.base_url) as speko:
@@ -176,7 +174,7 @@ async def test_a_service_that_is_not_there_is_a_connection_error_and_retried(kin
 
 
 @RUNS
-async def test_a_connection_that_breaks_off_is_a_connection_error(kind: Kind) -> None:
+async def test_cut_connection_is_a_connection_error(kind: Kind) -> None:
     async with RawServer(b"") as server, Speko(api_key="k", base_url=server.base_url) as speko:
         error = await fail(kind(speko))
     assert type(error) is APIConnectionError and error.retryable
@@ -195,7 +193,7 @@ async def test_a_connection_that_breaks_off_is_a_connection_error(kind: Kind) ->
         (Synthesize, Speech(b"RIFFnone", content_type="audio/wav"), "MALFORMED_AUDIO"),
     ],
 )
-async def test_a_fault_inside_an_answer_that_began_well_is_retried(
+async def test_fault_inside_a_response_is_retried(
     gateway: LocalGateway, speko: Speko, kind: Kind, answer: Answer, code: str | None
 ) -> None:
     answer_with(gateway, kind, answer)
@@ -223,7 +221,7 @@ async def test_unsupported_audio_is_not_retried(
     assert isinstance(error.__cause__, SpekoAdapterError) and error.__cause__.code == code
 
 
-async def test_an_invalid_context_is_not_retried_and_sends_nothing(
+async def test_invalid_context_is_not_sent_and_not_retried(
     gateway: LocalGateway, speko: Speko
 ) -> None:
     chat = SpekoLLM(speko=speko, intent=Intent("en")).chat(
@@ -237,7 +235,7 @@ async def test_an_invalid_context_is_not_retried_and_sends_nothing(
 
 
 @pytest.mark.parametrize("end", [ErrorEvent("x"), EndOfStream(), Gate()])
-async def test_a_reply_that_was_handed_on_in_part_is_not_tried_again(
+async def test_partly_forwarded_reply_is_not_retried(
     gateway: LocalGateway, speko: Speko, end: Any
 ) -> None:
     gateway.complete.script(Reply(["Hi", end]))
@@ -250,7 +248,7 @@ async def test_a_reply_that_was_handed_on_in_part_is_not_tried_again(
 
 @RUNS
 @pytest.mark.parametrize("after_output", [False, True])
-async def test_a_cancelled_call_is_quiet_and_frees_its_connection_at_once(
+async def test_cancelled_call_emits_no_error_and_frees_its_connection_at_once(
     gateway: LocalGateway, speko: Speko, kind: Kind, after_output: bool
 ) -> None:
     answer, gate = held(kind, after_output=after_output)
@@ -267,7 +265,9 @@ async def test_a_cancelled_call_is_quiet_and_frees_its_connection_at_once(
 
 
 @RUNS
-async def test_the_official_sdk_s_errors_become_the_same(gateway: LocalGateway, kind: Kind) -> None:
+async def test_errors_of_the_official_sdk_are_mapped_alike(
+    gateway: LocalGateway, kind: Kind
+) -> None:
     answer_with(gateway, kind, Refusal(401, "no", "UNAUTHORIZED"))
     async with spekoai.AsyncSpeko(api_key=gateway.api_key, base_url=gateway.base_url) as speko:
         error = await fail(kind(speko), QUICK_RETRY)
@@ -276,7 +276,7 @@ async def test_the_official_sdk_s_errors_become_the_same(gateway: LocalGateway, 
 
 
 @RUNS
-async def test_a_service_that_the_official_sdk_does_not_find_becomes_the_same(kind: Kind) -> None:
+async def test_unreachable_service_is_mapped_alike_for_the_official_sdk(kind: Kind) -> None:
     async with RawServer(b"") as server:
         pass
     async with spekoai.AsyncSpeko(api_key="sk-1", base_url=server.base_url) as speko:
@@ -285,7 +285,7 @@ async def test_a_service_that_the_official_sdk_does_not_find_becomes_the_same(ki
 
 
 @pytest.mark.parametrize("run", [Recognize, Chat, Synthesize])
-async def test_a_closed_client_is_an_error_that_says_so(gateway: LocalGateway, run: Any) -> None:
+async def test_closed_client_is_named_in_the_error(gateway: LocalGateway, run: Any) -> None:
     client = Speko(base_url=gateway.base_url, api_key=gateway.api_key)
     await client.aclose()
     with pytest.raises(APIError, match="The client is closed") as raised:

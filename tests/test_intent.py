@@ -31,16 +31,16 @@ ANYTHING = st.recursive(
 
 
 @pytest.mark.parametrize("language", ["en", "es-MX", "zh-Hant-TW", "anything the router takes"])
-def test_any_tag_that_is_not_blank_is_a_language(language: str) -> None:
+def test_any_tag_but_a_blank_one_is_a_language(language: str) -> None:
     assert validate_intent(Intent(language)) == Intent(language, None, None)
 
 
-def test_an_intent_comes_back_as_it_is() -> None:
+def test_intent_is_returned_unchanged() -> None:
     intent = Intent("en", "a-region-of-tomorrow", "cost")
     assert validate_intent(intent) is intent
 
 
-def test_an_intent_is_immutable() -> None:
+def test_intent_is_immutable() -> None:
     intent = Intent("en")
     with pytest.raises(dataclasses.FrozenInstanceError):
         intent.language = "de"  # type: ignore[misc]
@@ -48,26 +48,26 @@ def test_an_intent_is_immutable() -> None:
 
 @pytest.mark.parametrize("optimize_for", get_args(OptimizeFor))
 @pytest.mark.parametrize("key", ["optimize_for", "optimizeFor"])
-def test_a_mapping_stands_for_an_intent(key: str, optimize_for: OptimizeFor) -> None:
+def test_mapping_becomes_an_intent(key: str, optimize_for: OptimizeFor) -> None:
     mapping = {"language": "en-US", "region": "global", key: optimize_for}
     before = dict(mapping)
     assert validate_intent(mapping) == Intent("en-US", "global", optimize_for)
     assert mapping == before
 
 
-def test_the_choices_of_optimize_for_are_the_service_s() -> None:
+def test_optimize_for_has_the_services_choices() -> None:
     assert get_args(OptimizeFor) == ("balanced", "accuracy", "latency", "cost")
 
 
 @pytest.mark.parametrize("language", [None, "", " \t", 7, b"en", ["en"]])
 @pytest.mark.parametrize("form", [Intent, lambda language: {"language": language}])
-def test_a_language_that_is_none_is_refused(form: Any, language: Any) -> None:
+def test_language_that_is_none_is_refused(form: Any, language: Any) -> None:
     with pytest.raises(ValueError) as refused:
         validate_intent(form(language))
     assert str(refused.value) == NO_LANGUAGE
 
 
-def test_a_mapping_without_a_language_is_refused() -> None:
+def test_mapping_without_a_language_is_refused() -> None:
     with pytest.raises(ValueError) as refused:
         validate_intent({"region": "global"})
     assert str(refused.value) == NO_LANGUAGE
@@ -81,7 +81,7 @@ def test_a_mapping_without_a_language_is_refused() -> None:
         {"language": "en", "optimizeFor": "speed"},
     ],
 )
-def test_an_unknown_optimize_for_is_refused_with_the_choices(intent: Any) -> None:
+def test_unknown_optimize_for_is_refused_with_the_choices(intent: Any) -> None:
     with pytest.raises(ValueError) as refused:
         validate_intent(intent)
     assert str(refused.value) == (
@@ -104,7 +104,7 @@ def test_an_unknown_optimize_for_is_refused_with_the_choices(intent: Any) -> Non
         (["en"], "got list"),
     ],
 )
-def test_an_error_names_what_is_wrong(intent: Any, named: str) -> None:
+def test_error_names_what_is_wrong(intent: Any, named: str) -> None:
     with pytest.raises(ValueError) as refused:
         validate_intent(intent)
     assert named in str(refused.value)
@@ -112,7 +112,7 @@ def test_an_error_names_what_is_wrong(intent: Any, named: str) -> None:
 
 
 @given(ANYTHING)
-def test_whatever_is_handed_in_is_an_intent_or_a_value_error(anything: Any) -> None:
+def test_any_value_is_an_intent_or_a_value_error(anything: Any) -> None:
     for check in (validate_intent, validate_constraints):
         try:
             checked = check(anything)
@@ -125,7 +125,7 @@ def test_whatever_is_handed_in_is_an_intent_or_a_value_error(anything: Any) -> N
 @pytest.mark.parametrize(
     ("intent", "named"), [({"language": " "}, "intent.language"), ({"lang": "en"}, '"lang"')]
 )
-async def test_every_adapter_checks_its_intent_when_it_is_made(
+async def test_every_adapter_checks_its_intent_in_the_constructor(
     speko: Speko, adapter: Any, intent: dict[str, Any], named: str
 ) -> None:
     with pytest.raises(ValueError, match=named):
@@ -133,7 +133,7 @@ async def test_every_adapter_checks_its_intent_when_it_is_made(
 
 
 @pytest.mark.parametrize("adapter", [SpekoSTT, SpekoLLM, SpekoTTS])
-async def test_every_adapter_checks_its_constraints_when_it_is_made(
+async def test_every_adapter_checks_its_constraints_in_the_constructor(
     speko: Speko, adapter: Any
 ) -> None:
     with pytest.raises(ValueError, match='unknown stage "asr"'):
@@ -148,7 +148,7 @@ async def test_every_adapter_checks_its_constraints_when_it_is_made(
         {"allowed_providers": {"stt": ("deepgram:nova-3",), "tts": ["cartesia"]}},
     ],
 )
-def test_constraints_are_taken_in_every_spelling(constraints: Any) -> None:
+def test_constraints_are_accepted_in_every_spelling(constraints: Any) -> None:
     expected = PipelineConstraints({"stt": ("deepgram:nova-3",), "tts": ("cartesia",)})
     assert validate_constraints(constraints) == expected
 
@@ -158,11 +158,11 @@ def test_constraints_may_allow_every_provider(empty: Any) -> None:
     assert validate_constraints(empty) == PipelineConstraints({})
 
 
-def test_no_constraints_are_none() -> None:
+def test_missing_constraints_are_none() -> None:
     assert validate_constraints(None) is None
 
 
-def test_a_change_of_the_caller_s_lists_changes_no_constraints() -> None:
+def test_later_change_of_the_callers_lists_has_no_effect() -> None:
     providers = ["deepgram"]
     allowed = {"stt": providers}
     checked = validate_constraints({"allowedProviders": allowed})
@@ -188,7 +188,7 @@ def test_a_change_of_the_caller_s_lists_changes_no_constraints() -> None:
         (PipelineConstraints({"vad": ["silero"]}), 'unknown stage "vad"'),  # type: ignore[dict-item]
     ],
 )
-def test_constraints_that_cannot_be_used_are_refused_by_name(constraints: Any, named: str) -> None:
+def test_invalid_constraints_are_refused_by_name(constraints: Any, named: str) -> None:
     with pytest.raises(ValueError) as refused:
         validate_constraints(constraints)
     assert named in str(refused.value)

@@ -49,7 +49,7 @@ class Watcher(Agent):
         return turn
 
 
-async def test_a_stream_finds_the_turn_of_its_session(voice_detector: vad.VAD) -> None:
+async def test_stream_finds_the_turn_of_its_session(voice_detector: vad.VAD) -> None:
     agent = Watcher()
     async with eager_calling(voice_detector, agent=agent) as call:
         call.gateway.transcribe.always(Transcript("Hello."))
@@ -70,7 +70,7 @@ async def test_a_stream_finds_the_turn_of_its_session(voice_detector: vad.VAD) -
         assert agent.turn().ended_by_hand, f"{CHANGED} _turn_detection set during a call"
 
 
-def test_outside_of_a_session_the_variable_is_not_set() -> None:
+def test_context_variable_is_unset_outside_a_session() -> None:
     assert stt_pipeline().get(None) is None
 
 
@@ -93,19 +93,19 @@ def pipeline_of(node: Node) -> Any:
     return SimpleNamespace(_stt_node=node.stt_node)
 
 
-def test_a_turn_is_read_from_its_activity() -> None:
+def test_turn_is_read_from_its_activity() -> None:
     turn = turn_of(pipeline_of(Node()))
     assert turn == SessionTurn(ended_by_hand=False, agent_speaks=True, replies_left=2)
 
 
-def test_between_two_agents_there_is_no_turn() -> None:
+def test_no_turn_between_two_agents() -> None:
     node = Node()
     node._activity = None
     assert turn_of(pipeline_of(node)) is None
 
 
 @pytest.mark.parametrize("name", sorted(vars(Node()._activity)))
-def test_a_missing_name_of_an_activity_is_named(name: str) -> None:
+def test_missing_name_of_an_activity_is_named(name: str) -> None:
     node = Node()
     delattr(node._activity, name)
     with pytest.raises(LiveKitChanged, match=f"^livekit-agents {__version__} has no .*{name}$"):
@@ -131,7 +131,7 @@ def test_every_other_missing_name_is_named(monkeypatch: pytest.MonkeyPatch) -> N
         stt_pipeline()
 
 
-def test_a_voice_is_expressive_while_a_session_says_so() -> None:
+def test_voice_is_expressive_while_the_session_enables_it() -> None:
     voice: tts.TTS[Any] = SpekoTTS(speko=Speko(api_key="key"), intent={"language": "en"})
     for expressive in (False, True):
         voice._set_expressive(expressive)

@@ -72,7 +72,7 @@ STAGES = pytest.mark.parametrize(
 
 
 @STAGES
-async def test_the_next_attempt_waits_as_long_as_the_service_asks(
+async def test_next_attempt_waits_for_retry_after(
     gateway: LocalGateway, client: Any, stage: Stage
 ) -> None:
     stage.serve(gateway, "1")
@@ -85,7 +85,7 @@ async def test_the_next_attempt_waits_as_long_as_the_service_asks(
 
 
 @STAGES
-async def test_a_wait_that_nobody_on_the_phone_would_last_ends_the_call_and_not_the_next(
+async def test_wait_longer_than_the_timeout_fails_this_call_but_not_the_next(
     gateway: LocalGateway, client: Any, stage: Stage
 ) -> None:
     stage.serve(gateway, "4")
@@ -101,14 +101,14 @@ async def test_a_wait_that_nobody_on_the_phone_would_last_ends_the_call_and_not_
 
 
 @pytest.mark.parametrize("retry_after", [None, "0", "soon", "Fri, 31 Dec 1999 23:59:59 GMT"])
-async def test_without_a_number_of_seconds_the_interval_of_livekit_counts(
+async def test_livekits_interval_applies_without_a_number_of_seconds(
     gateway: LocalGateway, client: Any, retry_after: str | None
 ) -> None:
     gateway.transcribe.script(rate_limited(retry_after), Transcript("hello"))
     assert await recognize(make_stt(client)) == "hello"
 
 
-async def test_the_other_calls_of_the_adapter_wait_too(gateway: LocalGateway, client: Any) -> None:
+async def test_other_calls_of_the_adapter_wait_too(gateway: LocalGateway, client: Any) -> None:
     gateway.complete.script(rate_limited("1"), Reply("one"), Reply("two"))
     model = make_llm(client)
     refused = asyncio.Event()
@@ -120,7 +120,7 @@ async def test_the_other_calls_of_the_adapter_wait_too(gateway: LocalGateway, cl
     assert all(request.received_at >= began + 0.8 for request in gateway.requests[1:])
 
 
-async def test_of_two_refusals_the_longer_wait_counts(gateway: LocalGateway, client: Any) -> None:
+async def test_longer_wait_of_two_refusals_applies(gateway: LocalGateway, client: Any) -> None:
     gateway.transcribe.script(rate_limited("2"), rate_limited("1"), Transcript("hello"))
     recognizer = make_stt(client)
     once = replace(PATIENT, max_retry=0)
@@ -131,7 +131,9 @@ async def test_of_two_refusals_the_longer_wait_counts(gateway: LocalGateway, cli
     assert third.received_at - first.received_at >= 2.0
 
 
-async def test_a_call_with_less_patience_asks_at_once(gateway: LocalGateway, client: Any) -> None:
+async def test_call_with_a_shorter_timeout_is_sent_at_once(
+    gateway: LocalGateway, client: Any
+) -> None:
     gateway.transcribe.script(rate_limited("3"), Transcript("hello"))
     recognizer = make_stt(client)
     with pytest.raises(APIStatusError):
@@ -142,7 +144,7 @@ async def test_a_call_with_less_patience_asks_at_once(gateway: LocalGateway, cli
     assert second.received_at - first.received_at < 3.0
 
 
-async def test_a_wait_as_long_as_the_timeout_is_waited_for(
+async def test_wait_as_long_as_the_timeout_is_waited_for(
     gateway: LocalGateway, client: Any
 ) -> None:
     gateway.transcribe.script(rate_limited("1"), Transcript("hello"))
@@ -151,7 +153,7 @@ async def test_a_wait_as_long_as_the_timeout_is_waited_for(
     assert event.alternatives[0].text == "hello"
 
 
-async def test_a_caller_who_barges_in_does_not_wait(gateway: LocalGateway, client: Any) -> None:
+async def test_barge_in_does_not_wait(gateway: LocalGateway, client: Any) -> None:
     gateway.synthesize.script(rate_limited("2"))
     voice = make_tts(client)
     refused = asyncio.Event()

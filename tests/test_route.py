@@ -94,7 +94,7 @@ def spans() -> Iterator[Callable[[], tuple[ReadableSpan, ...]]]:
 
 
 @CALLS
-async def test_each_call_is_told_of_once_with_its_route_and_its_times(
+async def test_each_call_has_one_event_with_route_and_timings(
     gateway: LocalGateway, client: Any, call: Call, name: str
 ) -> None:
     script(gateway)
@@ -108,7 +108,7 @@ async def test_each_call_is_told_of_once_with_its_route_and_its_times(
 
 
 @CALLS
-async def test_the_times_stand_in_the_order_in_which_things_came(
+async def test_timings_are_in_chronological_order(
     gateway: LocalGateway, speko: Speko, call: Call, name: str
 ) -> None:
     script(gateway)
@@ -118,7 +118,7 @@ async def test_the_times_stand_in_the_order_in_which_things_came(
 
 
 @CALLS
-async def test_whether_the_connection_was_there_already_is_told(
+async def test_event_says_if_the_connection_was_reused(
     gateway: LocalGateway, speko: Speko, call: Call, name: str
 ) -> None:
     script(gateway)
@@ -127,7 +127,7 @@ async def test_whether_the_connection_was_there_already_is_told(
     assert (first.connection_reused, second.connection_reused) == (False, True)
 
 
-async def test_speech_s_metrics_tell_it_too(gateway: LocalGateway, speko: Speko) -> None:
+async def test_tts_metrics_have_the_reused_connection(gateway: LocalGateway, speko: Speko) -> None:
     script(gateway)
     voice = make_tts(speko)
     collected: list[Any] = []
@@ -139,7 +139,7 @@ async def test_speech_s_metrics_tell_it_too(gateway: LocalGateway, speko: Speko)
 
 
 @CALLS
-async def test_the_log_says_the_same_and_nothing_that_was_said(
+async def test_log_has_the_same_fields_but_no_speech(
     gateway: LocalGateway,
     speko: Speko,
     call: Call,
@@ -163,7 +163,7 @@ async def test_the_log_says_the_same_and_nothing_that_was_said(
     [(recognize, "stt_request"), (reply, "llm_request_run"), (synthesize, "tts_request_run")],
     ids=["stt", "llm", "tts"],
 )
-async def test_livekit_s_span_of_the_call_has_them_as_attributes(
+async def test_livekits_span_has_the_fields_as_attributes(
     gateway: LocalGateway,
     speko: Speko,
     spans: Callable[[], tuple[ReadableSpan, ...]],
@@ -177,9 +177,7 @@ async def test_livekit_s_span_of_the_call_has_them_as_attributes(
     assert event.fields().items() <= dict(span.attributes).items()
 
 
-async def test_what_is_not_known_is_left_out_of_the_fields(
-    gateway: LocalGateway, speko: Speko
-) -> None:
+async def test_unknown_fields_are_left_out(gateway: LocalGateway, speko: Speko) -> None:
     gateway.synthesize.always(
         Speech(PCM, route=ProviderRoute("acme", "acme-2", scores_run_id=None))
     )
@@ -189,7 +187,7 @@ async def test_what_is_not_known_is_left_out_of_the_fields(
     assert None not in event.fields().values()
 
 
-async def test_each_attempt_is_told_of(gateway: LocalGateway, speko: Speko) -> None:
+async def test_each_attempt_has_an_event(gateway: LocalGateway, speko: Speko) -> None:
     events = routes_of(voice := make_tts(speko))
     gateway.synthesize.script(Refusal(503, "busy", "SYNTHESIZE_FAILED"), speech())
     await speak(voice, conn_options=QUICK_RETRY)
@@ -199,7 +197,7 @@ async def test_each_attempt_is_told_of(gateway: LocalGateway, speko: Speko) -> N
     assert events[0].request_id != events[1].request_id
 
 
-async def test_a_call_that_nobody_answered_is_told_of() -> None:
+async def test_call_without_a_response_has_an_event() -> None:
     async with LocalGateway() as gone:
         base_url = gone.base_url
     async with Speko(api_key="k", base_url=base_url) as speko:
@@ -211,7 +209,7 @@ async def test_a_call_that_nobody_answered_is_told_of() -> None:
     assert (event.headers_s, event.connection_reused) == (None, None)
 
 
-async def test_a_caller_who_barges_in_cancels_and_the_route_is_known(
+async def test_call_cancelled_by_a_barge_in_has_its_route(
     gateway: LocalGateway, speko: Speko
 ) -> None:
     gate = Gate()
@@ -223,7 +221,7 @@ async def test_a_caller_who_barges_in_cancels_and_the_route_is_known(
     assert (event.outcome, event.provider) == ("cancelled", "acme")
 
 
-async def test_a_reply_that_is_cancelled_is_told_of(gateway: LocalGateway, speko: Speko) -> None:
+async def test_cancelled_reply_has_an_event(gateway: LocalGateway, speko: Speko) -> None:
     gate = Gate()
     gateway.complete.script(Reply(["Hello", gate, " there."], route=ROUTE))
     events = routes_of(model := make_llm(speko))
@@ -233,9 +231,7 @@ async def test_a_reply_that_is_cancelled_is_told_of(gateway: LocalGateway, speko
     assert (event.outcome, event.provider) == ("cancelled", "acme")
 
 
-async def test_a_call_that_was_never_made_is_not_told_of(
-    gateway: LocalGateway, speko: Speko
-) -> None:
+async def test_call_that_was_never_sent_has_no_event(gateway: LocalGateway, speko: Speko) -> None:
     events = routes_of(model := make_llm(speko))
     with pytest.raises(APIError, match="holds no message"):
         async with model.chat(chat_ctx=llm.ChatContext(), conn_options=NO_RETRY) as stream:
@@ -255,7 +251,7 @@ FAILING = pytest.mark.parametrize("error", [RuntimeError("no"), TypeError("no")]
 
 
 @FAILING
-async def test_a_listener_that_fails_does_not_fail_the_call(
+async def test_failing_listener_does_not_fail_the_call(
     gateway: LocalGateway, speko: Speko, error: Exception
 ) -> None:
     script(gateway)
@@ -265,7 +261,7 @@ async def test_a_listener_that_fails_does_not_fail_the_call(
 
 
 @FAILING
-async def test_a_listener_that_fails_does_not_hide_the_call_s_own_error(
+async def test_failing_listener_does_not_hide_the_calls_error(
     gateway: LocalGateway, speko: Speko, error: Exception
 ) -> None:
     gateway.transcribe.script(Refusal(400, "no audio", "INVALID_AUDIO"))
@@ -276,7 +272,7 @@ async def test_a_listener_that_fails_does_not_hide_the_call_s_own_error(
 
 
 @FAILING
-async def test_a_listener_that_fails_does_not_swallow_a_cancellation(
+async def test_failing_listener_does_not_swallow_a_cancellation(
     gateway: LocalGateway, speko: Speko, error: Exception
 ) -> None:
     gate = Gate()
@@ -290,7 +286,7 @@ async def test_a_listener_that_fails_does_not_swallow_a_cancellation(
     assert call.cancelled()
 
 
-async def test_a_call_that_is_ended_from_elsewhere_is_told_of() -> None:
+async def test_call_whose_coroutine_was_discarded_has_an_event() -> None:
     """As the garbage collector ends a coroutine that nobody awaits any more."""
     events = routes_of(recognizer := make_stt(Speko(api_key="k", base_url="http://127.0.0.1:1")))
     block = Calls(recognizer, "transcribe").open("id", 60.0)
@@ -299,9 +295,7 @@ async def test_a_call_that_is_ended_from_elsewhere_is_told_of() -> None:
     assert [event.outcome for event in events] == ["cancelled"]
 
 
-async def test_calls_side_by_side_have_times_of_their_own(
-    gateway: LocalGateway, speko: Speko
-) -> None:
+async def test_concurrent_calls_have_separate_timings(gateway: LocalGateway, speko: Speko) -> None:
     gate = Gate()
     gateway.synthesize.script(speech([gate, PCM]), speech())
     events = routes_of(voice := make_tts(speko))
@@ -314,7 +308,7 @@ async def test_calls_side_by_side_have_times_of_their_own(
     assert first_end > second_end
 
 
-async def test_in_a_session_each_call_has_a_span_below_livekit_s(
+async def test_each_call_of_a_session_has_a_span_below_livekits(
     voice_detector: vad.VAD, spans: Callable[[], tuple[ReadableSpan, ...]]
 ) -> None:
     async with calling(voice_detector) as call:

@@ -21,10 +21,10 @@ UNSPEAKABLE = [
 
 
 @pytest.mark.parametrize("text", SPEAKABLE)
-def test_a_letter_or_digit_of_any_script_is_speakable(text: str) -> None:
+def test_letter_or_digit_of_any_script_is_speakable(text: str) -> None:
     assert is_speakable(text)
 
 
 @pytest.mark.parametrize("text", UNSPEAKABLE)
-def test_a_text_of_marks_symbols_or_tags_is_not_speakable(text: str) -> None:
+def test_marks_symbols_and_tags_are_not_speakable(text: str) -> None:
     assert not is_speakable(text)

@@ -104,7 +104,7 @@ def test_refused_value_changes_nothing(
 
 
 @pytest.mark.parametrize("make", [make_stt, make_llm, make_tts])
-def test_an_option_that_is_not_given_stays(speko: Speko, make: Any) -> None:
+def test_unset_option_is_unchanged(speko: Speko, make: Any) -> None:
     adapter = make(speko)
     before = adapter._options
     adapter.update_options()

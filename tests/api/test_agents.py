@@ -17,7 +17,7 @@ def row(**fields: Any) -> dict[str, Any]:
     return {"name": "lookup", "description": "Looks it up.", "parameters": {}} | fields
 
 
-async def test_a_row_is_a_tool_whose_mode_is_its_source_s_kind(
+async def test_execution_mode_of_a_tool_is_the_kind_of_its_source(
     gateway: LocalGateway, speko: Speko
 ) -> None:
     schema = {"type": "object", "properties": {"city": {"type": "string"}}}
@@ -51,7 +51,7 @@ async def test_a_row_is_a_tool_whose_mode_is_its_source_s_kind(
         ({"available": True}, {"available": "1"}, ["now"]),
     ],
 )
-async def test_available_leaves_out_what_could_not_run_now(
+async def test_available_leaves_out_unavailable_tools(
     gateway: LocalGateway,
     speko: Speko,
     options: dict[str, Any],
@@ -64,12 +64,12 @@ async def test_available_leaves_out_what_could_not_run_now(
     assert gateway.requests[0].query == query
 
 
-async def test_an_agent_is_found_by_any_id(gateway: LocalGateway, speko: Speko) -> None:
+async def test_agent_is_found_by_any_id(gateway: LocalGateway, speko: Speko) -> None:
     gateway.register_tools("a/b?c#d ü%2F", [row()])
     assert len(await speko.agents.tools.list_chat_tools("a/b?c#d ü%2F")) == 1
 
 
-async def test_a_row_that_cannot_be_parsed_is_left_out_with_a_warning(
+async def test_row_that_cannot_be_parsed_is_left_out_with_a_warning(
     gateway: LocalGateway, speko: Speko, caplog: pytest.LogCaptureFixture
 ) -> None:
     rows: list[Any] = [row(name="a"), row(name="bad", parameters=None), row(name="b")]
@@ -83,7 +83,7 @@ async def test_a_row_that_cannot_be_parsed_is_left_out_with_a_warning(
     assert "'bad'" in record.__dict__["reason"]
 
 
-async def test_each_call_fetches_the_list_anew(gateway: LocalGateway, speko: Speko) -> None:
+async def test_each_call_fetches_the_list_again(gateway: LocalGateway, speko: Speko) -> None:
     gateway.tools.script(ToolRows([]), Refusal(500, "down"))
     assert await speko.agents.tools.list_chat_tools("agent-1") == []
     with pytest.raises(SpekoApiError):
@@ -91,7 +91,7 @@ async def test_each_call_fetches_the_list_anew(gateway: LocalGateway, speko: Spe
 
 
 @pytest.mark.parametrize("agent_id", ["", " ", ".", "..", None, 5])
-async def test_an_id_that_names_no_agent_is_refused_before_the_network(
+async def test_invalid_agent_id_is_refused_before_the_network(
     gateway: LocalGateway, speko: Speko, agent_id: Any
 ) -> None:
     with pytest.raises(ValueError, match="agent_id must be the id of an agent, got"):

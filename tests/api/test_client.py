@@ -26,7 +26,7 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("environment", [None, "", "  "])
 @pytest.mark.parametrize("api_key", [None, "", " \n"])
-async def test_no_key_is_refused_by_the_name_of_its_variable(
+async def test_missing_key_error_names_the_environment_variable(
     monkeypatch: pytest.MonkeyPatch, environment: str | None, api_key: str | None
 ) -> None:
     if environment is not None:
@@ -39,7 +39,7 @@ async def test_no_key_is_refused_by_the_name_of_its_variable(
 
 
 @pytest.mark.parametrize("api_key", ["sk two", "sk\ntwo", "sk-schlüssel", "sk\x00"])
-async def test_a_key_that_no_header_can_hold_is_refused_unseen(api_key: str) -> None:
+async def test_key_that_no_header_can_hold_is_refused_without_showing_it(api_key: str) -> None:
     with pytest.raises(ValueError, match="Copy it again, or look into SPEKO_API_KEY") as refused:
         Speko(api_key=api_key)
     assert api_key not in str(refused.value)
@@ -49,7 +49,7 @@ async def test_a_key_that_no_header_can_hold_is_refused_unseen(api_key: str) -> 
     ("environment", "api_key"),
     [("local-gateway-key", None), ("another", "local-gateway-key"), ("", " local-gateway-key\n")],
 )
-async def test_the_key_is_the_one_handed_in_else_the_environment_s(
+async def test_key_argument_wins_over_the_environment(
     gateway: LocalGateway, monkeypatch: pytest.MonkeyPatch, environment: str, api_key: str | None
 ) -> None:
     monkeypatch.setenv("SPEKO_API_KEY", environment)
@@ -69,7 +69,7 @@ async def test_the_key_is_the_one_handed_in_else_the_environment_s(
         (None, " HTTPS://Host.example ", "HTTPS://Host.example"),
     ],
 )
-async def test_the_base_url_is_the_one_handed_in_else_the_environment_s_else_the_public_one(
+async def test_base_url_is_the_argument_then_the_environment_then_the_default(
     monkeypatch: pytest.MonkeyPatch, environment: str | None, base_url: str | None, expected: str
 ) -> None:
     if environment is not None:
@@ -95,13 +95,13 @@ async def test_the_base_url_is_the_one_handed_in_else_the_environment_s_else_the
         "http://ho\nst",
     ],
 )
-async def test_a_base_url_without_scheme_or_host_is_refused(base_url: str) -> None:
+async def test_base_url_without_scheme_or_host_is_refused(base_url: str) -> None:
     with pytest.raises(ValueError, match="Speko: base_url must be an http.s. address with a host"):
         Speko(api_key="sk-1", base_url=base_url)
 
 
 @pytest.mark.parametrize("extra", ["//user:word@host", "//host?region=eu", "//host/#top"])
-async def test_a_base_url_with_more_than_an_address_is_refused_unseen(extra: str) -> None:
+async def test_base_url_with_more_than_an_address_is_refused_without_showing_it(extra: str) -> None:
     with pytest.raises(ValueError) as refused:
         Speko(api_key="sk-1", base_url=f"https:{extra}")
     assert str(refused.value) == (
@@ -110,7 +110,7 @@ async def test_a_base_url_with_more_than_an_address_is_refused_unseen(extra: str
     )
 
 
-async def test_a_wrong_base_url_of_the_environment_is_refused_by_name(
+async def test_invalid_base_url_of_the_environment_is_refused_by_name(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("SPEKO_BASE_URL", "speko.internal")
@@ -123,19 +123,19 @@ async def test_a_wrong_base_url_of_the_environment_is_refused_by_name(
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), None, "3"])
-async def test_a_timeout_that_is_not_positive_is_refused(timeout: Any) -> None:
+async def test_timeout_must_be_positive(timeout: Any) -> None:
     with pytest.raises(ValueError, match="^Speko: timeout must be a number above 0, got"):
         Speko(api_key="sk-1", timeout=timeout)
 
 
-async def test_the_repr_shows_the_base_url_and_never_the_key() -> None:
+async def test_repr_shows_the_base_url_and_never_the_key() -> None:
     async with Speko(api_key="sk-secret", base_url="http://localhost:1/") as speko:
         assert repr(speko) == "Speko(base_url='http://localhost:1')"
         assert "sk-secret" not in f"{speko!r}{speko}{speko.agents!r}{speko.agents.tools!r}"
 
 
 @CALLS
-async def test_a_response_later_than_the_timeout_is_a_timeout(
+async def test_response_later_than_the_timeout_is_a_timeout(
     gateway: LocalGateway, call: Call
 ) -> None:
     gate = Gate()
@@ -148,9 +148,7 @@ async def test_a_response_later_than_the_timeout_is_a_timeout(
 
 
 @CALLS
-async def test_calls_one_after_another_share_a_connection(
-    gateway: LocalGateway, call: Call
-) -> None:
+async def test_sequential_calls_share_a_connection(gateway: LocalGateway, call: Call) -> None:
     """A new one costs a caller the handshakes of TCP and TLS, on every turn."""
     connections: set[Any] = set()
 
@@ -168,7 +166,7 @@ async def test_calls_one_after_another_share_a_connection(
     assert len(connections) == 1
 
 
-async def test_closing_the_client_closes_the_connections_that_it_made(
+async def test_closing_the_client_closes_its_connections(
     gateway: LocalGateway,
 ) -> None:
     gateway.synthesize.always(Speech(b"ab"))
@@ -179,7 +177,7 @@ async def test_closing_the_client_closes_the_connections_that_it_made(
     await speko.aclose()
 
 
-async def test_a_client_handed_in_is_used_and_left_open(gateway: LocalGateway) -> None:
+async def test_passed_http_client_is_used_and_left_open(gateway: LocalGateway) -> None:
     gateway.synthesize.always(Speech(b"ab"))
     async with httpx.AsyncClient(headers={"X-Proxy": "1"}) as http_client:
         async with make_client(gateway, http_client) as speko:
@@ -189,7 +187,7 @@ async def test_a_client_handed_in_is_used_and_left_open(gateway: LocalGateway) -
     assert [request.headers["X-Proxy"] for request in gateway.requests] == ["1", "1"]
 
 
-async def test_a_client_handed_in_changes_neither_user_agent_nor_timeout(
+async def test_passed_http_client_changes_neither_user_agent_nor_timeout(
     gateway: LocalGateway,
 ) -> None:
     gateway.synthesize.always(Speech(b"ab"))
@@ -201,7 +199,7 @@ async def test_a_client_handed_in_changes_neither_user_agent_nor_timeout(
 @pytest.mark.parametrize(
     "theirs", [{"headers": {"Authorization": "Bearer theirs"}}, {"auth": ("user", "word")}]
 )
-async def test_a_client_handed_in_does_not_change_the_key(
+async def test_passed_http_client_does_not_change_the_key(
     gateway: LocalGateway, theirs: dict[str, Any]
 ) -> None:
     gateway.synthesize.always(Speech(b"ab"))
@@ -213,17 +211,17 @@ async def test_a_client_handed_in_does_not_change_the_key(
     ("http_client", "found"),
     [(httpx.AsyncClient, "AsyncClient"), (5, "int"), ([], "list"), ({}, "dict")],
 )
-async def test_an_http_client_of_another_kind_is_refused(http_client: Any, found: str) -> None:
+async def test_http_client_of_another_kind_is_refused(http_client: Any, found: str) -> None:
     with pytest.raises(TypeError, match=f"http_client must be an httpx.AsyncClient, got {found}"):
         Speko(api_key="sk-1", http_client=http_client)
 
 
-async def test_a_synchronous_http_client_is_refused() -> None:
+async def test_synchronous_http_client_is_refused() -> None:
     with httpx.Client() as theirs, pytest.raises(TypeError, match="got Client"):
         Speko(api_key="sk-1", http_client=theirs)  # type: ignore[arg-type]
 
 
-async def test_an_empty_key_does_not_fall_back_to_the_environment(
+async def test_empty_key_does_not_fall_back_to_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("SPEKO_API_KEY", "sk-1")
@@ -232,12 +230,12 @@ async def test_an_empty_key_does_not_fall_back_to_the_environment(
 
 
 @pytest.mark.parametrize("base_url", ["http://\u00fc..x", "http://xn--/"])
-async def test_a_host_that_no_network_knows_is_refused_at_once(base_url: str) -> None:
+async def test_impossible_host_is_refused_at_once(base_url: str) -> None:
     with pytest.raises(ValueError, match="base_url must be an http"):
         Speko(api_key="sk-1", base_url=base_url)
 
 
-async def test_a_service_on_this_machine_is_not_looked_for_behind_a_proxy(
+async def test_local_service_is_reached_without_a_proxy(
     gateway: LocalGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
@@ -249,9 +247,7 @@ async def test_a_service_on_this_machine_is_not_looked_for_behind_a_proxy(
         assert (await transcribe(speko)).text == "hello"
 
 
-async def test_more_than_a_hundred_calls_are_under_way_at_once(
-    gateway: LocalGateway, speko: Speko
-) -> None:
+async def test_more_than_a_hundred_calls_run_at_once(gateway: LocalGateway, speko: Speko) -> None:
     gate = Gate()
     gateway.transcribe.always(Transcript("hello", interim=[gate]))
     pending = [asyncio.create_task(transcribe(speko)) for _ in range(120)]
@@ -260,9 +256,7 @@ async def test_more_than_a_hundred_calls_are_under_way_at_once(
     assert {result.text for result in await asyncio.gather(*pending)} == {"hello"}
 
 
-async def test_a_connection_is_kept_for_a_caller_who_thinks(
-    gateway: LocalGateway, speko: Speko
-) -> None:
+async def test_idle_connection_is_kept_between_turns(gateway: LocalGateway, speko: Speko) -> None:
     """httpx alone would drop it after 5 s."""
     client: Any = speko._transport._client
     transport = client._transport

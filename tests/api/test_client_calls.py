@@ -61,7 +61,7 @@ async def client_of_either(either: LocalGateway) -> AsyncIterator[Speko]:
 ROUTED: dict[str, Any] = {"constraints": CONSTRAINTS, "session_id": " s1 "}
 
 
-async def test_a_transcription_forwards_every_option(gateway: LocalGateway, speko: Speko) -> None:
+async def test_transcription_forwards_every_option(gateway: LocalGateway, speko: Speko) -> None:
     gateway.transcribe.script(Transcript("hello"))
     wav, typed = make_wav(), "audio/x-wav"
     more: dict[str, Any] = {"keywords": ("Spëko",), "stt_language": "en", "prompt": "A hotel."}
@@ -72,7 +72,7 @@ async def test_a_transcription_forwards_every_option(gateway: LocalGateway, spek
     assert request.stt_options == {"keywords": ["Spëko"], "language": "en", "prompt": "A hotel."}
 
 
-async def test_a_completion_forwards_every_option() -> None:
+async def test_completion_forwards_every_option() -> None:
     options: dict[str, Any] = {
         "system_prompt": "Be brief.",
         "temperature": 0.0,
@@ -98,7 +98,7 @@ async def test_a_completion_forwards_every_option() -> None:
     assert bodies == [{"messages": [HELLO], "intent": INTENT, "constraints": CONSTRAINTS, **wire}]
 
 
-async def test_a_synthesis_forwards_every_option(gateway: LocalGateway, speko: Speko) -> None:
+async def test_synthesis_forwards_every_option(gateway: LocalGateway, speko: Speko) -> None:
     gateway.synthesize.script(Speech(b"ab"))
     options: dict[str, Any] = {
         "voice": "ada",
@@ -114,7 +114,7 @@ async def test_a_synthesis_forwards_every_option(gateway: LocalGateway, speko: S
     assert request.session_id == "s1"
 
 
-async def test_a_message_may_have_the_official_sdk_s_spelling(
+async def test_message_may_have_the_official_sdks_spelling(
     gateway: LocalGateway, speko: Speko
 ) -> None:
     gateway.complete.script(Reply("It is sunny."))
@@ -129,9 +129,7 @@ async def test_a_message_may_have_the_official_sdk_s_spelling(
 
 
 @CALLS
-async def test_a_call_sends_no_more_than_is_set(
-    gateway: LocalGateway, speko: Speko, call: Call
-) -> None:
+async def test_call_sends_only_set_options(gateway: LocalGateway, speko: Speko, call: Call) -> None:
     gateway.transcribe.always(Transcript("hello"))
     gateway.complete.always(Reply("Hi"))
     gateway.synthesize.always(Speech(b"ab"))
@@ -143,7 +141,7 @@ async def test_a_call_sends_no_more_than_is_set(
 
 
 @CALLS
-async def test_a_call_checks_its_constraints_before_it_sends(
+async def test_call_checks_its_constraints_before_it_sends(
     gateway: LocalGateway, speko: Speko, call: Call
 ) -> None:
     with pytest.raises(ValueError, match="unknown constraints key"):
@@ -151,7 +149,7 @@ async def test_a_call_checks_its_constraints_before_it_sends(
     assert gateway.requests == []
 
 
-async def test_an_intent_is_checked_before_anything_is_sent(
+async def test_intent_is_checked_before_anything_is_sent(
     gateway: LocalGateway, speko: Speko
 ) -> None:
     calls = (
@@ -166,7 +164,7 @@ async def test_an_intent_is_checked_before_anything_is_sent(
 
 
 @pytest.mark.parametrize("confidence", [0.25, None])
-async def test_a_transcript_comes_in_both_response_forms(
+async def test_transcript_comes_in_both_response_forms(
     either: LocalGateway, client_of_either: Speko, confidence: float | None
 ) -> None:
     said = Transcript("hello", interim=["he"], confidence=confidence, route=ACME)
@@ -176,7 +174,7 @@ async def test_a_transcript_comes_in_both_response_forms(
     assert route_of(result) == ("acme", "acme-2", 1, "run-7")
 
 
-async def test_interim_transcripts_come_before_the_last_one(
+async def test_interim_transcripts_come_before_the_final_one(
     gateway: LocalGateway, speko: Speko
 ) -> None:
     gate, told = Gate(), asyncio.Queue[str]()
@@ -189,7 +187,7 @@ async def test_interim_transcripts_come_before_the_last_one(
     assert (told.get_nowait(), told.empty()) == ("hello", True)
 
 
-async def test_a_reply_comes_in_both_response_forms(
+async def test_reply_comes_in_both_response_forms(
     either: LocalGateway, client_of_either: Speko
 ) -> None:
     call = ToolCall("get_weather", {"city": "Paris"}, id="c1")
@@ -203,7 +201,7 @@ async def test_a_reply_comes_in_both_response_forms(
     assert route_of(result) == ("acme", "acme-2", 1, "run-7")
 
 
-async def test_the_reply_of_an_older_service_is_one_done_event() -> None:
+async def test_reply_of_an_older_service_is_one_done_event() -> None:
     async with LocalGateway(json_answers=True) as gateway:
         gateway.complete.script(Reply("Hi you"))
         async with Speko(base_url=gateway.base_url, api_key=gateway.api_key) as speko:
@@ -211,7 +209,7 @@ async def test_the_reply_of_an_older_service_is_one_done_event() -> None:
     assert told == [("done", "Hi you")]
 
 
-async def test_a_reply_s_events_come_in_order_with_their_types(
+async def test_events_of_a_reply_come_in_order_with_their_types(
     gateway: LocalGateway, speko: Speko
 ) -> None:
     lookup = ServerToolCall("lookup", id="s1")
@@ -253,9 +251,7 @@ async def test_each_delta_comes_before_the_next_is_sent(
     assert [event.text async for event in events] == [" three", "One two three"]
 
 
-async def test_an_error_event_of_a_stream_is_its_last_event(
-    gateway: LocalGateway, speko: Speko
-) -> None:
+async def test_error_event_ends_a_stream(gateway: LocalGateway, speko: Speko) -> None:
     gateway.complete.script(Reply(["Hi", ErrorEvent("all failed", "ALL_PROVIDERS_FAILED")]))
     *_, delta, error = [event async for event in stream(speko)]
     assert (delta.type, error.type) == ("delta", "error")
@@ -269,7 +265,7 @@ async def test_an_error_event_of_a_stream_is_its_last_event(
         (EndOfStream(), "stream ended before its `done` event", "STREAM_ENDED"),
     ],
 )
-async def test_a_response_without_done_is_an_error_with_status_200(
+async def test_response_without_done_is_an_error_with_status_200(
     gateway: LocalGateway, speko: Speko, end: Any, message: str, code: str
 ) -> None:
     gateway.complete.script(Reply(["Hi", end]))
@@ -280,7 +276,7 @@ async def test_a_response_without_done_is_an_error_with_status_200(
         assert (raised.value.status, raised.value.code) == (200, code)
 
 
-async def test_a_stream_without_done_raises_after_its_events(
+async def test_stream_without_done_raises_after_its_events(
     gateway: LocalGateway, speko: Speko
 ) -> None:
     gateway.complete.script(Reply(["Hi", EndOfStream()]))
@@ -291,7 +287,7 @@ async def test_a_stream_without_done_raises_after_its_events(
     assert (raised.value.status, raised.value.code) == (200, "STREAM_ENDED")
 
 
-async def test_a_synthesis_is_its_audio_format_and_route(
+async def test_synthesis_returns_audio_format_and_route(
     gateway: LocalGateway, speko: Speko
 ) -> None:
     gateway.synthesize.script(Speech(b"abcdef", chunk_bytes=2, route=ACME))
@@ -304,7 +300,7 @@ async def test_a_synthesis_is_its_audio_format_and_route(
     ("audio_format", "expected"),
     [("audio/pcm;rate=16000", "audio/pcm;rate=16000"), ("", "application/octet-stream")],
 )
-async def test_the_audio_format_header_wins_over_the_content_type(
+async def test_audio_format_header_wins_over_the_content_type(
     gateway: LocalGateway, speko: Speko, audio_format: str, expected: str
 ) -> None:
     gateway.synthesize.always(
@@ -351,7 +347,7 @@ async def test_leaving_the_audio_early_closes_its_connection(
     assert gateway.requests[0].cancelled
 
 
-async def test_a_reply_s_options_are_checked_when_it_is_requested(speko: Speko) -> None:
+async def test_options_of_a_reply_are_checked_when_it_is_requested(speko: Speko) -> None:
     """Not when the first event is awaited."""
     with pytest.raises(ValueError, match="^Speko: temperature must be a number from 0 to 2"):
         stream(speko, temperature=3)
@@ -365,7 +361,7 @@ async def test_a_reply_s_options_are_checked_when_it_is_requested(speko: Speko) 
         (synthesize, {"speed": 5}, "speed must be a number from 0.5 to 2"),
     ],
 )
-async def test_an_option_that_cannot_be_used_is_refused_before_the_network(
+async def test_invalid_option_is_refused_before_the_network(
     gateway: LocalGateway, speko: Speko, call: Call, options: dict[str, Any], text: str
 ) -> None:
     with pytest.raises(ValueError, match=f"^Speko: {text}"):
@@ -374,7 +370,7 @@ async def test_an_option_that_cannot_be_used_is_refused_before_the_network(
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
-async def test_audio_may_be_bytes_of_any_kind(
+async def test_audio_may_be_any_bytes_like_object(
     gateway: LocalGateway, speko: Speko, kind: Any
 ) -> None:
     gateway.transcribe.script(Transcript("hello"))
@@ -390,7 +386,7 @@ class LateEnd(Transcript):
         await asyncio.sleep(0.02)
 
 
-async def test_a_connection_is_reused_though_the_end_of_the_body_comes_late(
+async def test_connection_is_reused_after_a_late_end_of_the_body(
     gateway: LocalGateway, speko: Speko
 ) -> None:
     gateway.transcribe.script(LateEnd("hello"), Transcript("you"))
@@ -414,7 +410,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [each.getMessage() for each in caplog.records if each.levelno == logging.WARNING]
 
 
-async def test_more_calls_at_once_than_kept_connections_are_warned_of_once(
+async def test_more_concurrent_calls_than_kept_connections_are_warned_of_once(
     gateway: LocalGateway, speko: Speko, caplog: pytest.LogCaptureFixture
 ) -> None:
     await crowd(gateway, speko, MAX_IDLE_CONNECTIONS)
@@ -425,7 +421,7 @@ async def test_more_calls_at_once_than_kept_connections_are_warned_of_once(
     assert "make a Speko for each session" in text
 
 
-async def test_a_client_handed_in_is_not_warned_of(
+async def test_passed_http_client_causes_no_warning(
     gateway: LocalGateway, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with httpx.AsyncClient() as http_client:

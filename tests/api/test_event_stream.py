@@ -30,12 +30,12 @@ def decode(body: bytes, size: int) -> list[tuple[str, str]]:
 @LINE_ENDS
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 64, 10_000])
 @pytest.mark.parametrize("mark", ["", "\ufeff"], ids=["", "BOM"])
-def test_reads_may_be_cut_anywhere(size: int, newline: str, mark: str) -> None:
+def test_events_survive_reads_cut_anywhere(size: int, newline: str, mark: str) -> None:
     assert decode((mark + BODY.replace("\n", newline)).encode(), size) == EVENTS
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"], ids=["LF", "CRLF"])
-def test_an_event_comes_with_the_read_that_completes_it(newline: str) -> None:
+def test_event_is_returned_with_the_read_that_completes_it(newline: str) -> None:
     decoder = EventDecoder()
     assert decoder.feed(f"data: 1{newline}".encode()) == []
     (event,) = decoder.feed(newline.encode())
@@ -44,22 +44,22 @@ def test_an_event_comes_with_the_read_that_completes_it(newline: str) -> None:
 
 @LINE_ENDS
 @pytest.mark.parametrize("missing", [1, 2])
-def test_the_last_event_may_lack_its_blank_line(newline: str, missing: int) -> None:
+def test_last_event_may_lack_its_blank_line(newline: str, missing: int) -> None:
     body = BODY.replace("\n", newline)[: -missing * len(newline)]
     assert decode(body.encode(), 5) == EVENTS
 
 
-def test_a_body_that_ends_after_a_blank_line_has_no_event_left() -> None:
+def test_body_that_ends_after_a_blank_line_has_no_event_left() -> None:
     decoder = EventDecoder()
     decoder.feed(b"data: 1\n\n")
     assert decoder.end() == []
 
 
-def test_bytes_that_are_no_utf_8_are_replaced() -> None:
+def test_bytes_that_are_not_utf_8_are_replaced() -> None:
     assert decode(b"data: \xff\n\n", 100) == [("message", "\ufffd")]
 
 
-def test_the_bound_is_that_of_one_event() -> None:
+def test_size_limit_is_per_event() -> None:
     decoder = EventDecoder()
     half = b"data: " + b"a" * (MAX_EVENT_BYTES // 2) + b"\n\n"
     for _ in range(4):

@@ -31,7 +31,7 @@ async def until_held_up(stream: SynthesizeStream) -> None:
     raise AssertionError("the answer does not come")
 
 
-async def test_the_bytes_come_as_they_were_sent_and_then_the_end() -> None:
+async def test_bytes_arrive_unchanged_followed_by_the_end() -> None:
     async with RawServer(answer([b"one", b"two"])) as server, httpx.AsyncClient() as client:
         exchange = get(client, server)
         head = await exchange.send()
@@ -41,7 +41,7 @@ async def test_the_bytes_come_as_they_were_sent_and_then_the_end() -> None:
         await exchange.aclose()
 
 
-async def test_the_connection_is_free_when_the_end_was_read(gateway: LocalGateway) -> None:
+async def test_connection_is_free_once_the_end_is_read(gateway: LocalGateway) -> None:
     gateway.synthesize.always(Speech(bytes(4_800)))
     async with Speko(base_url=gateway.base_url, api_key=gateway.api_key) as speko:
         for _ in range(3):
@@ -61,7 +61,7 @@ async def test_bytes_before_a_fault_are_read_first() -> None:
         assert chunks == [b"one"]
 
 
-async def test_a_closed_exchange_is_not_a_complete_body() -> None:
+async def test_closed_exchange_is_not_a_complete_body() -> None:
     async with RawServer(answer([b"one"], whole=False), hold=True) as server:
         async with httpx.AsyncClient() as client:
             exchange = get(client, server)
@@ -74,13 +74,13 @@ async def test_a_closed_exchange_is_not_a_complete_body() -> None:
         await asyncio.wait_for(server.gone.wait(), 5)
 
 
-async def test_an_exchange_that_was_never_sent_has_nothing_to_close() -> None:
+async def test_exchange_that_was_never_sent_can_be_closed() -> None:
     async with httpx.AsyncClient() as client:
         request = client.build_request("GET", "http://127.0.0.1")
         await Exchange(client, request, redact=str, running=set()).aclose()
 
 
-async def test_a_service_faster_than_the_reader_is_held_up(
+async def test_service_faster_than_the_reader_waits(
     gateway: LocalGateway,
 ) -> None:
     sent = 0
@@ -101,7 +101,7 @@ async def test_a_service_faster_than_the_reader_is_held_up(
             assert sent == 1_000
 
 
-async def test_a_client_with_another_transport_will_do() -> None:
+async def test_client_with_another_transport_works() -> None:
     def answered(request: httpx.Request) -> httpx.Response:
         assert request.headers["authorization"] == "Bearer sk-1"
         return httpx.Response(200, json={"text": "hello"})
@@ -112,7 +112,7 @@ async def test_a_client_with_another_transport_will_do() -> None:
             assert (await transcribe(speko)).text == "hello"
 
 
-async def test_a_fault_of_the_network_shows_no_frame_of_those_who_held_the_key() -> None:
+async def test_network_error_has_no_frame_that_holds_the_key() -> None:
     async with RawServer() as server:
         pass
     async with Speko(api_key="sk-secret", base_url=server.base_url) as speko:
@@ -124,7 +124,7 @@ async def test_a_fault_of_the_network_shows_no_frame_of_those_who_held_the_key()
     assert "httpcore/_async" not in text and "sk-secret" not in text
 
 
-async def test_a_hook_of_the_user_s_client_may_read_the_answer_first(
+async def test_hook_of_the_users_client_may_read_the_response_first(
     gateway: LocalGateway,
 ) -> None:
     async def read(response: httpx.Response) -> None:
@@ -138,7 +138,7 @@ async def test_a_hook_of_the_user_s_client_may_read_the_answer_first(
             assert (await speko.synthesize("hello", language="en")).audio == bytes(960)
 
 
-async def test_a_bug_in_a_hook_of_the_user_s_client_comes_out_as_it_is() -> None:
+async def test_bug_in_a_hook_of_the_users_client_is_raised_unchanged() -> None:
     async def broken(request: httpx.Request) -> None:
         raise KeyError("a hook of mine")
 
@@ -150,7 +150,7 @@ async def test_a_bug_in_a_hook_of_the_user_s_client_comes_out_as_it_is() -> None
 
 
 @pytest.mark.parametrize("own", [True, False])
-async def test_closing_the_client_ends_what_nobody_closed(gateway: LocalGateway, own: bool) -> None:
+async def test_closing_the_client_closes_open_exchanges(gateway: LocalGateway, own: bool) -> None:
     gateway.synthesize.script(Speech([bytes(960), Gate()]))
     async with httpx.AsyncClient() as theirs:
         speko = Speko(
@@ -170,7 +170,7 @@ async def test_closing_the_client_ends_what_nobody_closed(gateway: LocalGateway,
             await anext(aiter(stream))
 
 
-async def test_a_response_that_is_held_up_is_closed_all_the_same(gateway: LocalGateway) -> None:
+async def test_stalled_response_can_be_closed(gateway: LocalGateway) -> None:
     gateway.synthesize.script(Speech(bytes(64 * 1024 * 500), chunk_bytes=64 * 1024))
     async with Speko(base_url=gateway.base_url, api_key=gateway.api_key) as speko:
         async with await speko.synthesize_stream("hello", language="en") as stream:
@@ -179,7 +179,7 @@ async def test_a_response_that_is_held_up_is_closed_all_the_same(gateway: LocalG
     assert gateway.requests[0].cancelled
 
 
-async def test_a_wait_that_is_cancelled_has_closed_the_connection_when_it_ends() -> None:
+async def test_cancelled_wait_closes_the_connection_before_it_ends() -> None:
     async with RawServer(answer([b"one"], whole=False), hold=True) as server:
         async with httpx.AsyncClient() as client:
             exchange = get(client, server)
@@ -194,7 +194,7 @@ async def test_a_wait_that_is_cancelled_has_closed_the_connection_when_it_ends()
             assert exchange._running == set()
 
 
-async def test_a_caller_who_is_cancelled_while_it_closes_stays_cancelled() -> None:
+async def test_caller_cancelled_while_closing_stays_cancelled() -> None:
     async with RawServer(answer([b"one"], whole=False), hold=True) as server:
         async with httpx.AsyncClient() as client:
             exchange = get(client, server)

@@ -76,7 +76,7 @@ def left_out(caplog: pytest.LogCaptureFixture) -> list[Any]:
         (synthesizing, {"voice": 5}, "voice must be a string, got int"),
     ],
 )
-def test_a_value_that_the_service_refuses_is_refused_by_name(
+def test_value_that_the_service_refuses_is_refused_by_name(
     make: Any, options: dict[str, Any], text: str
 ) -> None:
     with pytest.raises(ValueError) as refused:
@@ -94,7 +94,7 @@ def test_a_value_that_the_service_refuses_is_refused_by_name(
         (synthesizing, {"speed": 2}),
     ],
 )
-def test_the_bounds_themselves_are_taken(make: Any, options: dict[str, Any]) -> None:
+def test_bounds_are_inclusive(make: Any, options: dict[str, Any]) -> None:
     make(**options)
 
 
@@ -107,7 +107,7 @@ def test_the_bounds_themselves_are_taken(make: Any, options: dict[str, Any]) -> 
         (synthesizing, ["session_id", "voice", "model", "instructions"]),
     ],
 )
-def test_a_blank_text_counts_as_none_given(make: Any, names: list[str], blank: str) -> None:
+def test_blank_text_counts_as_unset(make: Any, names: list[str], blank: str) -> None:
     options = make(**dict.fromkeys(names, blank))
     assert [getattr(options, name) for name in names] == [None] * len(names)
 
@@ -116,7 +116,7 @@ class VoiceOptions(SynthesizeOptions):
     owner = "Voice"
 
 
-def test_a_copy_is_checked_like_its_original() -> None:
+def test_copy_is_checked_like_its_original() -> None:
     options = VoiceOptions(intent=Intent("en"), speed=1)
     with pytest.raises(ValueError, match="^Voice: speed must be a number"):
         replace(options, speed=3)
@@ -141,13 +141,13 @@ def test_a_copy_is_checked_like_its_original() -> None:
         ),
     ],
 )
-def test_options_that_are_set_are_the_keywords_of_a_request(
+def test_set_options_are_the_keywords_of_a_request(
     options: dict[str, Any], request_: dict[str, Any]
 ) -> None:
     assert SynthesizeOptions(**options).request() == request_
 
 
-def test_a_completion_takes_its_intent_whole() -> None:
+def test_completion_accepts_a_complete_intent() -> None:
     options = completing(temperature=0.0, tool_choice="auto")
     assert options.request() == {"intent": Intent("en"), "temperature": 0.0, "tool_choice": "auto"}
 
@@ -160,7 +160,7 @@ def test_constraints_are_checked_once() -> None:
 
 @pytest.mark.parametrize("keywords", [ENGLISH, DEVANAGARI], ids=["ASCII", "Devanagari"])
 @pytest.mark.parametrize("prompt", [None, "A call to a hotel.", HINDI * 60], ids=str)
-def test_the_last_keywords_that_a_header_cannot_hold_are_left_out(
+def test_last_keywords_beyond_the_header_are_left_out(
     keywords: list[str], prompt: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     options = transcribing(keywords=keywords, stt_language="hi", prompt=prompt)
@@ -173,7 +173,7 @@ def test_the_last_keywords_that_a_header_cannot_hold_are_left_out(
     assert left_out(caplog) == [200 - len(sent)] * 2  # for the header, and for the keywords
 
 
-def test_keywords_that_fit_are_all_sent_without_a_word_in_the_log(
+def test_keywords_that_fit_are_all_sent_without_a_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     words = ENGLISH[:100]
@@ -181,7 +181,7 @@ def test_keywords_that_fit_are_all_sent_without_a_word_in_the_log(
     assert left_out(caplog) == []
 
 
-def test_a_prompt_that_a_header_cannot_hold_is_cut_at_a_space(
+def test_prompt_beyond_the_header_is_cut_at_a_space(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     prompt = (HINDI * 200)[:2000].strip()
@@ -193,11 +193,11 @@ def test_a_prompt_that_a_header_cannot_hold_is_cut_at_a_space(
     assert left_out(caplog) == [len(prompt) - len(sent)]
 
 
-def test_a_prompt_without_spaces_is_cut_between_characters() -> None:
+def test_prompt_without_spaces_is_cut_between_characters() -> None:
     sent = transcribing(prompt="漢🙂" * 1000).request()["prompt"]
     assert sent and ("漢🙂" * 1000).startswith(sent) and len(sent) > 700
 
 
-def test_an_astral_character_counts_as_its_two_escapes() -> None:
+def test_astral_character_counts_as_its_two_escapes() -> None:
     options = transcribing(keywords=["🙂" * 100] * 10)
     assert len(stt_header(options)) <= MAX_STT_OPTIONS_BYTES

@@ -32,7 +32,7 @@ async def minted(server: RealtimeServer, **options: Any) -> Any:
         return await speko.realtime.mint(**options)
 
 
-async def test_request_spells_every_option_as_the_wire_does() -> None:
+async def test_every_option_is_sent_in_the_wires_spelling() -> None:
     async with RealtimeServer() as server:
         await minted(
             server,
@@ -71,7 +71,7 @@ async def test_request_spells_every_option_as_the_wire_does() -> None:
     assert headers["Idempotency-Key"]
 
 
-async def test_request_leaves_out_what_is_not_set_or_blank() -> None:
+async def test_unset_and_blank_options_are_left_out_of_the_request() -> None:
     async with RealtimeServer() as server:
         await minted(server, agent_id="agent-1", voice=" ", system_prompt="")
         assert server.requests[0][0] == {"mode": "s2s", "agentId": "agent-1", "s2s": {}}
@@ -101,7 +101,7 @@ async def test_every_session_has_a_key_of_its_own() -> None:
         ({"voice": 7}, "voice must be a string"),
     ],
 )
-async def test_option_that_cannot_be_used_is_refused_before_the_request(
+async def test_invalid_option_is_refused_before_the_request(
     options: dict[str, Any], said: str
 ) -> None:
     async with RealtimeServer() as server:
@@ -110,7 +110,7 @@ async def test_option_that_cannot_be_used_is_refused_before_the_request(
         assert server.requests == []
 
 
-async def test_proxy_credentials_have_the_wire_in_snake_case() -> None:
+async def test_proxy_credentials_have_the_wires_fields_in_snake_case() -> None:
     async with RealtimeServer() as server:
         credentials = await minted(server)
         wire = server.session()
@@ -124,7 +124,7 @@ async def test_proxy_credentials_have_the_wire_in_snake_case() -> None:
     assert credentials.for_browser() == wire
 
 
-async def test_direct_credentials_have_the_wire_in_snake_case() -> None:
+async def test_direct_credentials_have_the_wires_fields_in_snake_case() -> None:
     async with RealtimeServer("xai") as server:
         credentials = await minted(server)
         assert credentials.for_browser() == server.session()
@@ -137,7 +137,7 @@ async def test_direct_credentials_have_the_wire_in_snake_case() -> None:
     assert credentials.reservation.lease_expires_at == "2029-01-01T00:00:00Z"
 
 
-async def test_hosted_credentials_have_the_wire_in_snake_case() -> None:
+async def test_hosted_credentials_have_the_wires_fields_in_snake_case() -> None:
     async with RealtimeServer("livekit") as server:
         credentials = await minted(server)
     assert isinstance(credentials, HostedCredentials)
@@ -172,7 +172,7 @@ async def test_refusal_is_raised_with_its_status_and_not_repeated(
         {"transport": "livekit"},
     ],
 )
-async def test_response_that_lacks_a_part_cannot_be_read(changes: dict[str, Any]) -> None:
+async def test_response_without_a_required_part_is_malformed(changes: dict[str, Any]) -> None:
     async with RealtimeServer(**changes) as server:
         with pytest.raises(SpekoApiError, match="can't be read") as unread:
             await minted(server)
@@ -181,7 +181,7 @@ async def test_response_that_lacks_a_part_cannot_be_read(changes: dict[str, Any]
 
 
 @pytest.mark.parametrize("body", ["[]", "nothing", "{}", '{"sessionId":"s1","transport":"new"}'])
-async def test_response_that_is_no_session_cannot_be_read(body: str) -> None:
+async def test_response_without_a_session_is_malformed(body: str) -> None:
     async with RealtimeServer() as server:
         server.responses = [(200, body)]
         with pytest.raises(SpekoApiError) as unread:
@@ -189,7 +189,7 @@ async def test_response_that_is_no_session_cannot_be_read(body: str) -> None:
     assert unread.value.code == "MALFORMED_RESPONSE"
 
 
-async def test_request_whose_response_was_late_is_repeated_once_with_the_same_key() -> None:
+async def test_request_with_a_late_response_is_repeated_once_with_the_same_key() -> None:
     late = asyncio.Event()
 
     async def hang() -> tuple[int, Any]:
@@ -206,7 +206,7 @@ async def test_request_whose_response_was_late_is_repeated_once_with_the_same_ke
     assert before["Idempotency-Key"] == after["Idempotency-Key"]
 
 
-async def test_second_response_that_is_late_is_an_error() -> None:
+async def test_second_late_response_is_an_error() -> None:
     late = asyncio.Event()
 
     async def hang() -> tuple[int, Any]:
@@ -221,7 +221,7 @@ async def test_second_response_that_is_late_is_an_error() -> None:
         assert len(server.requests) == 2
 
 
-async def test_response_that_was_cut_is_requested_again() -> None:
+async def test_cut_response_is_requested_again() -> None:
     cut = answer(b'{"mode":"s2s"', headers={"Content-Type": "application/json"}, whole=False)
     whole = (
         '{"sessionId":"s2","wsUrl":"ws://127.0.0.1/","wsToken":"a-token","expiresAt":1900000000}'
@@ -234,7 +234,7 @@ async def test_response_that_was_cut_is_requested_again() -> None:
     assert first == second
 
 
-async def test_request_that_never_left_is_not_repeated() -> None:
+async def test_request_that_was_never_sent_is_not_repeated() -> None:
     async with RealtimeServer() as server:
         pass
     async with server.client() as speko:

@@ -39,7 +39,7 @@ async def hangs(peer: Peer) -> None:
     await peer.until_gone()
 
 
-async def test_proxy_is_given_the_token_as_its_only_subprotocol() -> None:
+async def test_proxy_gets_the_token_as_its_only_subprotocol() -> None:
     async with RealtimeServer() as server:
         async with server.client() as speko, await speko.realtime.connect() as connection:
             assert connection.session_id == "s1"
@@ -52,7 +52,7 @@ async def test_proxy_is_given_the_token_as_its_only_subprotocol() -> None:
     assert "Authorization" not in headers
 
 
-async def test_xai_is_given_the_credential_as_a_subprotocol_and_the_settings() -> None:
+async def test_xai_gets_the_credential_as_a_subprotocol_and_the_settings() -> None:
     opening: list[Any] = []
 
     async def script(peer: Peer) -> None:
@@ -72,7 +72,7 @@ async def test_xai_is_given_the_credential_as_a_subprotocol_and_the_settings() -
     assert opening[0]["session"]["tools"] == [{"type": "function", **TOOL}]
 
 
-async def test_google_is_given_the_credential_in_the_query_and_the_settings() -> None:
+async def test_google_gets_the_credential_in_the_query_and_the_settings() -> None:
     opening: list[Any] = []
 
     async def script(peer: Peer) -> None:
@@ -89,7 +89,7 @@ async def test_google_is_given_the_credential_in_the_query_and_the_settings() ->
 
 
 @FORMS
-async def test_other_side_that_is_never_ready_ends_the_attempt_and_its_socket(
+async def test_missing_ready_ends_the_attempt_and_its_socket(
     form: str,
 ) -> None:
     async with RealtimeServer(form, hangs) as server:
@@ -129,7 +129,7 @@ async def test_close_before_ready_names_code_and_reason(form: str, code: int) ->
     assert isinstance(error, SpekoApiError) and isinstance(error, ConnectionError)
 
 
-async def test_close_of_a_token_that_is_refused_is_an_auth_error() -> None:
+async def test_close_for_a_refused_token_is_an_auth_error() -> None:
     async def script(peer: Peer) -> None:
         await peer.ws.close(code=4401, message=b"expired")
 
@@ -145,21 +145,21 @@ async def test_end_before_ready_ends_the_attempt() -> None:
         await fails(server, ConnectionClosed, "no credit")
 
 
-async def test_handshake_that_is_refused_has_its_status() -> None:
+async def test_refused_handshake_has_its_status() -> None:
     async with RealtimeServer() as server:
         server.changes = {"wsUrl": f"{server.base_url}/v1/sessions".replace("http", "ws")}
         error = await fails(server, SpekoApiError)
     assert error.status == 405
 
 
-async def test_port_that_is_closed_is_a_connection_error() -> None:
+async def test_closed_port_is_a_connection_error() -> None:
     async with RealtimeServer() as gone:
         pass
     async with RealtimeServer(wsUrl=f"ws://127.0.0.1:{gone.port}/proxy") as server:
         await fails(server, ConnectionClosed, "connection to Speko failed")
 
 
-async def test_form_over_webrtc_says_what_to_hand_in() -> None:
+async def test_webrtc_form_names_the_option_to_pass() -> None:
     async with RealtimeServer("openai") as server:
         error = await fails(server, NotSupported, "AsyncSpeko")
     assert "WebRTC" in str(error)
@@ -170,6 +170,6 @@ async def test_hosted_form_says_where_the_model_runs() -> None:
         await fails(server, NotSupported, "Speko's own worker")
 
 
-async def test_adapter_that_is_unknown_is_named() -> None:
+async def test_unknown_adapter_is_named() -> None:
     async with RealtimeServer("xai", adapter="acme.v9") as server:
         await fails(server, NotSupported, "acme.v9")

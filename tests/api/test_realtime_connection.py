@@ -34,7 +34,7 @@ async def events_of(server: RealtimeServer) -> list[RealtimeEvent]:
         return [event async for event in connection]
 
 
-async def test_audio_and_commands_go_out_in_order() -> None:
+async def test_audio_and_commands_are_sent_in_order() -> None:
     heard: list[Any] = []
 
     async def script(peer: Peer) -> None:
@@ -60,7 +60,7 @@ async def test_audio_and_commands_go_out_in_order() -> None:
     ]
 
 
-async def test_text_and_instructions_go_out_where_the_wire_has_them() -> None:
+async def test_text_and_instructions_are_sent_where_the_wire_has_them() -> None:
     heard: list[Any] = []
 
     async def script(peer: Peer) -> None:
@@ -129,7 +129,7 @@ async def test_frame_of_a_megabyte_is_one_event() -> None:
     assert isinstance(events[0], Audio) and len(events[0].pcm) == 1_000_000
 
 
-async def test_rate_that_changes_is_that_of_the_audio_after_it() -> None:
+async def test_changed_rate_applies_to_the_audio_after_it() -> None:
     async def script(peer: Peer) -> None:
         await peer.ready()
         await peer.say(b"\x01\x02", {"t": "ready", "outputSampleRate": 16_000}, b"\x01\x02")
@@ -155,7 +155,7 @@ async def test_close_of_the_server_is_the_last_event(code: int, reported: int) -
         assert await events_of(server) == [Close(code=reported, reason="bye" if code else "")]
 
 
-async def test_connection_that_is_cut_closes_with_1006() -> None:
+async def test_cut_connection_closes_with_1006() -> None:
     async def script(peer: Peer) -> None:
         await peer.ready()
         transport = peer.ws.get_extra_info("socket")
@@ -310,7 +310,7 @@ async def test_cancelled_wait_for_an_event_loses_none() -> None:
             assert await anext(connection) == Audio(pcm=b"\x01\x02", sample_rate=24_000)
 
 
-async def test_connections_of_one_client_stay_apart() -> None:
+async def test_connections_of_one_client_are_independent() -> None:
     async def script(peer: Peer) -> None:
         await peer.ready()
         await peer.say({"t": "error", "code": (await peer.hear())["callId"]})

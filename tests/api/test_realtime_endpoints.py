@@ -37,7 +37,7 @@ GOOGLE_URL = PROVIDER_ENDPOINTS[GOOGLE]
         ("ws://[::1]:9000/x", LOCAL),
     ],
 )
-def test_proxy_is_reached_as_it_is(url: str, base_url: str) -> None:
+def test_proxy_address_is_unchanged(url: str, base_url: str) -> None:
     assert safe_proxy_url(url, base_url=base_url) == url
 
 
@@ -65,7 +65,7 @@ def test_proxy_is_reached_as_it_is(url: str, base_url: str) -> None:
         ("", API),
     ],
 )
-def test_proxy_elsewhere_is_refused(url: str, base_url: str) -> None:
+def test_proxy_on_another_host_is_refused(url: str, base_url: str) -> None:
     assert safe_proxy_url(url, base_url=base_url) is None
 
 
@@ -79,7 +79,7 @@ def test_provider_is_reached_at_its_own_address(adapter: str, base_url: str) -> 
 
 
 @pytest.mark.parametrize("url", ["ws://127.0.0.1:9/any", "wss://localhost:9/any", "ws://[::1]:9/"])
-def test_provider_on_this_machine_is_for_an_api_on_it(url: str) -> None:
+def test_local_provider_is_only_for_a_local_api(url: str) -> None:
     assert safe_provider_endpoint(XAI, url, base_url=LOCAL) == url
     assert safe_provider_endpoint(XAI, url, base_url=API) is None
 
@@ -108,12 +108,12 @@ def test_provider_on_this_machine_is_for_an_api_on_it(url: str) -> None:
         "wss://10.0.0.1/v1/realtime",
     ],
 )
-def test_provider_elsewhere_is_refused(url: str, base_url: str) -> None:
+def test_provider_on_another_host_is_refused(url: str, base_url: str) -> None:
     assert safe_provider_endpoint(XAI, url, base_url=base_url) is None
 
 
 @given(url=st.text(max_size=80) | st.from_regex(r"wss?://[a-z.@:/?#\\\[\]%0-9]{0,40}"))
-def test_no_other_address_is_ever_a_provider(url: str) -> None:
+def test_any_other_provider_address_is_refused(url: str) -> None:
     assert safe_provider_endpoint(XAI, url, base_url=API) in (None, XAI_URL)
 
 
@@ -130,7 +130,7 @@ def test_no_other_address_is_ever_a_provider(url: str) -> None:
         ("ftp://telemetry.speko.dev/", API, False),
     ],
 )
-def test_reports_go_where_they_are_as_safe_as_the_api(url: str, base_url: str, safe: bool) -> None:
+def test_report_addresses_must_be_as_safe_as_the_api(url: str, base_url: str, safe: bool) -> None:
     assert is_safe_for_reports(url, base_url=base_url) is safe
 
 
@@ -142,7 +142,7 @@ def test_reports_go_where_they_are_as_safe_as_the_api(url: str, base_url: str, s
         ("google", {"endpoint": XAI_URL}),
     ],
 )
-async def test_address_elsewhere_is_refused_before_anything_is_sent(
+async def test_address_on_another_host_is_refused_before_anything_is_sent(
     form: str, changes: dict[str, Any]
 ) -> None:
     async with RealtimeServer(form, **changes) as server, server.client() as speko:
@@ -169,5 +169,5 @@ async def test_address_elsewhere_is_refused_before_anything_is_sent(
         ("9999-12-31T23:59:59-23:59", 253402387139.0),
     ],
 )
-def test_moment_is_read_in_each_spelling(text: str, seconds: float | None) -> None:
+def test_time_is_parsed_in_each_spelling(text: str, seconds: float | None) -> None:
     assert parse_time(text) == pytest.approx(seconds)

@@ -78,7 +78,7 @@ def test_setup_has_every_setting() -> None:
     }
 
 
-def test_setup_leaves_out_what_is_not_set() -> None:
+def test_setup_leaves_out_unset_options() -> None:
     (message,) = parsed(google(ProviderSession(model="models/voice-1")).opening())
     assert message["setup"] == {
         "model": "models/voice-1",
@@ -136,7 +136,7 @@ def test_message_becomes_its_event(frame: dict[str, Any], event: Decoded, binary
         b"\x00\xff",
     ],
 )
-def test_message_that_is_unknown_or_useless_is_ignored(frame: dict[str, Any] | bytes) -> None:
+def test_unknown_or_unusable_message_is_ignored(frame: dict[str, Any] | bytes) -> None:
     assert decoded(google(), frame) == []
 
 
@@ -158,7 +158,7 @@ def test_caller_line_is_final_once_a_reply_begins(
     assert decoded(codec, begin) == [user("What time?", final=True), *events]
 
 
-def test_caller_words_that_come_in_a_reply_are_one_line_at_its_end() -> None:
+def test_caller_words_during_a_reply_are_one_line_at_its_end() -> None:
     frames = [audio(b"\x01\x02"), heard("And "), audio(b"\x01\x02"), heard("then?"), TURN_COMPLETE]
     finals = [user("And then?", final=True)]
     assert [event for event in decoded(google(), *frames) if event in finals] == finals
@@ -185,7 +185,7 @@ def test_words_after_an_interruption_belong_to_no_reply_until_the_next_begins() 
     assert decoded(codec, audio(b"\x01\x02"), said("Sure")) == [HEARD_AUDIO, agent("Sure")]
 
 
-def test_half_a_sample_waits_for_its_other_half_and_not_beyond_its_reply() -> None:
+def test_half_a_sample_waits_for_its_other_half_within_its_reply() -> None:
     events = decoded(
         google(), audio(b"\x01"), audio(b"\x02\x03"), TURN_COMPLETE, audio(b"\x01\x02")
     )
@@ -222,7 +222,7 @@ def test_names_of_calls_without_a_result_are_bounded() -> None:
     assert names == ["", "f_1"]
 
 
-def test_what_is_sent_is_spelled_as_the_wire_does() -> None:
+def test_sent_frames_have_the_wires_spelling() -> None:
     codec = google()
     text = {
         "clientContent": {

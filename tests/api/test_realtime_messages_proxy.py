@@ -62,14 +62,14 @@ def test_message_becomes_its_event(frame: dict[str, Any], event: Decoded) -> Non
         {"t": "tool_call", "name": "f"},
     ],
 )
-def test_message_that_is_unknown_or_useless_is_ignored(frame: dict[str, Any]) -> None:
+def test_unknown_or_unusable_message_is_ignored(frame: dict[str, Any]) -> None:
     assert decoded(proxy(), frame) == []
 
 
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", "null", '"ready"', "[" * 100_000, "9" * 5_000, "\x00"]
 )
-def test_text_that_is_no_json_object_is_ignored(text: str) -> None:
+def test_text_other_than_a_json_object_is_ignored(text: str) -> None:
     assert proxy().decode(text) == []
 
 
@@ -82,7 +82,7 @@ def test_ready_sets_the_rates_that_it_names() -> None:
 
 
 @pytest.mark.parametrize("rate", [8_000, "16000", None, 16_000.5, True])
-def test_ready_with_another_rate_keeps_that_of_the_credentials(rate: object) -> None:
+def test_ready_with_an_unsupported_rate_keeps_the_credentials_rate(rate: object) -> None:
     codec = proxy()
     assert decoded(codec, {"t": "ready", "inputSampleRate": rate}) == [Ready()]
     assert (codec.input_sample_rate, codec.output_sample_rate) == (24_000, 24_000)
@@ -109,7 +109,7 @@ def test_pieces_are_joined() -> None:
     assert events == [user("Good "), user("Good morning"), user("Good morning!", final=True)]
 
 
-def test_texts_that_begin_with_the_one_before_replace_it() -> None:
+def test_text_that_extends_the_one_before_replaces_it() -> None:
     events = decoded(proxy(), says("Good"), says("Good morning"), says("Good morning!", final=True))
     assert events == [user("Good"), user("Good morning"), user("Good morning!", final=True)]
 
@@ -124,7 +124,7 @@ def test_cumulative_texts_may_be_revised_for_the_rest_of_the_connection() -> Non
     ]
 
 
-def test_revision_before_the_first_proof_is_repaired_by_it() -> None:
+def test_first_cumulative_text_repairs_an_earlier_revision() -> None:
     events = decoded(proxy(), says("Good word"), says("Good world"), says("Good world, hi"))
     assert events[-1] == user("Good world, hi")
 
@@ -153,7 +153,7 @@ def test_empty_final_ends_the_utterance_with_what_came_before() -> None:
     assert decoded(codec, says("", final=True), says("  ", final=True), says("")) == []
 
 
-def test_half_of_a_surrogate_pair_is_replaced() -> None:
+def test_lone_surrogate_is_replaced() -> None:
     frame = '{"t":"transcript","role":"user","text":"hi \\ud83d","final":true}'
     assert proxy().decode(frame) == [user("hi ?", final=True)]
 
@@ -165,7 +165,7 @@ def test_audio_is_sent_in_frames_of_20_ms_and_half_a_sample_waits() -> None:
     assert codec.audio(b"\x07") == [b"\x00\x07"]
 
 
-def test_what_is_sent_is_spelled_as_the_wire_does() -> None:
+def test_sent_frames_have_the_wires_spelling() -> None:
     codec = proxy()
     assert codec.opening() == []
     frames = [*codec.commit(), *codec.interrupt(), *codec.tool_result("c1", "12:00")]

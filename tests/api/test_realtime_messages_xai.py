@@ -84,7 +84,7 @@ def test_first_message_has_every_setting() -> None:
     }
 
 
-def test_first_message_leaves_out_what_is_not_set() -> None:
+def test_first_message_leaves_out_unset_options() -> None:
     (update,) = parsed(xai(ProviderSession(model="voice-1")).opening())
     assert not {"voice", "instructions", "tools"} & set(update["session"])
 
@@ -122,7 +122,7 @@ def test_message_becomes_its_event(frame: dict[str, Any], event: Decoded) -> Non
         b"\xff\xfe",
     ],
 )
-def test_message_that_is_unknown_or_useless_is_ignored(frame: dict[str, Any] | bytes) -> None:
+def test_unknown_or_unusable_message_is_ignored(frame: dict[str, Any] | bytes) -> None:
     assert decoded(xai(), frame) == []
 
 
@@ -137,7 +137,7 @@ def test_caller_text_grows_by_pieces_is_revised_and_becomes_final() -> None:
     assert events == [user("To"), user("To tees"), user("Two teas"), user("Two teas.", final=True)]
 
 
-def test_next_utterance_ends_one_without_an_end_and_a_late_end_leaves_the_next_alone() -> None:
+def test_next_utterance_ends_the_open_one_and_a_late_end_is_ignored() -> None:
     events = decoded(
         xai(),
         {"type": HEARD + "delta", "item_id": "i", "delta": "One"},
@@ -154,7 +154,7 @@ def test_next_utterance_ends_one_without_an_end_and_a_late_end_leaves_the_next_a
     ]
 
 
-def test_reply_is_told_piece_by_piece_and_ends_with_usage() -> None:
+def test_reply_comes_piece_by_piece_and_ends_with_usage() -> None:
     usage = {
         "input_token_details": {"audio_tokens": 3, "text_tokens": 1},
         "output_token_details": {"audio_tokens": 4},
@@ -176,7 +176,7 @@ def test_reply_is_told_piece_by_piece_and_ends_with_usage() -> None:
     ]
 
 
-def test_reply_without_the_end_of_its_text_or_usage_is_complete_all_the_same() -> None:
+def test_reply_is_complete_without_a_text_end_or_usage() -> None:
     events = decoded(xai(), {"type": SAID + "delta", "delta": "Hm"}, done(usage=None))
     assert events == [agent("Hm"), agent("Hm", final=True), TurnComplete()]
 
@@ -188,7 +188,7 @@ def test_failed_reply_says_why() -> None:
 
 
 @pytest.mark.parametrize("by_us", [True, False], ids=["interrupt", "speech_started"])
-def test_late_rest_of_a_cut_reply_is_dropped_and_the_next_reply_is_whole(by_us: bool) -> None:
+def test_late_rest_of_a_cut_reply_is_dropped_and_the_next_reply_is_complete(by_us: bool) -> None:
     codec = xai()
     decoded(codec, created("r1"), audio(b"\x01\x02\x03", "r1"))
     if by_us:
@@ -204,7 +204,7 @@ def test_late_rest_of_a_cut_reply_is_dropped_and_the_next_reply_is_whole(by_us: 
     ]
 
 
-def test_result_asks_for_the_next_reply_once_the_last_call_has_its_own() -> None:
+def test_last_result_requests_the_next_reply() -> None:
     codec = xai()
     decoded(codec, created(), called("c1"), called("c2"))
     item = {"type": "conversation.item.create", "item": RESULT}
@@ -212,7 +212,7 @@ def test_result_asks_for_the_next_reply_once_the_last_call_has_its_own() -> None
     assert parsed(codec.tool_result("c2", "x"))[1:] == [{"type": "response.create"}]
 
 
-def test_call_that_was_never_responded_to_does_not_hold_up_a_later_reply() -> None:
+def test_call_without_a_result_does_not_block_a_later_reply() -> None:
     codec = xai()
     decoded(codec, created("r1"), called("c0"), created("r2"), called("c1"))
     assert parsed(codec.tool_result("c1", "noon"))[-1] == {"type": "response.create"}
@@ -227,7 +227,7 @@ def test_instructions_of_a_reply_come_after_those_of_the_session() -> None:
     assert parsed(bare.reply(None)) == [{"type": "response.create"}]
 
 
-def test_what_is_sent_is_spelled_as_the_wire_does() -> None:
+def test_sent_frames_have_the_wires_spelling() -> None:
     codec = xai(SESSION)
     assert codec.can_take_text
     text = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hi"}]}

@@ -36,7 +36,7 @@ def quick(server: RealtimeServer, **changes: Any) -> RealtimeServer:
     return server
 
 
-async def test_usage_is_reported_now_and_then_and_at_the_end() -> None:
+async def test_usage_is_reported_periodically_and_at_the_end() -> None:
     async with RealtimeServer("xai") as server:
         quick(server)
         async with server.client() as speko, await speko.realtime.connect():
@@ -83,7 +83,7 @@ async def test_close_of_the_provider_is_reported_before_the_connection_is_closed
 
 
 @pytest.mark.parametrize("response", [(500, {}), (200, "x" * 200_000), (302, {})])
-async def test_report_that_fails_costs_the_call_nothing(response: tuple[int, Any]) -> None:
+async def test_failed_report_does_not_affect_the_call(response: tuple[int, Any]) -> None:
     async with RealtimeServer("google") as server:
         quick(server).report_response = response
         async with server.client() as speko, await speko.realtime.connect() as connection:
@@ -91,7 +91,7 @@ async def test_report_that_fails_costs_the_call_nothing(response: tuple[int, Any
             await connection.commit()
 
 
-async def test_report_that_hangs_delays_the_close_by_a_second_at_most() -> None:
+async def test_stalled_report_delays_the_close_by_at_most_a_second() -> None:
     over = asyncio.Event()
 
     async def hang() -> tuple[int, Any]:
@@ -108,7 +108,7 @@ async def test_report_that_hangs_delays_the_close_by_a_second_at_most() -> None:
         over.set()
 
 
-async def test_close_that_is_cancelled_while_it_reports_leaves_nothing() -> None:
+async def test_close_cancelled_while_reporting_leaves_nothing_open() -> None:
     over = asyncio.Event()
 
     async def hang() -> tuple[int, Any]:
@@ -170,7 +170,7 @@ async def test_renewal_continues_the_conversation_on_a_new_socket() -> None:
     assert len(server.reports) == 1
 
 
-async def test_renewal_that_is_refused_leaves_the_connection_as_it_is() -> None:
+async def test_refused_renewal_leaves_the_connection_unchanged() -> None:
     async with RealtimeServer("google", resumable) as server, server.client() as speko:
         server.renewal_response = (409, {"error": "too late", "code": "LEASE_ENDED"})
         async with await speko.realtime.connect() as connection:
@@ -182,7 +182,7 @@ async def test_renewal_that_is_refused_leaves_the_connection_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("renewal", [renewed(credential=None), renewed(lease_expires_at=None)])
-async def test_renewal_that_cannot_be_read_is_an_error(renewal: dict[str, Any]) -> None:
+async def test_unreadable_renewal_is_an_error(renewal: dict[str, Any]) -> None:
     async with RealtimeServer("google", resumable) as server, server.client() as speko:
         server.renewal_response = (200, renewal)
         async with await speko.realtime.connect() as connection:

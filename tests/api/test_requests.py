@@ -45,7 +45,7 @@ def complete_body(messages: Any = (HELLO,), **options: Any) -> dict[str, Any]:
     return body
 
 
-def test_a_transcription_sends_all_that_is_set() -> None:
+def test_transcription_sends_every_set_option() -> None:
     request = build_transcribe(
         b"RIFF",
         TranscribeOptions(
@@ -83,7 +83,7 @@ def test_stt_options_are_sent_when_one_is_set(options: Any, sent: str | None) ->
     assert request.headers.get("X-Speko-Stt-Options") == sent
 
 
-def test_a_completion_sends_all_that_is_set() -> None:
+def test_completion_sends_every_set_option() -> None:
     options = CompleteOptions(
         **SHARED,
         system_prompt="Be brief.",
@@ -118,7 +118,7 @@ def test_a_completion_sends_all_that_is_set() -> None:
     assert set(request.said) == {"Be brief.", "Hello.", "One moment.", '{"nights":2}'}
 
 
-def test_a_synthesis_sends_all_that_is_set() -> None:
+def test_synthesis_sends_every_set_option() -> None:
     options = SynthesizeOptions(
         **SHARED,
         voice="ada",
@@ -143,7 +143,7 @@ def test_a_synthesis_sends_all_that_is_set() -> None:
     assert request.said == ("Grüße\u2028🙂", "Whisper.")
 
 
-def test_a_call_sends_no_more_than_is_set() -> None:
+def test_call_sends_only_set_options() -> None:
     intent = Intent("en")
     heard = build_transcribe(b"", TranscribeOptions(intent=intent))
     spoken = build_synthesize("Hi.", SynthesizeOptions(intent=intent, session_id=" \t"))
@@ -161,7 +161,7 @@ def test_a_call_sends_no_more_than_is_set() -> None:
         ("constraints", "constraints", PipelineConstraints()),
     ],
 )
-def test_an_option_that_is_empty_is_still_sent(name: str, wire_name: str, value: Any) -> None:
+def test_empty_option_is_sent(name: str, wire_name: str, value: Any) -> None:
     assert wire_name in complete_body(**{name: value})
 
 
@@ -188,13 +188,13 @@ def test_an_option_that_is_empty_is_still_sent(name: str, wire_name: str, value:
         ),
     ],
 )
-def test_a_message_goes_out_in_the_wire_s_spelling(message: Any, wire: Any) -> None:
+def test_message_is_sent_in_the_wires_spelling(message: Any, wire: Any) -> None:
     before = dict(message)
     assert build_message(message) == wire
     assert message == before
 
 
-def test_a_message_with_a_key_in_both_spellings_is_refused_by_name() -> None:
+def test_message_with_a_key_in_both_spellings_is_refused_by_name() -> None:
     message = {"role": "tool", "toolCallId": "a", "tool_call_id": "b"}
     with pytest.raises(ValueError, match='^Speko: a message has "toolCallId" in both spellings'):
         build_message(message)
@@ -207,22 +207,22 @@ def test_a_message_with_a_key_in_both_spellings_is_refused_by_name() -> None:
         [{"role": "assistant", "content": None, "toolCalls": [{"args": 3}, {}]}],
     ],
 )
-def test_a_message_of_another_form_is_left_to_the_service(messages: Any) -> None:
+def test_message_of_another_form_is_sent_unchanged(messages: Any) -> None:
     assert len(complete_body(messages)["messages"]) == 1
 
 
-def test_a_conversation_needs_a_message() -> None:
+def test_conversation_needs_a_message() -> None:
     with pytest.raises(ValueError, match="^Speko: messages must be a list of mappings, got an emp"):
         complete_body([])
 
 
 @pytest.mark.parametrize("number", [float("inf"), float("nan")])
-def test_a_number_that_json_has_no_word_for_is_refused_before_it_is_sent(number: float) -> None:
+def test_number_that_json_cannot_represent_is_refused_before_sending(number: float) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         complete_body(tools=[{"name": "a", "parameters": {"maximum": number}}])
 
 
-def test_a_registered_tool_is_sent_as_it_came() -> None:
+def test_registered_tool_is_sent_unchanged() -> None:
     tool = ChatTool(
         name="lookup",
         description="Looks it up.",
@@ -245,19 +245,19 @@ def test_a_registered_tool_is_sent_as_it_came() -> None:
     ("agent_id", "path"),
     [("a/b?c#d", "a%2Fb%3Fc%23d"), ("ü %", "%C3%BC%20%25"), ("a.b-c_d~e", "a.b-c_d~e")],
 )
-def test_an_agent_s_id_is_percent_encoded(agent_id: str, path: str) -> None:
+def test_agent_id_is_percent_encoded(agent_id: str, path: str) -> None:
     assert build_list_tools(agent_id, available=False).path == f"/v1/agents/{path}/tools"
     assert build_list_tools(agent_id, available=True).path.endswith("/tools?available=1")
 
 
 @given(st.text())
-def test_a_header_holds_any_text_as_compact_ascii(text: str) -> None:
+def test_header_holds_any_text_as_compact_ascii(text: str) -> None:
     header = header_json({"keywords": [text], "language": "en"})
     assert header.isascii() and header.isprintable()
     assert '", "' not in header.replace(json.dumps(text), "")
     assert json.loads(header) == {"keywords": [text], "language": "en"}
 
 
-def test_a_repr_shows_nothing_that_was_said() -> None:
+def test_repr_shows_no_speech() -> None:
     request = build_synthesize("my pin is 1234", SynthesizeOptions(intent=Intent("en")))
     assert "1234" not in repr(request)

@@ -63,21 +63,21 @@ EVENTS = ["meta", "delta", "tool_call", "server_tool_call", "done", "error", "",
 
 
 @pytest.mark.parametrize("text", ["", "{", "<html>", b"\xff\xfe\xfd", "[" * 200_000, '{"a":'])
-def test_text_that_is_no_json_is_a_malformed_response(text: str | bytes) -> None:
+def test_invalid_json_is_a_malformed_response(text: str | bytes) -> None:
     with pytest.raises(SpekoApiError, match="the response is not JSON") as raised:
         parse_json(text, "the response")
     assert (raised.value.status, raised.value.code) == (200, "MALFORMED_RESPONSE")
     assert raised.value.__cause__ is None
 
 
-def test_an_error_about_json_does_not_quote_what_a_caller_said() -> None:
+def test_error_about_json_does_not_quote_what_a_caller_said() -> None:
     with pytest.raises(SpekoApiError) as raised:
         parse_json('{"text": "my pin is 1234', "the response")
     assert "1234" not in str(raised.value)
 
 
 @pytest.mark.parametrize("half", ["\\ud83d", "\\uDE42"])
-def test_half_of_a_surrogate_pair_becomes_text_that_utf_8_can_hold(half: str) -> None:
+def test_lone_surrogate_is_replaced(half: str) -> None:
     read = as_object(parse_json(f'{{"text": "a{half}b"}}', "the response"), "the response")
     assert read == {"text": "a?b"}
 
@@ -91,7 +91,7 @@ def test_any_text_is_json_or_a_malformed_response(text: str | bytes) -> None:
 
 
 @pytest.mark.parametrize("value", [None, [], "text", 1, True])
-def test_json_that_is_no_object_is_a_malformed_response(value: Any) -> None:
+def test_json_other_than_an_object_is_a_malformed_response(value: Any) -> None:
     with pytest.raises(SpekoApiError, match="expected an object") as raised:
         as_object(value, "the transcript")
     assert (raised.value.status, raised.value.code) == (200, "MALFORMED_RESPONSE")
@@ -116,14 +116,14 @@ def test_json_that_is_no_object_is_a_malformed_response(value: Any) -> None:
         ({"text": "hi", "failoverCount": -1, "scoresRunId": ""}, TranscribeResult(text="hi")),
     ],
 )
-def test_a_transcript_is_its_text_and_all_that_can_be_read(
+def test_transcript_has_its_text_and_every_readable_field(
     payload: dict[str, Any], expected: TranscribeResult
 ) -> None:
     assert parse_transcript(payload) == expected
 
 
 @pytest.mark.parametrize("payload", [{}, {"text": None}, {"text": 5}])
-def test_a_transcript_without_text_is_a_malformed_response(payload: dict[str, Any]) -> None:
+def test_transcript_without_text_is_a_malformed_response(payload: dict[str, Any]) -> None:
     with pytest.raises(SpekoApiError, match="the transcript has no text") as raised:
         parse_transcript(payload)
     assert raised.value.code == "MALFORMED_RESPONSE"
@@ -182,7 +182,7 @@ def test_each_event_becomes_its_type(name: str, payload: dict[str, Any], expecte
 
 @pytest.mark.parametrize("missing", ["id", "name", "args"])
 @pytest.mark.parametrize("wrong", [None, 1, {}])
-def test_a_tool_call_lacking_a_part_is_a_malformed_response(missing: str, wrong: Any) -> None:
+def test_tool_call_lacking_a_part_is_a_malformed_response(missing: str, wrong: Any) -> None:
     call = {**CALL, missing: wrong}
     for name, payload in (("tool_call", call), ("done", {"toolCalls": [CALL, call]})):
         with pytest.raises(SpekoApiError, match="a tool call lacks its id, name or args"):
@@ -200,7 +200,7 @@ def test_any_object_is_a_result_or_a_malformed_response(payload: Any) -> None:
 
 
 @given(st.floats() | NUMBERS)
-def test_a_confidence_is_a_finite_number_or_none(confidence: float) -> None:
+def test_confidence_is_a_finite_number_or_none(confidence: float) -> None:
     read = parse_transcript({"text": "hi", "confidence": confidence}).confidence
     assert read is None or math.isfinite(read)
 
@@ -238,7 +238,7 @@ def test_headers_name_the_route(headers: dict[str, str], route: Route) -> None:
         (503, SpekoApiError),
     ],
 )
-def test_an_error_carries_message_status_and_code(status: int, kind: type) -> None:
+def test_error_carries_message_status_and_code(status: int, kind: type) -> None:
     error = parse_error_response(status, {}, parse_error_body('{"error": "no", "code": "BAD"}'))
     assert type(error) is kind
     assert (str(error), error.message, error.status, error.code) == ("no", "no", status, "BAD")
@@ -252,9 +252,7 @@ def test_an_error_carries_message_status_and_code(status: int, kind: type) -> No
         ("<html>", "HTTP status 402"),
     ],
 )
-def test_a_402_says_in_plain_words_that_the_account_is_out_of_credits(
-    body: str, reason: str
-) -> None:
+def test_402_says_that_the_account_is_out_of_credits(body: str, reason: str) -> None:
     error = parse_error_response(402, {}, parse_error_body(body))
     assert error.message == (
         f"the Speko account is out of credits. Add some and call again ({reason})"
@@ -262,7 +260,7 @@ def test_a_402_says_in_plain_words_that_the_account_is_out_of_credits(
     assert (error.status, error.code) == (402, "INSUFFICIENT_CREDITS")
 
 
-def test_an_error_event_says_so_too() -> None:
+def test_error_event_says_that_the_account_is_out_of_credits() -> None:
     event = parse_complete_event("error", {"error": "Top up", "code": "INSUFFICIENT_CREDITS"})
     assert isinstance(event, ErrorEvent) and "out of credits" in event.error
 
@@ -281,7 +279,7 @@ def test_an_error_event_says_so_too() -> None:
         ("Wed, 21 Oct 2026 07:28:00 GMT", None),
     ],
 )
-def test_a_429_says_how_long_to_wait_in_seconds(header: str | None, seconds: float | None) -> None:
+def test_429_has_the_wait_in_seconds(header: str | None, seconds: float | None) -> None:
     headers = {} if header is None else {"retry-after": header}
     error = parse_error_response(429, headers, {})
     assert isinstance(error, SpekoRateLimitError)
@@ -301,7 +299,7 @@ def test_a_429_says_how_long_to_wait_in_seconds(header: str | None, seconds: flo
         '{"error": {"message": "no"}, "code": 5}',
     ],
 )
-def test_an_error_without_the_service_s_json_says_its_status(
+def test_error_without_json_of_the_service_names_its_status(
     status: int, code: str, body: str
 ) -> None:
     error = parse_error_response(status, {}, parse_error_body(body))
@@ -309,7 +307,7 @@ def test_an_error_without_the_service_s_json_says_its_status(
 
 
 @given(st.integers(300, 599), st.text() | JSON.map(json.dumps), st.text())
-def test_any_error_body_makes_an_error_with_its_status(
+def test_any_error_body_becomes_an_error_with_its_status(
     status: int, body: str, retry_after: str
 ) -> None:
     error = parse_error_response(status, {"retry-after": retry_after}, parse_error_body(body))

@@ -41,7 +41,7 @@ def parse(**frame: Any) -> Frame | None:
     return parse_frame(json.dumps(frame))
 
 
-def test_a_plain_config_has_no_more_than_it_needs() -> None:
+def test_plain_config_has_only_required_fields() -> None:
     assert config() == {
         "type": "config",
         "language": "en",
@@ -52,7 +52,7 @@ def test_a_plain_config_has_no_more_than_it_needs() -> None:
     }
 
 
-def test_a_full_config_has_every_option() -> None:
+def test_full_config_has_every_option() -> None:
     full = config(
         intent=Intent("en-US", "global", "latency"),
         constraints=validate_constraints({"allowedProviders": {"stt": ["deepgram"]}}),
@@ -68,14 +68,14 @@ def test_a_full_config_has_every_option() -> None:
     assert full["interimResults"] is False
 
 
-def test_the_header_is_that_of_a_wav_without_an_end() -> None:
+def test_header_is_of_a_wav_of_unknown_length() -> None:
     header = build_wav_header(16_000)
     assert len(header) == 44
     with wave.open(io.BytesIO(header)) as file:
         assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, 16_000)
 
 
-def test_each_type_is_read() -> None:
+def test_each_type_is_parsed() -> None:
     assert parse(type="ready", provider="acme", model="acme-2") == Ready(
         provider="acme", model="acme-2"
     )
@@ -90,14 +90,14 @@ def test_each_type_is_read() -> None:
     assert frame.end_s == 0.5
 
 
-def test_what_is_missing_has_a_default() -> None:
+def test_missing_fields_have_defaults() -> None:
     assert parse(type="ready", provider=7) == Ready()
     assert parse(type="error") == Failure(code="STREAM_ERROR", message="no reason given")
     assert parse(type="transcript", text="hi") == Transcript(text="hi", is_final=False)
 
 
 @pytest.mark.parametrize("confidence", ["NaN", "Infinity", "null", '"high"', "true", "1e999"])
-def test_a_confidence_that_is_no_number_is_full(confidence: str) -> None:
+def test_confidence_other_than_a_number_is_1(confidence: str) -> None:
     frame = parse_frame(f'{{"type":"transcript","text":"hi","confidence":{confidence}}}')
     assert isinstance(frame, Transcript)
     assert frame.confidence == 1.0
@@ -143,7 +143,7 @@ NAMES = ("text", "isFinal", "confidence", "words", "provider", "model", "code", 
     strategies.sampled_from(["transcript", "ready", "error", "end", "metrics", None]),
     strategies.dictionaries(strategies.sampled_from(NAMES), JSON),
 )
-def test_no_frame_is_a_bug(kind: str | None, fields: dict[str, Any]) -> None:
+def test_no_frame_raises_an_unexpected_error(kind: str | None, fields: dict[str, Any]) -> None:
     try:
         parse_frame(json.dumps({"type": kind, **fields}))
     except SpekoApiError as error:

@@ -59,19 +59,19 @@ def test_other_certificates_make_another_context(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.usefixtures("nothing_built")
-def test_it_is_checked_who_answers() -> None:
+def test_certificate_of_the_server_is_verified() -> None:
     context = _tls.shared_context()
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
 
 
 @pytest.mark.usefixtures("nothing_built")
-async def test_a_client_made_on_an_event_loop_builds_none_there() -> None:
+async def test_client_made_on_an_event_loop_builds_no_context_there() -> None:
     Speko(api_key="k")
     assert _tls._contexts == {}
 
 
 @pytest.mark.usefixtures("nothing_built")
-def test_a_client_made_before_the_event_loop_builds_it_at_once() -> None:
+def test_client_made_before_the_event_loop_builds_its_context_at_once() -> None:
     Speko(api_key="k")
     assert len(_tls._contexts) == 1
 
@@ -86,7 +86,7 @@ def test_plain_http_needs_no_certificates() -> None:
 
 
 @pytest.mark.usefixtures("nothing_built")
-async def test_the_first_calls_wait_for_it_together(server: TlsServer) -> None:
+async def test_first_calls_share_the_wait_for_the_context(server: TlsServer) -> None:
     async with client_of(server) as speko:
         results = await asyncio.gather(*(synthesize(speko) for _ in range(5)))
     assert [result.audio for result in results] == [b"\0\0"] * 5
@@ -94,7 +94,7 @@ async def test_the_first_calls_wait_for_it_together(server: TlsServer) -> None:
 
 
 @pytest.mark.usefixtures("nothing_built")
-async def test_a_server_that_nobody_vouches_for_is_refused(
+async def test_server_with_an_untrusted_certificate_is_refused(
     server: TlsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SSL_CERT_FILE")
@@ -104,7 +104,7 @@ async def test_a_server_that_nobody_vouches_for_is_refused(
 
 
 @pytest.mark.usefixtures("nothing_built")
-async def test_a_client_may_be_closed_while_it_is_built(server: TlsServer) -> None:
+async def test_client_may_be_closed_while_its_context_is_built(server: TlsServer) -> None:
     speko = client_of(server)
     with _tls._building:
         call = asyncio.create_task(synthesize(speko))
@@ -116,7 +116,7 @@ async def test_a_client_may_be_closed_while_it_is_built(server: TlsServer) -> No
 
 
 @pytest.mark.usefixtures("nothing_built")
-async def test_a_call_may_be_cancelled_while_it_is_built(server: TlsServer) -> None:
+async def test_call_may_be_cancelled_while_the_context_is_built(server: TlsServer) -> None:
     async with client_of(server) as speko:
         with _tls._building:
             call = asyncio.create_task(synthesize(speko))
@@ -128,7 +128,7 @@ async def test_a_call_may_be_cancelled_while_it_is_built(server: TlsServer) -> N
 
 
 @pytest.mark.usefixtures("nothing_built")
-async def test_certificates_that_are_not_there_are_told_of_at_once(
+async def test_missing_certificates_are_reported_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/ca.pem")
@@ -138,9 +138,7 @@ async def test_certificates_that_are_not_there_are_told_of_at_once(
 
 
 @pytest.mark.usefixtures("nothing_built")
-def test_certificates_that_are_none_are_told_of(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_invalid_certificates_are_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("no certificates")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     with pytest.raises(ValueError, match="Name a file of PEM certificates"):

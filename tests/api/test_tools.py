@@ -40,12 +40,12 @@ TOOL = ChatTool(
 )
 
 
-def test_a_row_and_its_spelling_as_a_tool_are_the_same_tool() -> None:
+def test_row_and_mapping_become_the_same_tool() -> None:
     assert parse_tool(ROW) == parse_chat_tool(WIRE_TOOL) == TOOL
 
 
 @pytest.mark.parametrize("optional", [{}, {"description": None, "preToolSpeech": 7}])
-def test_a_row_may_lack_what_is_optional(optional: dict[str, Any]) -> None:
+def test_optional_fields_of_a_row_may_be_missing(optional: dict[str, Any]) -> None:
     row = {"name": "a", "parameters": {}, "source": {"kind": "inline"}, **optional}
     expected = ChatTool(name="a", execution_mode="inline", source={"kind": "inline"})
     assert parse_tool(row) == expected
@@ -64,12 +64,12 @@ def test_a_row_may_lack_what_is_optional(optional: dict[str, Any]) -> None:
         ({**ROW, "source": {"kind": 1}}, '"executionMode" of the tool "lookup"'),
     ],
 )
-def test_a_row_that_is_no_tool_is_refused_by_name(row: Any, named: str) -> None:
+def test_invalid_row_is_refused_by_name(row: Any, named: str) -> None:
     with pytest.raises(ValueError, match=named):
         parse_tool(row)
 
 
-def test_a_tool_needs_no_more_than_a_name() -> None:
+def test_tool_needs_only_a_name() -> None:
     assert parse_chat_tool({"name": "a"}) == ChatTool(name="a")
 
 
@@ -91,6 +91,6 @@ def test_a_tool_needs_no_more_than_a_name() -> None:
         ({"name": "a", "source": {"timeoutMs": math.nan}}, 'the tool "a" is no JSON'),
     ],
 )
-def test_a_mapping_that_is_no_tool_is_refused_by_name(tool: Any, named: str) -> None:
+def test_invalid_mapping_is_refused_by_name(tool: Any, named: str) -> None:
     with pytest.raises(ValueError, match=named):
         parse_chat_tool(tool)

@@ -75,7 +75,7 @@ async def test_words_become_interims_and_finals() -> None:
     assert any(event.type == "transcript" and not event.is_final for event in events)
 
 
-async def test_the_service_gets_config_header_and_raw_audio() -> None:
+async def test_config_header_and_raw_audio_are_sent() -> None:
     options: dict[str, Any] = {
         "region": "global",
         "optimize_for": "latency",
@@ -155,7 +155,7 @@ async def test_dropped_after_every_word_each_word_comes_once(
 
 
 @pytest.mark.parametrize("with_times", [True, False], ids=["times", "no-times"])
-async def test_finals_by_flush_and_by_pauses_mixed_lose_nothing(with_times: bool) -> None:
+async def test_finals_by_flush_and_by_pause_can_mix_without_loss(with_times: bool) -> None:
     behaviour = Behaviour(with_times=with_times, endpoint_s=0.06)
     for place in PLACES[::2]:
         drops = Recogniser(replace(behaviour, drop_at=place))
@@ -164,7 +164,7 @@ async def test_finals_by_flush_and_by_pauses_mixed_lose_nothing(with_times: bool
             assert await finals(stream) == [str(number) for number in SPOKEN], place
 
 
-async def test_a_flush_without_its_final_is_sent_again_after_its_audio() -> None:
+async def test_flush_without_its_final_is_sent_again_after_its_audio() -> None:
     async def reset_at_flush(heard: Heard) -> None:
         while (await heard.ws.receive()).data != '{"type":"flush"}':
             pass
@@ -191,7 +191,7 @@ async def test_word_times_are_the_streams_on_every_connection() -> None:
     assert [each.end for each in words] == pytest.approx([0.2, 0.5, 0.8])
 
 
-async def test_an_idle_close_is_routine_and_the_next_audio_connects_again() -> None:
+async def test_audio_after_an_idle_close_connects_again() -> None:
     async def close_when_idle(heard: Heard) -> None:
         while True:
             try:
@@ -224,7 +224,7 @@ async def test_permanent_close_codes_end_the_stream(code: int) -> None:
     assert server.attempts == 1
 
 
-async def test_a_refused_key_is_tried_once() -> None:
+async def test_refused_key_is_tried_once() -> None:
     async with SttServer(default=Refusal(401)) as server:
         with pytest.raises(SpekoAuthError) as raised:
             async with streaming(server) as stream:
@@ -233,7 +233,7 @@ async def test_a_refused_key_is_tried_once() -> None:
     assert KEY not in repr(raised.value) + str(raised.value.__context__)
 
 
-async def test_a_redirect_is_refused() -> None:
+async def test_redirect_is_refused() -> None:
     async with SttServer() as target:
         location = {"Location": target.base_url}
         async with SttServer(default=Refusal(302, location)) as server:
@@ -243,7 +243,7 @@ async def test_a_redirect_is_refused() -> None:
         assert target.attempts == 0
 
 
-async def test_a_refusal_that_passes_costs_no_word() -> None:
+async def test_temporary_refusal_loses_no_word() -> None:
     async with SttServer([Refusal(503), Refusal(429)]) as server, streaming(server) as stream:
         await speak(stream, SPOKEN)
         assert await finals(stream) == [str(number) for number in SPOKEN]
@@ -265,14 +265,14 @@ async def test_connections_that_open_and_drop_end_the_stream() -> None:
     ["not json", "[1]", '{"type":"transcript"}', b"\x00\xff", '{"type":"end"}'],
     ids=["text", "list", "no-text", "binary", "end"],
 )
-async def test_garbage_and_an_early_end_are_a_drop(garbage: str | bytes) -> None:
+async def test_garbage_or_an_early_end_is_a_drop(garbage: str | bytes) -> None:
     async with SttServer([says(garbage)]) as server, streaming(server) as stream:
         await speak(stream, SPOKEN)
         assert await finals(stream) == [str(number) for number in SPOKEN]
     assert len(server.connections) == 2
 
 
-async def test_unknown_frames_and_large_ones_are_harmless() -> None:
+async def test_unknown_and_large_frames_are_harmless() -> None:
     large = '{"type":"metrics","text":"' + "x" * 1_000_000 + '"}'
     async with SttServer([says(large)]) as server, streaming(server) as stream:
         await speak(stream, SPOKEN)
@@ -280,7 +280,7 @@ async def test_unknown_frames_and_large_ones_are_harmless() -> None:
     assert len(server.connections) == 1
 
 
-async def test_a_reported_problem_is_an_event_and_recognition_continues() -> None:
+async def test_reported_problem_is_an_event_and_recognition_continues() -> None:
     problem = '{"type":"error","code":"PROVIDER_SLOW","message":"slow"}'
     async with SttServer([says(problem)]) as server, streaming(server) as stream:
         await speak(stream, SPOKEN)
@@ -290,7 +290,7 @@ async def test_a_reported_problem_is_an_event_and_recognition_continues() -> Non
     assert len(server.connections) == 1
 
 
-async def test_a_problem_after_which_nothing_comes_is_a_drop() -> None:
+async def test_silence_after_a_reported_problem_is_a_drop() -> None:
     async def fail(heard: Heard) -> None:
         await heard.send(type="error", code="ALL_PROVIDERS_FAILED", message="none left")
         await keep_silent(heard)
@@ -302,7 +302,7 @@ async def test_a_problem_after_which_nothing_comes_is_a_drop() -> None:
         assert await finals(stream) == ["1"]
 
 
-async def test_the_end_does_not_wait_for_a_final_that_never_comes() -> None:
+async def test_end_does_not_wait_for_a_missing_final() -> None:
     silent = Recogniser(Behaviour(ends=False))
     bounds = replace(QUICK, end_wait=0.2)
     async with SttServer(default=silent) as server, streaming(server, bounds=bounds) as stream:
@@ -314,7 +314,7 @@ async def test_the_end_does_not_wait_for_a_final_that_never_comes() -> None:
     assert 0.1 < time.monotonic() - began < 0.5
 
 
-async def test_a_drop_at_the_end_is_made_good_or_an_error() -> None:
+async def test_drop_at_the_end_is_recovered_or_an_error() -> None:
     async def drop_at_end(heard: Heard) -> None:
         while (await heard.ws.receive()).data != '{"type":"end"}':
             pass
@@ -366,7 +366,7 @@ async def test_leaving_closes_within_50_ms(handler: Handler) -> None:
     assert server.open == 0
 
 
-async def test_a_closed_client_ends_its_streams() -> None:
+async def test_closed_client_ends_its_streams() -> None:
     async with SttServer() as server, Speko(base_url=server.base_url, api_key=KEY) as speko:
         async with speko.transcribe_stream(language="en") as stream:
             await server.connected()
@@ -375,7 +375,7 @@ async def test_a_closed_client_ends_its_streams() -> None:
                 await finals(stream)
 
 
-async def test_a_wire_that_hangs_is_replaced() -> None:
+async def test_stalled_connection_is_replaced() -> None:
     async def hang(heard: Heard) -> None:
         assert heard.request.transport is not None
         heard.request.transport.pause_reading()

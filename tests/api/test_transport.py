@@ -40,7 +40,7 @@ REPLY = (
 
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308])
 @CALLS
-async def test_a_redirect_is_an_error_and_the_key_does_not_travel(call: Call, status: int) -> None:
+async def test_redirect_is_an_error_and_the_key_is_not_forwarded(call: Call, status: int) -> None:
     async with RawServer(answer()) as elsewhere, httpx.AsyncClient(follow_redirects=True) as theirs:
         moved = answer(status=status, headers={"Location": elsewhere.base_url})
         async with RawServer(moved) as server:
@@ -56,7 +56,7 @@ async def test_a_redirect_is_an_error_and_the_key_does_not_travel(call: Call, st
     "content_type",
     ["text/event-stream; charset=utf-8", "Text/Event-Stream", "text/event-stream;charset=UTF-8"],
 )
-async def test_the_type_of_a_stream_may_have_any_case_and_parameters(
+async def test_type_of_a_stream_may_have_any_case_and_parameters(
     content_type: str,
 ) -> None:
     said = answer(as_events(REPLY), headers={"Content-Type": content_type})
@@ -68,14 +68,14 @@ LAST = f"event: done\ndata: {DONE}"
 
 
 @pytest.mark.parametrize("end", ["\n", "", "\r\n", "\r"], ids=repr)
-async def test_the_last_event_may_lack_its_blank_line(end: str) -> None:
+async def test_last_event_may_lack_its_blank_line(end: str) -> None:
     said = answer(events(("delta", '{"text":"Grüße"}')) + LAST + end, headers=EVENT_STREAM)
     async with RawServer(said) as server, client_of(server) as speko:
         for call in (complete, transcribe):
             assert (await call(speko)).text == "Grüße\u2028🙂 you"
 
 
-async def test_an_error_event_may_be_the_last_one_too() -> None:
+async def test_error_event_may_be_the_last_event() -> None:
     said = answer('event: error\ndata: {"error":"no","code":"NO"}', headers=EVENT_STREAM)
     async with RawServer(said) as server, client_of(server) as speko:
         for call in (complete, transcribe):
@@ -84,7 +84,7 @@ async def test_an_error_event_may_be_the_last_one_too() -> None:
 
 
 @pytest.mark.parametrize("cut", range(1, len(LAST.encode()), 5))
-async def test_a_last_event_that_is_cut_off_is_not_taken(cut: int) -> None:
+async def test_cut_last_event_is_dropped(cut: int) -> None:
     body = events(("delta", '{"text":"Grüße"}')).encode() + LAST.encode()[:-cut]
     async with RawServer(answer(body, headers=EVENT_STREAM)) as server, client_of(server) as speko:
         for call in (complete, transcribe):
@@ -93,7 +93,7 @@ async def test_a_last_event_that_is_cut_off_is_not_taken(cut: int) -> None:
             assert raised.value.code == "STREAM_ENDED"
 
 
-async def test_a_last_event_without_its_blank_line_is_not_taken_from_a_broken_body() -> None:
+async def test_last_event_without_its_blank_line_is_dropped_from_a_cut_body() -> None:
     said = answer(LAST, headers=EVENT_STREAM, whole=False)
     async with RawServer(said) as server, client_of(server) as speko:
         with pytest.raises(httpx.RemoteProtocolError):
@@ -101,20 +101,20 @@ async def test_a_last_event_without_its_blank_line_is_not_taken_from_a_broken_bo
 
 
 @pytest.mark.parametrize("data", ["pong", "[1]", "null", ""])
-async def test_an_unknown_event_is_ignored_with_any_data(data: str) -> None:
+async def test_unknown_event_is_ignored_with_any_data(data: str) -> None:
     body = events(("ping", data), ("done", DONE))
     async with RawServer(answer(body, headers=EVENT_STREAM)) as server, client_of(server) as speko:
         assert (await complete(speko)).text == (await transcribe(speko)).text
 
 
-async def test_nothing_after_done_is_a_part_of_the_reply() -> None:
+async def test_events_after_done_are_ignored() -> None:
     body = events(("done", DONE), ("delta", '{"text":"more"}'), ("error", "{}"))
     async with RawServer(answer(body, headers=EVENT_STREAM)) as server, client_of(server) as speko:
         assert [event.type async for event in stream(speko)] == ["done"]
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "Application/JSON; charset=utf-8"])
-async def test_the_type_of_a_json_response_may_have_any_case_and_parameters(
+async def test_type_of_a_json_response_may_have_any_case_and_parameters(
     content_type: str,
 ) -> None:
     said = answer(DONE, headers={"Content-Type": content_type})
@@ -137,7 +137,7 @@ async def test_the_type_of_a_json_response_may_have_any_case_and_parameters(
         (answer(events(("done", "[]")), headers=EVENT_STREAM), "expected an object"),
     ],
 )
-async def test_a_response_of_another_form_is_named(said: bytes, message: str) -> None:
+async def test_response_of_another_type_is_named(said: bytes, message: str) -> None:
     async with RawServer(said) as server, client_of(server) as speko:
         for call in (complete, transcribe):
             with pytest.raises(SpekoApiError, match=message) as raised:
@@ -145,7 +145,7 @@ async def test_a_response_of_another_form_is_named(said: bytes, message: str) ->
             assert (raised.value.status, raised.value.code) == (200, "MALFORMED_RESPONSE")
 
 
-async def test_a_response_of_another_type_frees_its_connection_at_once() -> None:
+async def test_response_of_another_type_frees_its_connection_at_once() -> None:
     said = answer("<html>", headers={"Content-Type": "text/html"}, whole=False)
     async with RawServer(said, hold=True) as server, client_of(server) as speko:
         with pytest.raises(SpekoApiError, match="got text/html"):
@@ -153,7 +153,7 @@ async def test_a_response_of_another_type_frees_its_connection_at_once() -> None
         await asyncio.wait_for(server.gone.wait(), 5)
 
 
-async def test_a_json_response_at_the_limit_is_read() -> None:
+async def test_json_response_at_the_limit_is_read() -> None:
     text = "a" * (MAX_JSON_BYTES - len('{"text":""}'))
     said = answer(f'{{"text":"{text}"}}', headers=JSON)
     async with RawServer(said) as server, client_of(server) as speko:
@@ -182,7 +182,7 @@ async def test_a_json_response_at_the_limit_is_read() -> None:
         (Refusal(500, body=b"\xff\xfe"), SpekoApiError, ("HTTP status 500", 500, "UNKNOWN")),
     ],
 )
-async def test_an_error_status_raises_its_class(
+async def test_error_status_raises_its_class(
     gateway: LocalGateway,
     speko: Speko,
     call: Call,
@@ -198,7 +198,7 @@ async def test_an_error_status_raises_its_class(
     assert (raised.value.message, raised.value.status, raised.value.code) == told
 
 
-async def test_an_event_stream_with_an_error_status_is_an_error() -> None:
+async def test_event_stream_with_an_error_status_is_an_error() -> None:
     said = answer(events(("done", DONE)), status=500, headers=EVENT_STREAM)
     async with RawServer(said) as server, client_of(server) as speko:
         with pytest.raises(SpekoApiError, match="HTTP status 500"):
@@ -206,7 +206,7 @@ async def test_an_event_stream_with_an_error_status_is_an_error() -> None:
 
 
 @pytest.mark.parametrize(("headers", "seconds"), [({"Retry-After": "7"}, 7.0), ({}, None)])
-async def test_a_rate_limit_says_how_long_to_wait(
+async def test_rate_limit_error_has_the_wait(
     gateway: LocalGateway, speko: Speko, headers: dict[str, str], seconds: float | None
 ) -> None:
     gateway.complete.script(Refusal(429, "slow", "RATE_LIMITED", headers=headers))
@@ -215,7 +215,7 @@ async def test_a_rate_limit_says_how_long_to_wait(
     assert raised.value.retry_after == seconds
 
 
-async def test_a_wrong_key_is_an_authentication_error(gateway: LocalGateway) -> None:
+async def test_wrong_key_is_an_authentication_error(gateway: LocalGateway) -> None:
     async with Speko(api_key="sk-wrong", base_url=gateway.base_url) as speko:
         with pytest.raises(SpekoAuthError) as raised:
             await complete(speko)
@@ -232,7 +232,7 @@ async def test_every_request_has_the_key_and_the_user_agent(call: Call) -> None:
     assert "\r\nUser-Agent: livekit-plugins-speko/" in head
 
 
-async def test_a_base_url_s_own_path_comes_first() -> None:
+async def test_path_of_the_base_url_comes_first() -> None:
     async with RawServer(answer(status=500)) as server:
         async with Speko(api_key=KEY, base_url=f"{server.base_url}/speko/") as speko:
             with pytest.raises(SpekoApiError):
@@ -241,7 +241,7 @@ async def test_a_base_url_s_own_path_comes_first() -> None:
 
 
 @pytest.mark.parametrize("call", [transcribe, complete])
-async def test_a_response_does_not_wait_for_an_end_that_is_kept_back(call: Call) -> None:
+async def test_response_does_not_wait_for_a_delayed_end(call: Call) -> None:
     """Its last event has come; the connection is closed."""
     held = answer(as_events(REPLY), headers=EVENT_STREAM, whole=False)
     async with RawServer(held, hold=True) as server, client_of(server) as speko:
@@ -251,7 +251,7 @@ async def test_a_response_does_not_wait_for_an_end_that_is_kept_back(call: Call)
 
 @pytest.mark.parametrize("hold", [False, True], ids=["breaks off", "never ends"])
 @CALLS
-async def test_the_status_of_an_error_counts_without_its_body(call: Call, hold: bool) -> None:
+async def test_error_has_its_status_without_its_body(call: Call, hold: bool) -> None:
     body = answer('{"error":"no', status=401, headers=JSON, whole=False)
     async with RawServer(body, hold=hold) as server, client_of(server, timeout=10.0) as speko:
         with pytest.raises(SpekoAuthError, match="HTTP status 401"):

@@ -61,7 +61,7 @@ class BreakingServer(TlsServer):
             await reader.read()
 
 
-async def test_tls_that_breaks_in_the_middle_is_a_broken_connection_and_retried() -> None:
+async def test_tls_error_during_a_response_is_a_connection_error_and_retried() -> None:
     headers = {"Content-Type": "audio/pcm;rate=24000"}
     half = answer([PCM[:12_000]], headers=headers, whole=False)
     server = BreakingServer(half, answer([PCM], headers=headers))
@@ -91,7 +91,7 @@ async def read_and_checked(response: httpx.Response) -> None:
 
 
 @pytest.mark.parametrize("hook", [checked, read_and_checked])
-async def test_a_hook_that_checks_the_status_first_changes_no_error(
+async def test_hook_that_checks_the_status_changes_no_error(
     gateway: LocalGateway, hook: Hook
 ) -> None:
     gateway.complete.script(Refusal(401, "who are you?", "UNAUTHORIZED"), Reply("Hi."))
@@ -103,7 +103,7 @@ async def test_a_hook_that_checks_the_status_first_changes_no_error(
         assert texts(await chat(model)) == ["Hi."]
 
 
-async def test_a_hook_of_the_official_sdk_s_client_may_check_the_status_too(
+async def test_hook_of_the_official_sdks_client_may_check_the_status(
     gateway: LocalGateway,
 ) -> None:
     gateway.complete.script(Refusal(503, "tired", "BUSY"), Reply("Hi."))
@@ -117,7 +117,7 @@ async def test_a_hook_of_the_official_sdk_s_client_may_check_the_status_too(
     assert [event.error.status_code for event in errors] == [503]
 
 
-async def test_a_bug_in_a_hook_shows_where_it_is(gateway: LocalGateway) -> None:
+async def test_bug_in_a_hook_keeps_its_traceback(gateway: LocalGateway) -> None:
     async def buggy(response: httpx.Response) -> None:
         raise KeyError("a bug of mine")
 
@@ -128,7 +128,7 @@ async def test_a_bug_in_a_hook_shows_where_it_is(gateway: LocalGateway) -> None:
     assert "in buggy" in "".join(traceback.format_exception(raised.value))
 
 
-async def test_a_hook_may_close_what_it_is_a_part_of(gateway: LocalGateway) -> None:
+async def test_hook_may_close_its_own_client(gateway: LocalGateway) -> None:
     async def close(response: httpx.Response) -> None:
         await speko.aclose()
 
@@ -154,7 +154,7 @@ class Reluctant(httpx.AsyncByteStream):
         await asyncio.Event().wait()
 
 
-async def test_a_transport_that_does_not_close_delays_the_caller_only_briefly() -> None:
+async def test_transport_that_does_not_close_delays_the_caller_only_briefly() -> None:
     def answered(request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, headers={"Content-Type": "audio/pcm"}, stream=Reluctant())
 
@@ -169,7 +169,7 @@ async def test_a_transport_that_does_not_close_delays_the_caller_only_briefly() 
 # Closing
 
 
-async def test_a_transcript_that_has_come_survives_the_closing_of_its_client(
+async def test_received_transcript_survives_closing_the_client(
     gateway: LocalGateway,
 ) -> None:
     """Its end is waited for then, so that the connection can be used again."""
@@ -193,7 +193,7 @@ async def test_a_transcript_that_has_come_survives_the_closing_of_its_client(
 
 
 @pytest.mark.parametrize("api_key", ["1", "pcm", "event"])
-async def test_a_key_that_is_a_plain_word_spoils_no_response(api_key: str) -> None:
+async def test_key_that_is_a_plain_word_changes_no_response(api_key: str) -> None:
     async with LocalGateway(api_key=api_key) as gateway:
         gateway.synthesize.script(Speech(PCM[:16_000], content_type="audio/pcm;rate=16000"))
         gateway.complete.script(Reply("Hi."))

@@ -38,7 +38,7 @@ async def warmed(speko: Speko) -> None:
 
 
 @MAKERS
-async def test_the_first_call_finds_an_open_connection(
+async def test_first_call_finds_an_open_connection(
     gateway: LocalGateway, speko: Speko, make: Any
 ) -> None:
     make(speko).prewarm()
@@ -53,7 +53,7 @@ async def test_the_first_call_finds_an_open_connection(
     assert gateway.open_connections == 1
 
 
-async def test_a_client_is_prewarmed_once_whoever_asks(
+async def test_client_is_prewarmed_once_for_all_adapters(
     gateway: LocalGateway, speko: Speko, voice_detector: vad.VAD
 ) -> None:
     components = create_speko_components(speko=speko, vad=voice_detector, intent={"language": "en"})
@@ -66,14 +66,14 @@ async def test_a_client_is_prewarmed_once_whoever_asks(
     await components.aclose()
 
 
-async def test_a_session_prewarms_as_it_starts(voice_detector: vad.VAD) -> None:
+async def test_session_prewarms_as_it_starts(voice_detector: vad.VAD) -> None:
     async with calling(voice_detector) as call:
         await prewarmed(call.gateway)
         await call.take_a_turn("silence")
         assert call.gateway.prewarmed == 1
 
 
-async def test_livekit_s_own_adapters_pass_it_on(
+async def test_livekits_adapters_forward_prewarm(
     gateway: LocalGateway, speko: Speko, voice_detector: vad.VAD
 ) -> None:
     stt.StreamAdapter(stt=make_stt(speko), vad=voice_detector).prewarm()
@@ -82,7 +82,7 @@ async def test_livekit_s_own_adapters_pass_it_on(
     assert gateway.prewarmed == 1
 
 
-async def test_the_key_stays_at_home() -> None:
+async def test_prewarm_sends_no_key() -> None:
     async with RawServer(answer(status=204)) as server:
         async with Speko(api_key="sk-secret", base_url=server.base_url) as speko:
             speko.prewarm()
@@ -93,7 +93,7 @@ async def test_the_key_stays_at_home() -> None:
 
 
 @pytest.mark.parametrize("status", [200, 301, 401, 404, 405, 429, 503])
-async def test_whatever_the_service_says_to_it_is_no_error(status: int) -> None:
+async def test_any_response_to_prewarm_is_accepted(status: int) -> None:
     async with RawServer(answer(status=status)) as server:
         async with Speko(api_key="k", base_url=server.base_url) as speko:
             speko.prewarm()
@@ -102,7 +102,7 @@ async def test_whatever_the_service_says_to_it_is_no_error(status: int) -> None:
             assert speko._transport._prewarming.exception() is None
 
 
-async def test_a_service_that_is_not_there_is_no_error_yet(
+async def test_unreachable_service_is_no_error_of_prewarm(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG, logger="livekit.plugins.speko")
@@ -115,21 +115,21 @@ async def test_a_service_that_is_not_there_is_no_error_yet(
     assert (record.levelno, record.getMessage()) == (logging.DEBUG, "prewarming failed")
 
 
-async def test_a_client_may_be_closed_while_it_prewarms() -> None:
+async def test_client_may_be_closed_while_it_prewarms() -> None:
     with black_hole() as address:
         async with Speko(api_key="k", base_url=f"http://{address}") as speko:
             speko.prewarm()
             await asyncio.sleep(0)
 
 
-async def test_a_client_that_is_closed_prewarms_no_more(gateway: LocalGateway) -> None:
+async def test_closed_client_does_not_prewarm(gateway: LocalGateway) -> None:
     speko = Speko(api_key=gateway.api_key, base_url=gateway.base_url)
     await speko.aclose()
     speko.prewarm()
     assert speko._transport._prewarming is None
 
 
-def test_outside_of_an_event_loop_nothing_happens() -> None:
+def test_prewarm_does_nothing_outside_an_event_loop() -> None:
     speko = Speko(api_key="k", base_url="http://127.0.0.1:1")
     speko.prewarm()
     make_stt(speko).prewarm()
@@ -137,7 +137,7 @@ def test_outside_of_an_event_loop_nothing_happens() -> None:
 
 
 @MAKERS
-async def test_another_client_is_left_as_it_is(gateway: LocalGateway, make: Any) -> None:
+async def test_prewarm_ignores_other_clients(gateway: LocalGateway, make: Any) -> None:
     async with spekoai.AsyncSpeko(base_url=gateway.base_url, api_key=gateway.api_key) as client:
         make(client).prewarm()
     assert gateway.prewarmed == 0
@@ -158,7 +158,7 @@ asyncio.run(main())
 """
 
 
-async def test_the_first_call_imports_nothing(gateway: LocalGateway) -> None:
+async def test_first_call_imports_nothing(gateway: LocalGateway) -> None:
     """An import in the middle of a call holds every call of the process up."""
     gateway.complete.script(Reply("Hi."))
     environment = {"SPEKO_API_KEY": gateway.api_key, "SPEKO_BASE_URL": gateway.base_url}

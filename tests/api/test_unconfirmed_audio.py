@@ -90,9 +90,7 @@ STEPS = ("push", "push", "push", "send", "send", "serve", "serve", "deliver", "d
     strategies.lists(strategies.sampled_from(STEPS), max_size=200),
     strategies.booleans(),
 )
-def test_each_word_is_said_once_wherever_connections_drop(
-    steps: list[str], with_times: bool
-) -> None:
+def test_each_word_comes_once_wherever_connections_drop(steps: list[str], with_times: bool) -> None:
     wire = Wire(with_times=with_times)
     for step in steps:
         getattr(wire, step)()
@@ -111,7 +109,7 @@ def pieces(draw: DrawFn) -> list[bytes]:
 
 
 @given(pieces(), strategies.integers(0, 30))
-def test_what_was_sent_is_sent_again_as_it_was(pushed: list[bytes], count: int) -> None:
+def test_unconfirmed_audio_is_sent_again_unchanged(pushed: list[bytes], count: int) -> None:
     audio = UnconfirmedAudio(RATE_HZ)
     for piece in pushed:
         audio.push(piece, 0.0)
@@ -121,7 +119,7 @@ def test_what_was_sent_is_sent_again_as_it_was(pushed: list[bytes], count: int) 
     assert joined(taken(audio)) == b"".join(pushed)
 
 
-def test_of_a_long_silence_ten_seconds_are_kept() -> None:
+def test_ten_seconds_of_a_long_silence_are_kept() -> None:
     audio = UnconfirmedAudio(RATE_HZ)
     for _ in range(600):
         audio.push(pause(1.0), 0.0)
@@ -130,7 +128,7 @@ def test_of_a_long_silence_ten_seconds_are_kept() -> None:
     assert len(joined(taken(audio))) == len(pause(10.0))
 
 
-def test_what_was_pushed_after_a_drop_is_kept_whole() -> None:
+def test_all_audio_pushed_after_a_drop_is_kept() -> None:
     audio = UnconfirmedAudio(RATE_HZ)
     audio.push(word(1), 0.0)
     taken(audio)
@@ -140,7 +138,7 @@ def test_what_was_pushed_after_a_drop_is_kept_whole() -> None:
     assert len(joined(taken(audio))) == len(word(1) + pause(30.0))
 
 
-def test_a_final_after_a_flush_covers_what_came_before_the_flush() -> None:
+def test_final_after_a_flush_covers_the_audio_before_the_flush() -> None:
     audio = UnconfirmedAudio(RATE_HZ)
     audio.push(word(1), 0.0)
     audio.flush()
@@ -151,7 +149,7 @@ def test_a_final_after_a_flush_covers_what_came_before_the_flush() -> None:
     assert taken(audio) == [word(2)]
 
 
-def test_a_final_that_comes_late_after_a_flush_is_of_the_pause() -> None:
+def test_late_final_after_a_flush_belongs_to_the_pause() -> None:
     audio = UnconfirmedAudio(RATE_HZ)
     audio.push(word(1), 0.0)
     audio.flush()
@@ -162,7 +160,7 @@ def test_a_final_that_comes_late_after_a_flush_is_of_the_pause() -> None:
     assert taken(audio) == []
 
 
-def test_a_flush_in_silence_awaits_no_final() -> None:
+def test_flush_in_silence_awaits_no_final() -> None:
     audio = UnconfirmedAudio(RATE_HZ)
     audio.push(pause(), 0.0)
     audio.flush()
@@ -174,7 +172,7 @@ def test_a_flush_in_silence_awaits_no_final() -> None:
     assert taken(audio) == []
 
 
-def test_an_empty_final_answers_a_flush_and_covers_nothing() -> None:
+def test_empty_final_settles_a_flush_and_covers_nothing() -> None:
     audio = UnconfirmedAudio(RATE_HZ)
     audio.push(word(1), 0.0)
     audio.flush()
@@ -186,7 +184,7 @@ def test_an_empty_final_answers_a_flush_and_covers_nothing() -> None:
 
 
 @pytest.mark.parametrize("end_s", [-5.0, 0.0, 1e9])
-def test_word_times_that_cannot_be_do_no_harm(end_s: float) -> None:
+def test_impossible_word_times_are_ignored(end_s: float) -> None:
     audio = UnconfirmedAudio(RATE_HZ)
     audio.push(word(1), 0.0)
     taken(audio)
@@ -229,7 +227,7 @@ class Microphone:
         return self.clock.time_of(self.place, end=True)
 
 
-def test_a_gap_without_frames_is_time_that_passed() -> None:
+def test_gap_without_frames_counts_as_time() -> None:
     microphone = Microphone()
     microphone.speak(1.0)
     at_gap = microphone.place
@@ -240,7 +238,7 @@ def test_a_gap_without_frames_is_time_that_passed() -> None:
     assert microphone.clock.time_of(at_gap) == pytest.approx(4.0)
 
 
-def test_audio_that_comes_late_and_all_at_once_is_no_gap() -> None:
+def test_late_burst_of_audio_is_not_a_gap() -> None:
     microphone = Microphone()
     microphone.speak(1.0)
     microphone.now_s += 2.0
@@ -249,7 +247,7 @@ def test_audio_that_comes_late_and_all_at_once_is_no_gap() -> None:
     assert microphone.end_s() == pytest.approx(4.0, abs=0.05)
 
 
-def test_audio_that_is_pushed_faster_than_it_is_spoken_has_its_own_time() -> None:
+def test_audio_pushed_faster_than_real_time_has_its_own_time() -> None:
     microphone = Microphone()
     microphone.speak(5.0, in_a_burst=True)
     assert microphone.end_s() == pytest.approx(5.0)

@@ -32,7 +32,7 @@ def everything_in(error: BaseException) -> str:
     return shown + repr(error.__context__) + repr(error.__cause__) + repr(vars(error))
 
 
-async def test_frames_go_both_ways(server: SttServer, sockets: Sockets) -> None:
+async def test_frames_are_sent_and_received(server: SttServer, sockets: Sockets) -> None:
     server.script(says("first", b"second"))
     ws = await sockets.connect(PATH, timeout_s=5)
     await ws.send_text("{}")
@@ -55,7 +55,7 @@ async def test_frames_go_both_ways(server: SttServer, sockets: Sockets) -> None:
     ],
     ids=lambda value: str(getattr(value, "status", "")),
 )
-async def test_a_refused_handshake_has_its_status_and_not_the_key(
+async def test_refused_handshake_has_its_status_but_not_the_key(
     server: SttServer, sockets: Sockets, refusal: Refusal, error: type[Exception]
 ) -> None:
     server.script(refusal)
@@ -68,7 +68,7 @@ async def test_a_refused_handshake_has_its_status_and_not_the_key(
         assert raised.value.retry_after == 7.0
 
 
-async def test_a_refused_connection_is_lost() -> None:
+async def test_refused_connection_is_lost() -> None:
     async with SttServer() as server:
         pass
     sockets = Sockets(api_key=KEY, base_url=server.base_url)
@@ -78,7 +78,7 @@ async def test_a_refused_connection_is_lost() -> None:
     await sockets.aclose()
 
 
-async def test_a_handshake_has_a_bound() -> None:
+async def test_slow_handshake_times_out() -> None:
     async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
@@ -93,7 +93,7 @@ async def test_a_handshake_has_a_bound() -> None:
     await listener.wait_closed()
 
 
-async def test_a_close_has_its_code_and_its_reason_without_the_key(
+async def test_close_has_its_code_and_its_reason_without_the_key(
     server: SttServer, sockets: Sockets
 ) -> None:
     server.script(closes(4400, f"bad {KEY}"))
@@ -106,7 +106,7 @@ async def test_a_close_has_its_code_and_its_reason_without_the_key(
     assert (ws.close_code, ws.close_reason) == (4400, "bad [redacted]")
 
 
-async def test_a_reset_is_code_1006(server: SttServer, sockets: Sockets) -> None:
+async def test_reset_is_code_1006(server: SttServer, sockets: Sockets) -> None:
     async def reset(heard: Heard) -> None:
         heard.reset()
 
@@ -119,9 +119,7 @@ async def test_a_reset_is_code_1006(server: SttServer, sockets: Sockets) -> None
     await ws.close()
 
 
-async def test_a_frame_that_is_too_large_ends_the_connection(
-    server: SttServer, sockets: Sockets
-) -> None:
+async def test_oversized_frame_ends_the_connection(server: SttServer, sockets: Sockets) -> None:
     server.script(says("x" * 2_000))
     ws = await sockets.connect(PATH, timeout_s=5, max_frame_bytes=1_000)
     await ws.send_text("{}")
@@ -131,7 +129,7 @@ async def test_a_frame_that_is_too_large_ends_the_connection(
     await ws.close()
 
 
-async def test_a_ping_without_a_response_is_a_lost_connection(
+async def test_ping_without_a_response_is_a_lost_connection(
     server: SttServer, sockets: Sockets
 ) -> None:
     async def hang(heard: Heard) -> None:
@@ -147,7 +145,7 @@ async def test_a_ping_without_a_response_is_a_lost_connection(
     await ws.close()
 
 
-async def test_a_closed_client_connects_no_more(server: SttServer, sockets: Sockets) -> None:
+async def test_closed_client_opens_no_connection(server: SttServer, sockets: Sockets) -> None:
     await sockets.aclose()
     with pytest.raises(SpekoApiError, match="closed"):
         await sockets.connect(PATH, timeout_s=5)

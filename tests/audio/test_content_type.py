@@ -37,7 +37,7 @@ WAV = wav(tone())
         (f"audio/pcm;rate={'9' * 5000}", 11),
     ],
 )
-def test_rate_of_a_content_type_or_the_fallback(content_type: str, rate: int) -> None:
+def test_rate_is_the_content_types_or_the_fallback(content_type: str, rate: int) -> None:
     assert pcm_sample_rate_from_content_type(content_type, 11) == rate
 
 
@@ -54,7 +54,7 @@ def test_media_type_is_lower_case_and_without_parameters(content_type: str) -> N
 @pytest.mark.parametrize(
     "label", [*sorted(PCM_TYPES), "audio/mpeg", "audio/basic", "application/octet-stream", ""]
 )
-def test_wav_is_known_by_its_start_whatever_its_label(label: str) -> None:
+def test_wav_is_recognised_by_its_start_with_any_label(label: str) -> None:
     assert sniff(f"{label};rate=8000", WAV) == "audio/wav"
     # Its twelfth byte decides, and no byte before that.
     assert [sniff(label, WAV[:size]) for size in range(1, 12)] == [None] * 11
@@ -64,7 +64,7 @@ def test_wav_is_known_by_its_start_whatever_its_label(label: str) -> None:
 @pytest.mark.parametrize(
     ("start", "found"), [(b"OggS", "audio/ogg"), (b"fLaC", "audio/flac"), (b"ID3", "audio/mpeg")]
 )
-def test_compressed_file_labelled_as_samples_is_known_by_its_start(
+def test_compressed_file_labelled_as_samples_is_recognised_by_its_start(
     start: bytes, found: str
 ) -> None:
     for label in ("audio/pcm;rate=24000", "application/octet-stream", ""):
@@ -85,5 +85,5 @@ def test_compressed_file_labelled_as_samples_is_known_by_its_start(
         ("application/json", b"R"),
     ],
 )
-def test_any_other_start_leaves_the_label_at_once(label: str, start: bytes) -> None:
+def test_any_other_start_confirms_the_label_at_once(label: str, start: bytes) -> None:
     assert sniff(label, start) == media_type(label)

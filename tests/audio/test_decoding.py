@@ -48,7 +48,7 @@ def refused_whole(audio: bytes, content_type: str) -> tuple[str, str]:
 @pytest.mark.parametrize("convert", [False, True])
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("content_type", ["audio/pcm", "audio/x-wav"])
-async def test_mono_at_the_rate_wanted_is_the_same_bytes(
+async def test_mono_at_the_requested_rate_is_unchanged(
     convert: bool, rate: int, content_type: str
 ) -> None:
     pcm = tone(0.02, rate=rate)
@@ -58,19 +58,19 @@ async def test_mono_at_the_rate_wanted_is_the_same_bytes(
 
 
 @pytest.mark.parametrize("content_type", ["audio/pcm", "audio/pcm;rate=0", "AUDIO/L16; Rate=fast"])
-async def test_pcm_that_does_not_say_its_rate_has_the_one_wanted(content_type: str) -> None:
+async def test_pcm_without_a_rate_has_the_requested_one(content_type: str) -> None:
     assert await decoded([PCM], audio_format(content_type, sample_rate=16_000)) == PCM
 
 
 @pytest.mark.parametrize("label", ["Audio/Wave", "audio/vnd.wave; codecs=1", "audio/pcm", ""])
-async def test_wav_is_read_as_a_wav_whatever_its_label(label: str) -> None:
+async def test_wav_is_read_as_wav_with_any_label(label: str) -> None:
     for size in (1, 11, 1000):
         assert await decoded(pieces(wav(PCM), size), audio_format(label)) == PCM
     assert decode_synthesis_result(Result(wav(PCM), label)) == (PCM, 24_000, 1)
 
 
 @pytest.mark.parametrize("label", sorted(PCM_TYPES))
-async def test_pcm_is_known_by_each_of_its_names(label: str) -> None:
+async def test_pcm_is_recognised_by_each_of_its_names(label: str) -> None:
     assert await decoded([PCM], audio_format(f"{label};rate=24000")) == PCM
     assert decode_synthesis_result(Result(PCM + b"\1", f"{label};rate=8000")) == (PCM, 8_000, 1)
     assert decode_synthesis_result(Result(PCM, label)) == (PCM, 24_000, 1)
@@ -79,7 +79,7 @@ async def test_pcm_is_known_by_each_of_its_names(label: str) -> None:
 @pytest.mark.parametrize("convert", [False, True])
 @pytest.mark.parametrize("content_type", ["audio/pcm", "audio/wav", "audio/mpeg", "text/html"])
 @pytest.mark.parametrize("chunks", [[], [b"", b""]])
-async def test_no_bytes_are_empty_audio_whatever_their_type(
+async def test_no_bytes_of_any_type_are_empty_audio(
     content_type: str, convert: bool, chunks: list[bytes]
 ) -> None:
     assert await refused(chunks, audio_format(content_type, convert=convert)) == EMPTY
@@ -105,7 +105,7 @@ async def test_bytes_without_a_sample_are_empty_audio(audio: bytes, content_type
     ],
     ids=shown,
 )
-async def test_audio_is_forwarded_before_more_of_it_comes(
+async def test_audio_is_forwarded_before_more_arrives(
     content_type: str, start: bytes, more: bytes
 ) -> None:
     gate = asyncio.Event()
@@ -171,7 +171,7 @@ async def test_wavs_of_one_format_are_resampled_as_one() -> None:
     assert_alike(await decoded(files, wanted), joined)
 
 
-async def test_second_wav_at_another_rate_is_refused_as_the_first_would_be() -> None:
+async def test_second_wav_at_another_rate_is_refused_like_the_first() -> None:
     other = wav(tone(rate=16_000), rate=16_000)
     text, code = await refused([wav(PCM), other], audio_format("audio/wav"))
     assert ("audio at 16000 Hz" in text, code) == (True, "SAMPLE_RATE_MISMATCH")
@@ -182,7 +182,7 @@ async def test_second_wav_at_another_rate_is_refused_as_the_first_would_be() -> 
     )
 
 
-def test_whole_wavs_of_one_rate_are_joined() -> None:
+def test_complete_wavs_of_one_rate_are_joined() -> None:
     response = sized(PCM, 0) + b"\1" + wav(PCM)
     assert decode_synthesis_result(Result(response, "audio/wav")) == (PCM + PCM, 24_000, 1)
 
@@ -213,7 +213,7 @@ async def test_tail_that_trickles_is_not_waited_for() -> None:
     assert [piece async for piece in decoding] == [PCM]
 
 
-async def test_each_complete_wav_is_followed_by_a_wait_of_its_own() -> None:
+async def test_wait_after_each_complete_wav_is_bounded_separately() -> None:
     first, second = wav(PCM), wav(PCM)
 
     async def slow() -> AsyncIterator[bytes]:
@@ -241,7 +241,7 @@ async def test_tail_larger_than_any_tags_ends_the_audio() -> None:
 
 
 @pytest.mark.parametrize("response", [wav(PCM)[:-100], wav(PCM) + wav(PCM)[:100], sized(PCM, 0)])
-async def test_wav_that_is_not_complete_fails_as_its_response_does(response: bytes) -> None:
+async def test_incomplete_wav_fails_as_its_response_does(response: bytes) -> None:
     async def broken() -> AsyncIterator[bytes]:
         yield response
         raise SpekoApiError("gone", status=200, code="CUT")
@@ -346,7 +346,7 @@ async def test_resampled_audio_keeps_its_length_pitch_and_loudness(found: int, w
     assert np.abs(middle).max() == pytest.approx(8000, rel=0.02)
 
 
-async def test_long_read_is_resampled_whole() -> None:
+async def test_long_read_is_resampled_completely() -> None:
     pcm = await decoded([tone(20, rate=48_000)], audio_format("audio/pcm;rate=48000", convert=True))
     assert len(pcm) / 2 / 24_000 == pytest.approx(20, abs=0.001)
 
@@ -395,7 +395,7 @@ async def test_any_other_type_is_refused_by_type_and_provider(
     ],
     ids=shown,
 )
-def test_anything_whole_but_pcm_and_wav_is_refused_by_name(
+def test_complete_file_other_than_pcm_or_wav_is_refused_by_name(
     content_type: str, audio: bytes, named: str
 ) -> None:
     assert refused_whole(audio, content_type) == (

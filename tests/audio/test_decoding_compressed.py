@@ -26,7 +26,7 @@ async def test_compressed_audio_is_refused_unless_it_may_be_converted(content_ty
 
 @pytest.mark.parametrize("encoded_rate", [16_000, 24_000, 44_100])
 @pytest.mark.parametrize("wanted", [16_000, 24_000, 48_000])
-async def test_mp3_is_decoded_to_the_rate_wanted(encoded_rate: int, wanted: int) -> None:
+async def test_mp3_is_decoded_to_the_requested_rate(encoded_rate: int, wanted: int) -> None:
     mp3 = compressed(tone(0.5, rate=encoded_rate), rate=encoded_rate)
     audio = audio_format("Audio/MPEG", sample_rate=wanted, convert=True)
     pcm = await decoded(pieces(mp3, 417), audio)
@@ -65,7 +65,7 @@ async def test_mp3_split_at_every_byte_gives_the_same_samples() -> None:
     assert await decoded(pieces(mp3, 1), wanted) == await decoded([mp3], wanted)
 
 
-async def test_mp3_is_forwarded_before_all_of_it_came() -> None:
+async def test_mp3_is_forwarded_before_the_rest_arrives() -> None:
     mp3, more = compressed(tone(1.0)), asyncio.Event()
 
     async def held() -> AsyncIterator[bytes]:
@@ -82,7 +82,7 @@ async def test_mp3_is_forwarded_before_all_of_it_came() -> None:
     assert received / 2 / 24_000 == pytest.approx(1.0, abs=0.1)
 
 
-async def test_decoder_that_is_left_early_leaves_nothing_open() -> None:
+async def test_decoder_closed_early_leaves_nothing_open() -> None:
     source_closed = asyncio.Event()
 
     async def endless() -> AsyncIterator[bytes]:
@@ -98,7 +98,7 @@ async def test_decoder_that_is_left_early_leaves_nothing_open() -> None:
     assert source_closed.is_set()
 
 
-async def test_error_of_the_source_ends_the_decoding_with_it() -> None:
+async def test_error_of_the_source_is_raised_by_the_decoder() -> None:
     async def broken() -> AsyncIterator[bytes]:
         yield compressed(tone(0.5))
         raise ConnectionResetError("gone")
@@ -109,7 +109,7 @@ async def test_error_of_the_source_ends_the_decoding_with_it() -> None:
 
 
 @pytest.mark.parametrize("data", [b"\0" * 5000, b"<html>502</html>" * 100, b"x"])
-async def test_bytes_that_are_no_mp3_are_malformed(
+async def test_bytes_that_are_not_mp3_are_malformed(
     data: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.CRITICAL, logger="livekit.agents")

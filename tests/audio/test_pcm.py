@@ -40,7 +40,7 @@ def ffmpeg_samples(codec: str, pcm: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("codec", WIDE)
-def test_wider_samples_become_the_int16_that_they_were(codec: str) -> None:
+def test_wider_samples_become_their_int16_originals(codec: str) -> None:
     pcm = tone(0.05)
     stored = ffmpeg_samples(codec, pcm)
     assert WIDE[codec].to_int16(stored).tobytes() == pcm
@@ -85,7 +85,7 @@ def test_wide_integers_are_rounded_and_clipped(
 
 
 @pytest.mark.parametrize("bits", [32, 64])
-def test_floats_out_of_range_are_clipped_and_no_number_is_silence(bits: int) -> None:
+def test_floats_out_of_range_are_clipped_and_nan_is_silence(bits: int) -> None:
     stored = np.array([2.0, -2.0, np.inf, -np.inf, np.nan, 1.5 / 32768], dtype=f"<f{bits // 8}")
     converted = Encoding(FLOATS, bits).to_int16(stored.tobytes())
     assert converted.tolist() == [32767, -32768, 32767, -32768, 0, 2]
@@ -120,7 +120,7 @@ def test_floats_out_of_range_are_clipped_and_no_number_is_silence(bits: int) -> 
         ("audio/x-pcm;codec=alaw;bit=13", SampleFormat(Encoding(A_LAW, 8), 24_000, 1)),
     ],
 )
-def test_parameters_of_a_content_type_say_how_its_samples_are_read(
+def test_parameters_of_a_content_type_set_the_sample_format(
     content_type: str, expected: SampleFormat
 ) -> None:
     assert pcm_format_from_content_type(content_type, 24_000) == expected

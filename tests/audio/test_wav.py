@@ -139,12 +139,12 @@ def test_longer_fmt_chunk_is_read(more: bytes) -> None:
 
 @pytest.mark.parametrize("size", STREAMED_SIZES)
 @pytest.mark.parametrize("pcm", [PCM, b""])
-def test_size_that_cannot_be_means_to_the_end(pcm: bytes, size: int) -> None:
+def test_impossible_size_means_to_the_end(pcm: bytes, size: int) -> None:
     assert parse_wav(sized(pcm, size)) == WavAudio(pcm, 24_000, 1)
 
 
 @pytest.mark.parametrize(("rate", "channels"), [(8_000, 1), (48_000, 2)])
-def test_longest_size_that_can_be_is_a_size(rate: int, channels: int) -> None:
+def test_longest_possible_size_is_used(rate: int, channels: int) -> None:
     longest = MAX_WAV_S * rate * channels * 2
     header = fmt(rate=rate, channels=channels)
     text, _ = refused(sized(PCM, longest - 1, fmt_chunk=header))
@@ -153,7 +153,7 @@ def test_longest_size_that_can_be_is_a_size(rate: int, channels: int) -> None:
 
 
 @pytest.mark.parametrize(("channels", "left_over"), [(1, 1), (2, 1), (2, 3)])
-def test_frame_that_is_not_whole_is_left_out(channels: int, left_over: int) -> None:
+def test_incomplete_frame_is_left_out(channels: int, left_over: int) -> None:
     pcm = tone(0.01, channels=channels)
     streamed = sized(pcm, 0, fmt_chunk=fmt(channels=channels))
     assert parse_wav(streamed + b"\1" * left_over).pcm == pcm
@@ -245,7 +245,7 @@ def test_wav_that_is_not_pcm16_is_refused_with_what_it_is(
 
 
 @pytest.mark.parametrize("data", ["RIFF", None, 5])
-def test_anything_but_bytes_is_no_wav(data: Any) -> None:
+def test_anything_but_bytes_is_refused(data: Any) -> None:
     assert "expected the bytes of a WAV, got" in refused(data)[0]
 
 
@@ -257,7 +257,7 @@ def test_wav_cut_anywhere_is_malformed() -> None:
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_read_or_refused_in_one_way(data: bytes) -> None:
+def test_any_bytes_are_parsed_or_refused_with_one_error(data: bytes) -> None:
     for candidate in (data, WITH_TAGS[:12] + data, riff(fmt()) + data):
         try:
             parse_wav(candidate)
@@ -268,7 +268,7 @@ def test_any_bytes_are_read_or_refused_in_one_way(data: bytes) -> None:
 # read_wav_header
 
 
-def test_header_is_complete_with_its_last_byte_and_not_before() -> None:
+def test_header_is_complete_only_with_its_last_byte() -> None:
     start = len(WITH_TAGS) - len(PCM)
     assert [read_wav_header(WITH_TAGS[:length]) for length in range(start)] == [None] * start
     header = read_wav_header(bytearray(WITH_TAGS[:start]))

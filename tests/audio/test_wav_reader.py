@@ -111,11 +111,11 @@ def test_8_bit_samples_of_odd_length_are_padded() -> None:
         assert read(odd + unknown_size + LIST, size) == [b"\x80" * 99] * 2
 
 
-def test_zero_after_the_declared_end_is_a_sample_where_no_chunk_follows() -> None:
+def test_zero_after_the_declared_end_is_a_sample_unless_a_chunk_follows() -> None:
     assert read(sized(bytes(200), 100)) == [bytes(200)]
 
 
-def test_samples_are_given_as_they_come() -> None:
+def test_samples_are_returned_as_they_arrive() -> None:
     reader = WavReader()
     assert reader.push(wav(SPEECH)[:43]) == []
     header, first = reader.push(wav(SPEECH)[43:1000])
@@ -128,13 +128,13 @@ def test_samples_are_given_as_they_come() -> None:
 
 
 @pytest.mark.parametrize("missing", [2, SLACK_BYTES - 2])
-def test_less_than_a_tenth_of_a_second_missing_is_a_slip(missing: int) -> None:
+def test_less_than_a_tenth_of_a_second_missing_is_tolerated(missing: int) -> None:
     assert read(wav(SPEECH)[:-missing]) == [SPEECH[:-missing]]
 
 
 @pytest.mark.parametrize("missing", [SLACK_BYTES, len(SPEECH)])
 @pytest.mark.parametrize("then", [b"", wav(PCM)])
-def test_more_missing_is_a_cut_whatever_follows(missing: int, then: bytes) -> None:
+def test_more_missing_is_a_cut_with_any_bytes_after_it(missing: int, then: bytes) -> None:
     left = len(SPEECH) - missing
     assert refused(wav(SPEECH)[: 44 + left] + then) == (
         f"it holds {left} bytes of the {len(SPEECH)} it declares"
@@ -184,7 +184,7 @@ def test_reading_ends_after_more_than_any_tags(tail: bytes) -> None:
     assert read(wav(PCM) + most + tail + wav(PCM)) == [PCM]
 
 
-def test_header_that_comes_byte_by_byte_is_walked_over_once() -> None:
+def test_header_that_arrives_byte_by_byte_is_parsed_once() -> None:
     """Walked over anew with each byte, the largest header takes a minute."""
 
     def calls(tags: int) -> int:

@@ -13,6 +13,6 @@ ROWS = [*network_rows(COMPLETE), *status_rows(COMPLETE), *stream_rows(COMPLETE)]
 
 
 @each(ROWS)
-async def test_a_fault_ends_as_its_row_says(row: Row, record: Record) -> None:
+async def test_fault_ends_as_its_row_says(row: Row, record: Record) -> None:
     for seen in await check(row):
         record(seen)

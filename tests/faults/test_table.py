@@ -12,23 +12,23 @@ def seen(fault: str = "reset", **fields: Any) -> Seen:
     return Seen(**{**made, "fault": fault, "seconds": 0.1, "heard": "nothing", **fields})
 
 
-def test_a_fault_is_one_line_whether_it_stays_or_passes() -> None:
+def test_permanent_and_passing_fault_are_one_line_each() -> None:
     stays = seen(error="APIError, X", retries=1, seconds=0.71)
     passes = seen(error="APIError, X", retries=1, seconds=0.12, passes=True, heard="all of it")
     (line,) = lines([stays, passes])[-1:]
     assert line.split() == ("reset APIError, X 1 0.71 s nothing 1 0.12 s all of it".split())
 
 
-def test_a_fault_that_is_not_tried_again_has_no_second_call() -> None:
+def test_fault_without_a_retry_has_no_second_call() -> None:
     assert lines([seen(error="APIStatusError 401, X")])[-1].endswith("0    0.10 s  nothing")
 
 
-def test_stages_come_in_the_order_of_a_turn_and_faults_as_they_came() -> None:
+def test_stages_are_in_turn_order_and_faults_in_given_order() -> None:
     text = "\n".join(lines([seen("b"), seen("a"), seen("c", stage="transcribe")]))
     assert text.index("\nc ") < text.index("\nb ") < text.index("\na ")
 
 
-def test_a_line_fits_a_terminal() -> None:
+def test_line_fits_a_terminal() -> None:
     longest = seen(
         "a fault with a name that is longer than its column is wide",
         error="APIStatusError 500, ALL_PROVIDERS_FAILED",

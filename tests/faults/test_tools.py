@@ -15,7 +15,7 @@ ROWS = tools_rows()
 
 
 @each(ROWS)
-async def test_a_failed_fetch_costs_no_reply(
+async def test_failed_fetch_of_tools_loses_no_reply(
     row: ToolsRow,
     gateway: LocalGateway,
     record: Record,

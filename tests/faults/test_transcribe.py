@@ -13,6 +13,6 @@ ROWS = [*network_rows(TRANSCRIBE), *status_rows(TRANSCRIBE), *stream_rows(TRANSC
 
 
 @each(ROWS)
-async def test_a_fault_ends_as_its_row_says(row: Row, record: Record) -> None:
+async def test_fault_ends_as_its_row_says(row: Row, record: Record) -> None:
     for seen in await check(row):
         record(seen)

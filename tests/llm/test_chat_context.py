@@ -68,15 +68,13 @@ def texts(messages: list[dict[str, Any]]) -> list[str]:
         ("assistant", "assistant"),
     ],
 )
-def test_the_roles_that_the_service_knows_pass(
-    role: str, wire_role: str, include_tool_calls: bool
-) -> None:
+def test_roles_of_the_service_are_kept(role: str, wire_role: str, include_tool_calls: bool) -> None:
     messages = convert(says(role, "Hi."), include_tool_calls=include_tool_calls)
     assert messages == [{"role": wire_role, "content": "Hi."}]
 
 
 @pytest.mark.parametrize("role", ["tool", "narrator", ""])
-def test_a_message_of_any_other_role_is_dropped(role: str) -> None:
+def test_message_of_any_other_role_is_dropped(role: str) -> None:
     messages = convert(says("user", "Hi."), says(role, "Boo."), says("user", "Bye."))
     assert texts(messages) == ["Hi.", "Bye."]
 
@@ -101,36 +99,36 @@ def test_messages_keep_the_order_of_the_context() -> None:
     ],
     ids=["nothing", "empty", "blank", "image", "audio", "cache breakpoint"],
 )
-def test_a_message_without_text_is_skipped(content: list[llm.ChatContent]) -> None:
+def test_message_without_text_is_skipped(content: list[llm.ChatContent]) -> None:
     assert convert(says("user", *content)) == []
 
 
-def test_the_text_beside_an_image_stays() -> None:
+def test_text_beside_an_image_is_kept() -> None:
     image = llm.ImageContent(image="https://example.com/a.png")
     messages = convert(says("user", "What", image, "is this?"))
     assert messages == [{"role": "user", "content": "What\nis this?"}]
 
 
-def test_text_passes_with_its_white_space_and_line_ends() -> None:
+def test_white_space_and_line_ends_of_text_are_kept() -> None:
     assert texts(convert(says("user", "  ¿Qué?\u2028\n")))[0] == "  ¿Qué?\u2028\n"
 
 
-def test_the_model_sees_its_own_markup_again() -> None:
+def test_markup_of_assistant_messages_is_kept() -> None:
     """LiveKit's own plugins send the model-facing text; only the transcript has no tags."""
     said = '<expr type="expression" label="happy"/>Hello.'
     assert texts(convert(says("assistant", said))) == [said]
 
 
-def test_an_empty_context_becomes_no_messages() -> None:
+def test_empty_context_has_no_messages() -> None:
     assert convert() == []
 
 
-def test_tool_calls_take_no_part_unless_they_are_asked_for() -> None:
+def test_tool_calls_are_excluded_by_default() -> None:
     context = llm.ChatContext([says("user", "Weather?"), calls("a"), gives("a")])
     assert chat_context_to_speko(context) == [{"role": "user", "content": "Weather?"}]
 
 
-def test_a_call_is_an_assistant_message_and_its_output_a_tool_message() -> None:
+def test_call_is_an_assistant_message_and_its_output_a_tool_message() -> None:
     assert convert(calls("a"), gives("a")) == [called("a"), given("a")]
 
 
@@ -155,12 +153,12 @@ def test_calls_with_an_output_between_them_are_two_turns() -> None:
     ],
     ids=["handoff", "config update", "empty message", "call without output"],
 )
-def test_what_is_left_out_does_not_part_calls_that_stand_side_by_side(between: Any) -> None:
+def test_dropped_items_do_not_separate_adjacent_calls(between: Any) -> None:
     messages = convert(calls("a"), between, calls("b"), gives("a"), gives("b"))
     assert messages == [called("a", "b"), given("a"), given("b")]
 
 
-def test_a_message_between_two_calls_parts_them() -> None:
+def test_message_between_two_calls_separates_them() -> None:
     messages = convert(calls("a"), gives("a"), says("user", "And Rome?"), calls("b"), gives("b"))
     assert messages == [
         called("a"),
@@ -171,7 +169,7 @@ def test_a_message_between_two_calls_parts_them() -> None:
     ]
 
 
-def test_an_output_that_came_late_stands_right_behind_its_call() -> None:
+def test_late_output_is_placed_right_after_its_call() -> None:
     """A caller who speaks while a tool runs comes between; no provider takes it in that order."""
     messages = convert(calls("a"), calls("b"), gives("a"), says("user", "Hurry!"), gives("b", "2"))
     assert messages == [
@@ -182,12 +180,12 @@ def test_an_output_that_came_late_stands_right_behind_its_call() -> None:
     ]
 
 
-def test_a_caller_who_speaks_before_the_only_output_does_not_cost_the_call() -> None:
+def test_call_is_kept_when_the_caller_speaks_before_its_output() -> None:
     messages = convert(calls("a"), says("user", "Hurry!"), gives("a"))
     assert messages == [called("a"), given("a"), {"role": "user", "content": "Hurry!"}]
 
 
-def test_text_before_a_call_stays_a_message_of_its_own() -> None:
+def test_text_before_a_call_is_a_separate_message() -> None:
     messages = convert(says("assistant", "Let me see."), calls("a"), gives("a"))
     assert messages == [
         {"role": "assistant", "content": "Let me see."},
@@ -196,33 +194,33 @@ def test_text_before_a_call_stays_a_message_of_its_own() -> None:
     ]
 
 
-def test_an_output_whose_call_is_not_in_the_context_is_left_out() -> None:
+def test_output_without_its_call_is_left_out() -> None:
     messages = convert(gives("gone"), says("user", "Hi."), calls("a"), gives("a"), gives("gone"))
     assert messages == [{"role": "user", "content": "Hi."}, called("a"), given("a")]
 
 
-def test_a_call_without_an_output_is_left_out() -> None:
+def test_call_without_an_output_is_left_out() -> None:
     """A caller who barges in can end a turn before the tool; providers refuse half of a pair."""
     messages = convert(calls("lost"), says("user", "Never mind."), calls("b"), gives("b"))
     assert messages == [{"role": "user", "content": "Never mind."}, called("b"), given("b")]
 
 
-def test_a_failed_tool_is_marked() -> None:
+def test_output_of_a_failed_tool_is_marked() -> None:
     messages = convert(calls("a"), gives("a", "no network", is_error=True))
     assert messages[1] == {**given("a", "no network"), "isError": True}
 
 
-def test_a_tool_may_give_an_empty_text() -> None:
+def test_tool_output_may_be_empty() -> None:
     assert convert(calls("a"), gives("a", ""))[1] == given("a", "")
 
 
-def test_a_call_without_arguments_has_an_empty_object() -> None:
+def test_call_without_arguments_has_an_empty_object() -> None:
     messages = convert(calls("a", "get_time", ""), gives("a"))
     assert messages[0]["toolCalls"] == [{"id": "a", "name": "get_time", "args": "{}"}]
 
 
 @pytest.mark.parametrize("include_tool_calls", [False, True])
-def test_handoffs_and_configuration_updates_never_take_part(include_tool_calls: bool) -> None:
+def test_handoffs_and_configuration_updates_are_left_out(include_tool_calls: bool) -> None:
     messages = convert(
         llm.AgentConfigUpdate(instructions="Be brief."),
         says("user", "Hi."),
@@ -232,7 +230,7 @@ def test_handoffs_and_configuration_updates_never_take_part(include_tool_calls: 
     assert messages == [{"role": "user", "content": "Hi."}]
 
 
-def test_the_context_is_not_changed() -> None:
+def test_context_is_not_changed() -> None:
     items = [says("developer", "Be kind."), calls("a"), gives("a"), calls("lost"), says("user")]
     context = llm.ChatContext(items)
     before = [item.model_copy(deep=True) for item in items]
@@ -265,7 +263,7 @@ class WebSearch(llm.ProviderTool):
         super().__init__(id="web_search")
 
 
-def test_a_function_tool_becomes_an_inline_tool_with_its_json_schema() -> None:
+def test_function_tool_becomes_an_inline_tool_with_its_json_schema() -> None:
     (tool,) = function_tools_to_speko([get_weather])
     assert (tool.name, tool.description.strip()) == ("get_weather", "Tell the weather.")
     assert tool.parameters["type"] == "object"
@@ -275,19 +273,19 @@ def test_a_function_tool_becomes_an_inline_tool_with_its_json_schema() -> None:
     assert (tool.execution_mode, tool.source, tool.pre_tool_speech) == (None, None, None)
 
 
-def test_a_function_tools_schema_is_not_strict() -> None:
+def test_function_tools_schema_is_not_strict() -> None:
     """A strict one would make the model give every argument, those with a default too."""
     (tool,) = function_tools_to_speko([get_weather])
     assert tool.parameters["required"] == ["city"]
     assert "additionalProperties" not in tool.parameters
 
 
-def test_a_function_without_a_docstring_has_an_empty_description() -> None:
+def test_function_without_a_docstring_has_an_empty_description() -> None:
     (tool,) = function_tools_to_speko([hang_up])
     assert (tool.name, tool.description) == ("hang_up", "")
 
 
-def test_a_raw_tools_schema_passes_as_it_is() -> None:
+def test_schema_of_a_raw_tool_is_unchanged() -> None:
     assert function_tools_to_speko([open_gate]) == [
         ChatTool(
             name="open_gate",
@@ -297,7 +295,7 @@ def test_a_raw_tools_schema_passes_as_it_is() -> None:
     ]
 
 
-def test_a_raw_tool_may_leave_out_description_and_parameters() -> None:
+def test_description_and_parameters_of_a_raw_tool_are_optional() -> None:
     @llm.function_tool(raw_schema={"name": "ping", "parameters": {}})
     async def ping(raw_arguments: dict[str, object]) -> None: ...
 
@@ -305,14 +303,14 @@ def test_a_raw_tool_may_leave_out_description_and_parameters() -> None:
     assert function_tools_to_speko([ping]) == [ChatTool(name="ping", parameters=parameters)]
 
 
-def test_the_tools_of_a_toolset_come_out_one_by_one() -> None:
+def test_toolset_is_flattened_into_its_tools() -> None:
     gates = llm.Toolset(id="gates", tools=[open_gate])
     concierge = llm.Toolset(id="concierge", tools=[hang_up, gates])
     tools = function_tools_to_speko([get_weather, concierge])
     assert [tool.name for tool in tools] == ["get_weather", "hang_up", "open_gate"]
 
 
-def test_a_providers_own_tool_is_left_out() -> None:
+def test_provider_tool_is_left_out() -> None:
     assert [tool.name for tool in function_tools_to_speko([WebSearch(), hang_up])] == ["hang_up"]
 
 
@@ -321,7 +319,7 @@ def test_no_tools_become_none(tools: list[llm.Tool] | None) -> None:
     assert function_tools_to_speko(tools) == []
 
 
-def test_an_id_that_is_used_again_pairs_each_call_with_its_own_output() -> None:
+def test_reused_id_pairs_each_call_with_its_own_output() -> None:
     """Some models begin to count their calls anew in each turn."""
     again = convert(
         calls("call_0"),
@@ -339,7 +337,7 @@ def test_an_id_that_is_used_again_pairs_each_call_with_its_own_output() -> None:
     ]
 
 
-def test_unanswered_call_takes_no_output_of_a_later_turn() -> None:
+def test_call_without_output_takes_none_from_a_later_turn() -> None:
     messages = convert(
         calls("call_0", args='{"city":"Rome"}'),
         says("user", "Never mind. Paris?"),
@@ -353,7 +351,7 @@ def test_unanswered_call_takes_no_output_of_a_later_turn() -> None:
     ]
 
 
-def test_calls_that_share_an_id_pair_by_place_and_get_ids_of_their_own() -> None:
+def test_calls_that_share_an_id_pair_by_order_and_get_unique_ids() -> None:
     asked, first, second = convert(
         calls("a", args='{"city":"Paris"}'),
         calls("a", args='{"city":"Rome"}'),
@@ -428,7 +426,7 @@ async def search(
     return ""
 
 
-def test_default_that_json_cannot_say_is_left_out_of_the_schema() -> None:
+def test_default_that_json_cannot_represent_is_left_out_of_the_schema() -> None:
     (tool,) = function_tools_to_speko([search])
     json.dumps(tool.parameters, allow_nan=False)
     properties = tool.parameters["properties"]
@@ -441,7 +439,7 @@ def test_default_that_json_cannot_say_is_left_out_of_the_schema() -> None:
     assert tool.parameters["required"] == ["query"]
 
 
-def test_raw_schema_is_cleared_of_endless_numbers_too() -> None:
+def test_infinite_numbers_are_removed_from_a_raw_schema() -> None:
     schema: dict[str, Any] = {
         "type": "object",
         "properties": {"n": {"enum": [1, math.inf], "maximum": math.inf, "minimum": 0}},

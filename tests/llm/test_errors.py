@@ -22,7 +22,7 @@ from tests.helpers.support import QUICK_RETRY, cause, conversation, errors_of
 
 
 @pytest.mark.parametrize("context", [llm.ChatContext.empty(), conversation(("user", " "))])
-async def test_a_context_without_text_is_an_error_that_is_not_retried(
+async def test_context_without_text_is_an_error_without_a_retry(
     gateway: LocalGateway, speko: Speko, context: llm.ChatContext
 ) -> None:
     model = make_llm(speko)
@@ -51,7 +51,7 @@ PASSING_FAULTS = {
 
 
 @pytest.mark.parametrize("fault", PASSING_FAULTS.values(), ids=PASSING_FAULTS.keys())
-async def test_a_fault_before_the_first_output_is_retried(
+async def test_fault_before_the_first_output_is_retried(
     gateway: LocalGateway, client: Any, fault: Answer
 ) -> None:
     gateway.complete.script(fault, Reply("Hi there."))
@@ -64,7 +64,7 @@ async def test_a_fault_before_the_first_output_is_retried(
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
-async def test_a_fault_that_stays_is_not_retried(
+async def test_permanent_fault_is_not_retried(
     gateway: LocalGateway, client: Any, status: int
 ) -> None:
     gateway.complete.script(Refusal(status, "no", "NOPE"))
@@ -82,7 +82,7 @@ async def test_a_fault_that_stays_is_not_retried(
         (Reply(""), "EMPTY_COMPLETION"),
     ],
 )
-async def test_a_fault_inside_an_answer_names_its_code(
+async def test_error_event_raises_its_code(
     gateway: LocalGateway, client: Any, fault: Answer, code: str
 ) -> None:
     gateway.complete.script(fault)
@@ -92,7 +92,7 @@ async def test_a_fault_inside_an_answer_names_its_code(
     assert (cause(raised.value).status, cause(raised.value).code) == (200, code)
 
 
-async def test_an_answer_that_the_sdk_cannot_read_is_an_error_of_livekits_own(
+async def test_response_that_the_sdk_cannot_parse_is_a_livekit_error(
     gateway: LocalGateway,
 ) -> None:
     """Its models want a text that a turn with nothing but tool calls may lack."""
@@ -112,7 +112,7 @@ BREAKS = {
 
 
 @pytest.mark.parametrize("fault", BREAKS.values(), ids=BREAKS.keys())
-async def test_a_fault_after_the_first_output_is_not_retried(
+async def test_fault_after_the_first_output_is_not_retried(
     gateway: LocalGateway, client: Any, fault: Answer
 ) -> None:
     """A retry would say the first words twice."""
@@ -130,7 +130,7 @@ async def test_a_fault_after_the_first_output_is_not_retried(
     assert len(gateway.requests) == 1
 
 
-async def test_a_refused_connection_is_a_connection_error(gateway: LocalGateway) -> None:
+async def test_refused_connection_is_a_connection_error(gateway: LocalGateway) -> None:
     async with Speko(base_url=gateway.base_url, api_key=gateway.api_key) as speko:
         await gateway.aclose()
         with pytest.raises(APIConnectionError) as raised:

@@ -27,12 +27,12 @@ from tests.helpers.llm_calls import (
 from tests.helpers.support import ACME, conversation
 
 
-def test_it_says_what_it_is(speko: Speko) -> None:
+def test_label_model_and_provider(speko: Speko) -> None:
     model = make_llm(speko)
     assert (model.label, model.provider, model.model) == ("speko.LLM", "speko", "speko-router")
 
 
-async def test_text_arrives_while_the_service_still_writes(
+async def test_text_arrives_while_the_service_is_sending(
     gateway: LocalGateway, client: Any
 ) -> None:
     gate = Gate()
@@ -47,9 +47,7 @@ async def test_text_arrives_while_the_service_still_writes(
     assert texts(chunks) == ["It is", " almost", " noon."]
 
 
-async def test_text_comes_first_then_the_calls_then_the_usage(
-    gateway: LocalGateway, client: Any
-) -> None:
+async def test_order_is_text_then_calls_then_usage(gateway: LocalGateway, client: Any) -> None:
     gateway.complete.script(Reply([CALL_A, "One", " moment."], tool_calls=[CALL_B]))
     chunks = await chat(make_llm(client))
     assert kinds(chunks) == ["text", "text", "calls", "usage"]
@@ -61,9 +59,7 @@ async def test_text_comes_first_then_the_calls_then_the_usage(
     ]
 
 
-async def test_the_chunks_of_a_reply_share_an_id_of_its_own(
-    gateway: LocalGateway, client: Any
-) -> None:
+async def test_chunks_of_a_reply_share_one_id(gateway: LocalGateway, client: Any) -> None:
     gateway.complete.always(Reply("It is noon.", tool_calls=[CALL_A]))
     model = make_llm(client)
     ids = [{chunk.id for chunk in await chat(model)} for _ in range(2)]
@@ -71,21 +67,23 @@ async def test_the_chunks_of_a_reply_share_an_id_of_its_own(
     assert ids[0] != ids[1] and "" not in ids[0]
 
 
-async def test_the_usage_is_the_services(gateway: LocalGateway, client: Any) -> None:
+async def test_usage_is_the_services(gateway: LocalGateway, client: Any) -> None:
     gateway.complete.script(Reply("Noon.", prompt_tokens=31, completion_tokens=7))
     assert (await chat(make_llm(client)))[-1].usage == llm.CompletionUsage(
         prompt_tokens=31, completion_tokens=7, prompt_cached_tokens=0, total_tokens=38
     )
 
 
-async def test_livekit_collects_a_whole_reply(gateway: LocalGateway, client: Any) -> None:
+async def test_livekit_collects_a_complete_reply(gateway: LocalGateway, client: Any) -> None:
     gateway.complete.script(Reply("It is noon.", tool_calls=[CALL_A]))
     reply = await make_llm(client).chat(chat_ctx=conversation()).collect()
     assert (reply.text, [call.call_id for call in reply.tool_calls]) == ("It is noon.", ["a"])
     assert reply.usage is not None and reply.usage.total_tokens == 15
 
 
-async def test_the_older_services_answer_is_one_piece(gateway: LocalGateway, speko: Speko) -> None:
+async def test_response_of_an_older_service_is_one_chunk(
+    gateway: LocalGateway, speko: Speko
+) -> None:
     gateway.complete.json_answers = True
     gateway.complete.script(Reply("It is noon.", tool_calls=[CALL_A]))
     chunks = await chat(make_llm(speko))
@@ -93,22 +91,20 @@ async def test_the_older_services_answer_is_one_piece(gateway: LocalGateway, spe
     assert (texts(chunks), call_ids(chunks)) == (["It is noon."], ["a"])
 
 
-async def test_text_that_only_the_done_event_has_is_handed_on(
-    gateway: LocalGateway, client: Any
-) -> None:
+async def test_text_only_in_the_done_event_is_forwarded(gateway: LocalGateway, client: Any) -> None:
     gateway.complete.script(Events(done(text="It is noon.")))
     assert texts(await chat(make_llm(client))) == ["It is noon."]
 
 
 @pytest.mark.parametrize("fields", [{}, {"text": ""}, {"text": None}])
-async def test_a_turn_that_only_calls_tools_needs_no_text(
+async def test_turn_with_only_tool_calls_needs_no_text(
     gateway: LocalGateway, speko: Speko, fields: dict[str, Any]
 ) -> None:
     gateway.complete.script(Events(done(toolCalls=[CALL_A.wire()], **fields)))
     assert kinds(await chat(make_llm(speko))) == ["calls", "usage"]
 
 
-async def test_a_connection_that_breaks_behind_the_end_costs_nothing(
+async def test_connection_cut_after_the_end_has_no_effect(
     gateway: LocalGateway, client: Any
 ) -> None:
     events = ("delta", {"text": "Hi."}), done(text="Hi.", toolCalls=[CALL_A.wire()])
@@ -116,7 +112,7 @@ async def test_a_connection_that_breaks_behind_the_end_costs_nothing(
     assert kinds(await chat(make_llm(client))) == ["text", "calls", "usage"]
 
 
-async def test_a_service_that_does_not_hang_up_behind_the_end_is_not_waited_for(
+async def test_connection_left_open_after_the_end_is_not_waited_for(
     gateway: LocalGateway, client: Any
 ) -> None:
     gateway.complete.script(Events(done(text="Hi."), gate=Gate()))
@@ -124,7 +120,9 @@ async def test_a_service_that_does_not_hang_up_behind_the_end_is_not_waited_for(
     assert texts(chunks) == ["Hi."]
 
 
-async def test_tools_that_ran_inside_speko_are_not_told(gateway: LocalGateway, client: Any) -> None:
+async def test_tools_run_by_the_service_are_not_forwarded(
+    gateway: LocalGateway, client: Any
+) -> None:
     gateway.complete.script(Reply("Noon.", server_tool_calls=[ServerToolCall("clock")]))
     assert kinds(await chat(make_llm(client))) == ["text", "usage"]
 
@@ -159,7 +157,7 @@ class OtherClient:
         return self.replies[-1]
 
 
-async def test_a_client_of_somebody_elses_has_its_events_closed(
+async def test_events_of_a_third_party_client_are_closed(
     gateway: LocalGateway, speko: Speko
 ) -> None:
     gateway.complete.script(Reply("Hi."))
@@ -168,7 +166,7 @@ async def test_a_client_of_somebody_elses_has_its_events_closed(
     assert [reply.closed for reply in client.replies] == [True]
 
 
-async def test_replies_may_run_side_by_side(gateway: LocalGateway, client: Any) -> None:
+async def test_replies_run_concurrently(gateway: LocalGateway, client: Any) -> None:
     gate = Gate()
     gateway.complete.always(Reply(["Hi", gate, "."]))
     model = make_llm(client)
@@ -178,7 +176,7 @@ async def test_replies_may_run_side_by_side(gateway: LocalGateway, client: Any) 
     assert [texts(chunks) for chunks in await asyncio.gather(*readers)] == [["Hi", "."]] * 3
 
 
-async def test_metrics_tell_the_tokens_and_the_first_output(
+async def test_metrics_have_the_tokens_and_the_time_to_first_token(
     gateway: LocalGateway, client: Any
 ) -> None:
     gateway.complete.script(Reply("Hi there.", prompt_tokens=31, completion_tokens=7))
@@ -192,7 +190,7 @@ async def test_metrics_tell_the_tokens_and_the_first_output(
     assert 0 <= metrics.ttft <= metrics.duration
 
 
-async def test_the_log_tells_the_route_and_not_what_was_said(
+async def test_log_has_the_route_but_no_speech(
     gateway: LocalGateway, client: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     gateway.complete.script(Reply("a secret", route=ACME))
@@ -205,7 +203,7 @@ async def test_the_log_tells_the_route_and_not_what_was_said(
     assert "secret" not in str(plain)
 
 
-async def test_closing_it_leaves_the_client_open(gateway: LocalGateway, client: Any) -> None:
+async def test_closing_leaves_the_client_open(gateway: LocalGateway, client: Any) -> None:
     gateway.complete.script(Reply("Hi."))
     async with make_llm(client):
         pass

@@ -60,7 +60,7 @@ async def test_every_option_is_sent(gateway: LocalGateway, client: Any) -> None:
 
 
 @pytest.mark.parametrize("not_given", [{}, {"tools": []}, {"tool_choice": NOT_GIVEN}])
-async def test_options_that_are_not_given_are_not_sent(
+async def test_unset_options_are_not_sent(
     gateway: LocalGateway, client: Any, not_given: dict[str, Any]
 ) -> None:
     gateway.complete.script(Reply("Hi."))
@@ -75,9 +75,7 @@ async def test_options_that_are_not_given_are_not_sent(
     "choice",
     ["auto", "none", "required", {"type": "function", "function": {"name": "lookup"}}],
 )
-async def test_the_tool_choice_is_forwarded(
-    gateway: LocalGateway, client: Any, choice: Any
-) -> None:
+async def test_tool_choice_is_forwarded(gateway: LocalGateway, client: Any, choice: Any) -> None:
     gateway.complete.script(Reply("Hi."))
     await chat(make_llm(client, tools=[LOOKUP]), tool_choice=choice)
     assert gateway.requests[0].json["toolChoice"] == choice
@@ -89,14 +87,14 @@ async def test_parallel_calls_can_be_forbidden(gateway: LocalGateway, client: An
     assert gateway.requests[0].json["parallelToolCalls"] is False
 
 
-async def test_a_temperature_of_zero_is_a_temperature(gateway: LocalGateway, client: Any) -> None:
+async def test_temperature_of_zero_is_sent(gateway: LocalGateway, client: Any) -> None:
     gateway.complete.script(Reply("Hi."), Reply("Hi."))
     await chat(make_llm(client, temperature=0))
     await chat(make_llm(client, temperature=1), extra_kwargs={"temperature": 0.0})
     assert [request.json["temperature"] for request in gateway.requests] == [0, 0]
 
 
-async def test_extra_options_count_for_one_call(gateway: LocalGateway, client: Any) -> None:
+async def test_extra_options_apply_to_one_call(gateway: LocalGateway, client: Any) -> None:
     gateway.complete.always(Reply("Hi."))
     model = make_llm(client, temperature=0.5, max_tokens=80)
     extra = {"temperature": 0.1, "max_tokens": 9, "max_tool_hops": 2}
@@ -118,7 +116,7 @@ async def test_extra_options_count_for_one_call(gateway: LocalGateway, client: A
         ({"max_tool_hops": -1}, "SpekoLLM: max_tool_hops must be a whole number"),
     ],
 )
-async def test_an_extra_option_that_cannot_be_used_is_an_error_at_once(
+async def test_invalid_extra_option_is_refused_at_once(
     speko: Speko, extra: dict[str, Any], text: str
 ) -> None:
     with pytest.raises(ValueError) as raised:
@@ -132,7 +130,7 @@ async def get_weather(city: str) -> str:
     return f"sunny in {city}"
 
 
-async def test_function_tools_go_out_as_inline_tools(gateway: LocalGateway, client: Any) -> None:
+async def test_function_tools_are_sent_as_inline_tools(gateway: LocalGateway, client: Any) -> None:
     gateway.complete.script(Reply("Hi."))
     await chat(make_llm(client), tools=[get_weather])
     (tool,) = gateway.requests[0].json["tools"]
@@ -141,9 +139,7 @@ async def test_function_tools_go_out_as_inline_tools(gateway: LocalGateway, clie
     assert sorted(tool) == ["description", "name", "parameters"]
 
 
-async def test_a_tool_of_the_constructor_wins_over_the_calls(
-    gateway: LocalGateway, client: Any
-) -> None:
+async def test_constructor_tool_wins_over_a_call_tool(gateway: LocalGateway, client: Any) -> None:
     gateway.complete.script(Reply("Hi."))
     tools = [ChatTool(name="get_weather", description="Another."), ChatTool(name="lookup")]
     await chat(make_llm(client, tools=tools), tools=[get_weather])
@@ -154,7 +150,7 @@ async def test_a_tool_of_the_constructor_wins_over_the_calls(
     ]
 
 
-async def test_calls_and_their_outputs_are_part_of_the_conversation(
+async def test_tool_calls_and_outputs_are_sent_with_the_conversation(
     gateway: LocalGateway, client: Any
 ) -> None:
     gateway.complete.script(Reply("Sunny."))
@@ -201,7 +197,7 @@ async def test_calls_and_their_outputs_are_part_of_the_conversation(
         ({"agent_id": " "}, "agent_id must be the id of an agent, got ' '."),
     ],
 )
-def test_an_option_that_cannot_be_used_is_an_error_at_once(
+def test_invalid_option_is_refused_at_once(
     speko: Speko, options: dict[str, Any], text: str
 ) -> None:
     with pytest.raises(ValueError) as raised:
@@ -209,7 +205,7 @@ def test_an_option_that_cannot_be_used_is_an_error_at_once(
     assert text in str(raised.value)
 
 
-def test_the_synchronous_client_is_refused_by_name() -> None:
+def test_synchronous_client_is_refused_by_name() -> None:
     with (
         spekoai.Speko(api_key="key") as client,
         pytest.raises(TypeError, match=r"SpekoLLM: .*async client, got the synchronous Speko"),
@@ -217,7 +213,7 @@ def test_the_synchronous_client_is_refused_by_name() -> None:
         make_llm(client)
 
 
-def test_what_is_no_client_is_refused_by_its_type() -> None:
+def test_any_other_client_is_refused_by_type() -> None:
     with pytest.raises(TypeError, match="SpekoLLM: .*got str"):
         make_llm("key")
 
@@ -238,14 +234,14 @@ async def test_options_of_the_typescript_package_are_ignored_with_a_warning(
     assert texts(await chat(model)) == ["Hi."]
 
 
-def test_the_warning_names_the_callers_line(speko: Speko) -> None:
+def test_warning_names_the_callers_line(speko: Speko) -> None:
     """Python shows deprecations only where the caller's own code causes them."""
     with pytest.warns(DeprecationWarning) as caught:
         SpekoLLM(speko=speko, intent=INTENT, api_key="key")
     assert caught[0].filename == __file__
 
 
-def test_without_these_options_nothing_is_warned_of(speko: Speko) -> None:
+def test_no_warning_without_these_options(speko: Speko) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         make_llm(speko, api_base_url=None, api_key=None)

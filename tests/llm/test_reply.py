@@ -54,18 +54,18 @@ def usage_chunk(prompt: int = 0, completion: int = 0) -> llm.ChatChunk:
     return llm.ChatChunk(id=ID, usage=usage)
 
 
-def test_each_piece_of_text_is_a_chunk_at_once() -> None:
+def test_each_text_delta_becomes_a_chunk_at_once() -> None:
     reply = Reply(ID)
     assert reply.push(DeltaEvent(text="It is")) == [text_chunk("It is")]
     assert reply.push(DeltaEvent(text=" noon.")) == [text_chunk(" noon.")]
 
 
-def test_the_end_of_a_reply_tells_its_usage_and_not_its_text_again() -> None:
+def test_done_event_reports_usage_without_repeating_text() -> None:
     done = DoneEvent(text="It is noon.", usage=Usage(prompt_tokens=7, completion_tokens=3))
     assert feed(DeltaEvent(text="It is noon."), done)[1:] == [usage_chunk(7, 3)]
 
 
-def test_text_that_only_the_end_has_becomes_one_chunk() -> None:
+def test_text_only_in_the_done_event_becomes_one_chunk() -> None:
     """The older service sends nothing before its end."""
     assert feed(DoneEvent(text="It is noon.")) == [text_chunk("It is noon."), usage_chunk()]
 
@@ -82,11 +82,11 @@ def test_text_that_only_the_end_has_becomes_one_chunk() -> None:
     ],
     ids=["in both places", "as events", "in done", "one in done", "turned around", "twice"],
 )
-def test_a_tool_call_comes_out_once_wherever_it_stands(events: list[Any]) -> None:
+def test_tool_call_is_emitted_once_from_any_event(events: list[Any]) -> None:
     assert feed(*events) == [calls_chunk(A, B), usage_chunk()]
 
 
-def test_tool_calls_wait_for_the_text_to_end() -> None:
+def test_tool_calls_follow_the_text() -> None:
     events = [call_event(A), DeltaEvent(text="One moment."), DoneEvent(text="One moment.")]
     assert feed(*events) == [text_chunk("One moment."), calls_chunk(A), usage_chunk()]
 
@@ -100,24 +100,24 @@ def test_tool_calls_wait_for_the_text_to_end() -> None:
     ],
     ids=["meta", "server tool call", "empty delta"],
 )
-def test_what_says_nothing_makes_no_chunk(event: Any) -> None:
+def test_events_without_content_make_no_chunk(event: Any) -> None:
     assert feed(event) == []
 
 
-def test_an_error_event_is_raised_with_its_code() -> None:
+def test_error_event_is_raised_with_its_code() -> None:
     with pytest.raises(SpekoApiError, match=r"^all tired$") as raised:
         feed(ErrorEvent(error="all tired", code="ALL_PROVIDERS_FAILED"))
     assert (raised.value.status, raised.value.code) == (200, "ALL_PROVIDERS_FAILED")
 
 
 @pytest.mark.parametrize("text", ["", None])
-def test_a_reply_with_neither_text_nor_calls_is_an_error(text: Any) -> None:
+def test_reply_with_neither_text_nor_calls_is_an_error(text: Any) -> None:
     with pytest.raises(SpekoApiError, match="neither text nor tool calls") as raised:
         feed(MetaEvent(), DoneEvent(text=text))
     assert (raised.value.status, raised.value.code) == (200, "EMPTY_COMPLETION")
 
 
-def test_the_end_is_kept() -> None:
+def test_done_event_is_kept() -> None:
     reply, done = Reply(ID), DoneEvent(text="Hi.", provider="acme")
     assert reply.done is None
     reply.push(done)
@@ -126,7 +126,7 @@ def test_the_end_is_kept() -> None:
 
 
 @pytest.mark.parametrize("events", [[], [MetaEvent()], [DeltaEvent(text="It")], [call_event(A)]])
-def test_a_reply_that_ends_without_its_end_is_an_error(events: list[Any]) -> None:
+def test_reply_without_a_done_event_is_an_error(events: list[Any]) -> None:
     reply = Reply(ID)
     for event in events:
         reply.push(event)
@@ -135,18 +135,18 @@ def test_a_reply_that_ends_without_its_end_is_an_error(events: list[Any]) -> Non
     assert (raised.value.status, raised.value.code) == (200, "STREAM_ENDED")
 
 
-def test_the_end_hands_on_what_no_delta_brought() -> None:
+def test_done_event_adds_text_that_no_delta_brought() -> None:
     chunks = feed(DeltaEvent(text="It is"), DoneEvent(text="It is noon."))
     assert chunks == [text_chunk("It is"), text_chunk(" noon."), usage_chunk()]
 
 
-def test_an_end_with_other_words_is_not_said_after_the_first() -> None:
+def test_different_text_in_the_done_event_is_not_spoken() -> None:
     """With tools that ran inside Speko the end may hold the last hop's text alone."""
     chunks = feed(DeltaEvent(text="One moment. It is noon."), DoneEvent(text="It is noon."))
     assert chunks == [text_chunk("One moment. It is noon."), usage_chunk()]
 
 
-def test_calls_without_an_id_are_told_apart_and_get_one() -> None:
+def test_calls_without_an_id_each_get_one() -> None:
     unnamed = [ToolCall(id="", name="look", args=args) for args in ("{}", '{"at": 1}')]
     (chunk, _) = feed(call_event(unnamed[0]), DoneEvent(tool_calls=tuple(unnamed)))
     assert chunk.delta is not None
@@ -175,14 +175,14 @@ def hop(before: list[str], after: list[str], done_text: str | None = None) -> li
     )
 
 
-def test_words_before_a_tool_of_the_service_are_flushed_once() -> None:
+def test_text_before_a_server_tool_is_flushed_once() -> None:
     chunks = hop(["One moment."], ["It is", " in stock."])
     flushes = [place for place, chunk in enumerate(chunks) if isinstance(chunk, FlushSentinel)]
     assert flushes == [1]
     assert chunks[1].id == ID and not chunks[1].has_response()
 
 
-def test_nothing_is_flushed_before_the_first_word() -> None:
+def test_nothing_is_flushed_before_the_first_text() -> None:
     assert not any(isinstance(chunk, FlushSentinel) for chunk in hop([], ["It is in stock."]))
 
 
@@ -215,7 +215,7 @@ def test_nothing_is_flushed_before_the_first_word() -> None:
         ([], ["It is noon."], "It is noon."),
     ],
 )
-def test_space_parts_the_hops_where_the_language_has_spaces(
+def test_space_separates_hops_in_languages_with_spaces(
     before: list[str], after: list[str], reads: str
 ) -> None:
     assert "".join(texts_of(hop(before, after))) == reads
@@ -269,7 +269,7 @@ def test_text_that_only_begins_like_a_thought_is_kept(text: str) -> None:
 @pytest.mark.parametrize(
     "pieces", [["\n"], [" ", "\n\n"], ["<think>Nothing to say.</think>"], ["<think>a</think>\n"]]
 )
-def test_reply_without_a_word_is_empty_and_forwards_nothing(pieces: list[str]) -> None:
+def test_reply_without_text_is_empty_and_forwards_nothing(pieces: list[str]) -> None:
     reply = Reply(ID)
     assert [chunk for piece in pieces for chunk in reply.push(DeltaEvent(text=piece))] == []
     with pytest.raises(SpekoApiError) as raised:
@@ -277,7 +277,7 @@ def test_reply_without_a_word_is_empty_and_forwards_nothing(pieces: list[str]) -
     assert raised.value.code == "EMPTY_COMPLETION"
 
 
-def test_white_space_before_the_first_word_comes_with_it() -> None:
+def test_leading_white_space_is_sent_with_the_first_word() -> None:
     chunks = feed(DeltaEvent(text="\n"), DeltaEvent(text="Hi."), DoneEvent(text="\nHi."))
     assert texts_of(chunks) == ["\nHi."]
 
@@ -296,7 +296,7 @@ def calls_of(*events: Any) -> list[tuple[str, str, str]]:
 
 @pytest.mark.parametrize("name", ["lock", "unlock"])
 @pytest.mark.parametrize("twice", [True, False])
-def test_calls_that_share_an_id_each_have_one(name: str, twice: bool) -> None:
+def test_calls_that_share_an_id_get_different_ids(name: str, twice: bool) -> None:
     front = ToolCall(id="1", name="lock", args='{"door": "front"}')
     back = ToolCall(id="1", name=name, args='{"door": "back"}')
     events = [call_event(front), call_event(back)] if twice else []
@@ -323,6 +323,6 @@ def test_call_that_done_writes_in_another_way_runs_once(event: str, done: str) -
     ]
 
 
-def test_the_same_call_twice_is_one() -> None:
+def test_repeated_call_is_emitted_once() -> None:
     events = (call_event(A), call_event(A), DoneEvent(tool_calls=(A, A)))
     assert calls_of(*events) == [(A.id, A.name, A.args)]

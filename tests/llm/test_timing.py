@@ -30,7 +30,7 @@ class OnlyMetas(Answer):
 
 
 @pytest.mark.parametrize("held", ["headers", "first output"])
-async def test_a_first_output_that_does_not_come_in_time_is_a_timeout(
+async def test_late_first_output_is_a_timeout(
     gateway: LocalGateway, client: Any, held: str
 ) -> None:
     gateway.complete.latency = Latency(headers_s=60 if held == "headers" else 0)
@@ -42,7 +42,7 @@ async def test_a_first_output_that_does_not_come_in_time_is_a_timeout(
     assert gateway.requests[0].cancelled
 
 
-async def test_a_change_of_providers_is_no_output(gateway: LocalGateway, client: Any) -> None:
+async def test_failover_event_is_not_output(gateway: LocalGateway, client: Any) -> None:
     gateway.complete.script(OnlyMetas())
     options = APIConnectOptions(max_retry=0, timeout=0.5)
     with pytest.raises(APITimeoutError):
@@ -50,7 +50,7 @@ async def test_a_change_of_providers_is_no_output(gateway: LocalGateway, client:
     await gateway.idle()
 
 
-async def test_a_pause_that_is_too_long_is_a_timeout_that_is_not_retried(
+async def test_long_pause_after_output_is_a_timeout_without_a_retry(
     gateway: LocalGateway, client: Any
 ) -> None:
     gateway.complete.script(Reply(["It is", Gate(), "too late"]))
@@ -62,7 +62,7 @@ async def test_a_pause_that_is_too_long_is_a_timeout_that_is_not_retried(
     assert len(gateway.requests) == 1
 
 
-async def test_a_timeout_before_the_first_output_is_retried(
+async def test_timeout_before_the_first_output_is_retried(
     gateway: LocalGateway, speko: Speko
 ) -> None:
     gateway.complete.script(Reply([Gate()]), Reply("Hi."))
@@ -70,9 +70,7 @@ async def test_a_timeout_before_the_first_output_is_retried(
     assert texts(await chat(make_llm(speko), conn_options=options)) == ["Hi."]
 
 
-async def test_a_long_reply_that_keeps_coming_is_not_cut(
-    gateway: LocalGateway, client: Any
-) -> None:
+async def test_long_reply_with_steady_output_is_not_cut(gateway: LocalGateway, client: Any) -> None:
     gateway.complete.latency = Latency(between_s=0.1)
     gateway.complete.script(Reply("one two three four five six seven"))
     options = APIConnectOptions(max_retry=0, timeout=0.4)
@@ -81,7 +79,7 @@ async def test_a_long_reply_that_keeps_coming_is_not_cut(
 
 
 @pytest.mark.parametrize("said", [[], ["It is"]], ids=["before the text", "in the text"])
-async def test_a_reply_that_is_not_wanted_any_more_frees_its_connection(
+async def test_closed_reply_frees_its_connection(
     gateway: LocalGateway, client: Any, said: list[str]
 ) -> None:
     """What a session does when the caller barges in."""
@@ -97,7 +95,7 @@ async def test_a_reply_that_is_not_wanted_any_more_frees_its_connection(
     assert errors == []
 
 
-async def test_a_cancelled_reader_raises_nothing_but_that(
+async def test_cancelled_reader_raises_only_the_cancellation(
     gateway: LocalGateway, client: Any
 ) -> None:
     gate = Gate()
@@ -129,7 +127,7 @@ class Forever(Answer):
 
 
 @pytest.mark.parametrize("data", [{"text": ""}, {"text": None}, {}])
-async def test_a_piece_without_text_is_no_output(
+async def test_empty_delta_is_not_output(
     gateway: LocalGateway, speko: Speko, data: dict[str, Any]
 ) -> None:
     gateway.complete.script(Forever("delta", data))
@@ -138,9 +136,7 @@ async def test_a_piece_without_text_is_no_output(
     await gateway.idle()
 
 
-async def test_a_tool_at_work_inside_speko_is_waited_for(
-    gateway: LocalGateway, speko: Speko
-) -> None:
+async def test_server_tool_extends_the_wait(gateway: LocalGateway, speko: Speko) -> None:
     gateway.complete.latency = Latency(between_s=0.25)
     started = {"id": "s", "name": "search", "status": "started"}
     at_work = [("server_tool_call", started)] * 3

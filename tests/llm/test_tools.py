@@ -59,13 +59,13 @@ SOURCES: dict[str, dict[str, Any]] = {
     ],
     ids=["none", "empty", "runtime", "registered", "both", "same name"],
 )
-def test_merged_tools_are_the_calls_then_the_other_registered_ones(
+def test_merged_tools_are_call_tools_then_other_registered_tools(
     registered: list[ChatTool] | None, runtime: list[ChatTool] | None, merged: list[str] | None
 ) -> None:
     assert names(merge_tools(registered, runtime)) == merged
 
 
-def test_a_registered_tool_wins_over_a_runtime_tool_of_its_name() -> None:
+def test_registered_tool_wins_over_runtime_tool() -> None:
     registered, runtime = [tool("a", "registered")], [tool("a", "runtime"), tool("b", "runtime")]
     assert merge_tools(registered, runtime) == [tool("a", "registered"), tool("b", "runtime")]
 
@@ -77,12 +77,12 @@ def test_merging_changes_neither_list() -> None:
     assert registered == [tool("a", "registered")] and runtime == [tool("a"), tool("b")]
 
 
-def test_a_chat_tool_is_taken_as_it_is() -> None:
+def test_chat_tool_is_accepted_unchanged() -> None:
     assert to_chat_tool(tool("a")) == tool("a")
 
 
 @pytest.mark.parametrize("kind", SOURCES)
-def test_a_tool_of_the_sdk_and_one_in_the_apis_spelling_are_the_same(kind: str) -> None:
+def test_sdk_tool_and_api_mapping_are_equal(kind: str) -> None:
     wire = row("a", executionMode=kind, source=SOURCES[kind], preToolSpeech="always")
     expected = ChatTool(
         name="a",
@@ -113,16 +113,14 @@ def test_a_tool_of_the_sdk_and_one_in_the_apis_spelling_are_the_same(kind: str) 
         ({"name": "a", "parameters": {}, "preToolSpeech": True}, "preToolSpeech"),
     ],
 )
-def test_what_is_no_tool_is_an_error_in_the_constructor(
-    speko: Speko, found: Any, text: str
-) -> None:
+def test_invalid_tool_is_refused_in_the_constructor(speko: Speko, found: Any, text: str) -> None:
     with pytest.raises(ValueError) as raised:
         make_agents_llm(speko, tools=[found])
     assert text in str(raised.value)
 
 
 @pytest.mark.parametrize("agent_id", ["", "  ", 7])
-def test_an_agent_id_must_be_one(speko: Speko, agent_id: Any) -> None:
+def test_invalid_agent_id_is_refused(speko: Speko, agent_id: Any) -> None:
     with pytest.raises(ValueError, match="agent_id must be the id of an agent, got"):
         make_loader(speko, agent_id=agent_id)
 
@@ -147,9 +145,7 @@ async def test_without_an_agent_nothing_is_fetched(gateway: LocalGateway, client
     assert [request.route for request in gateway.requests] == ["complete"]
 
 
-async def test_the_tools_are_fetched_once_for_all_replies(
-    gateway: LocalGateway, client: Any
-) -> None:
+async def test_tools_are_fetched_once_for_all_replies(gateway: LocalGateway, client: Any) -> None:
     gateway.register_tools("agent-1", [row("a")])
     gateway.complete.always(Reply("Hi."))
     model = make_agents_llm(client)
@@ -159,21 +155,19 @@ async def test_the_tools_are_fetched_once_for_all_replies(
     assert len(gateway.requests_to("tools")) == 1
 
 
-async def test_only_tools_that_could_run_now_are_asked_for(
-    gateway: LocalGateway, client: Any
-) -> None:
+async def test_only_available_tools_are_requested(gateway: LocalGateway, client: Any) -> None:
     gateway.register_tools("agent-1", [row("a")], unavailable=[row("b")])
     assert names(await make_loader(client).load()) == ["a"]
     assert gateway.requests[0].query == {"available": "1"}
 
 
-async def test_the_agents_id_is_percent_encoded(gateway: LocalGateway, speko: Speko) -> None:
+async def test_agent_id_is_percent_encoded(gateway: LocalGateway, speko: Speko) -> None:
     gateway.register_tools("team/agent é?", [row("a")])
     assert names(await make_loader(speko, agent_id="team/agent é?").load()) == ["a"]
     assert gateway.requests[0].path == "/v1/agents/team%2Fagent%20%C3%A9%3F/tools"
 
 
-async def test_an_agent_without_tools_has_none(gateway: LocalGateway, client: Any) -> None:
+async def test_agent_without_tools_has_none(gateway: LocalGateway, client: Any) -> None:
     gateway.register_tools("agent-1", [])
     gateway.complete.script(Reply("Hi."))
     assert await make_loader(client).load() == []
@@ -181,7 +175,7 @@ async def test_an_agent_without_tools_has_none(gateway: LocalGateway, client: An
     assert sent_tools(gateway) is None
 
 
-async def test_a_row_that_cannot_be_read_costs_only_itself(
+async def test_unreadable_row_is_skipped_alone(
     gateway: LocalGateway, speko: Speko, caplog: pytest.LogCaptureFixture
 ) -> None:
     gateway.register_tools("agent-1", [row(""), row("a"), row("b", parameters=None)])
@@ -193,7 +187,7 @@ async def test_a_row_that_cannot_be_read_costs_only_itself(
 
 
 @pytest.mark.parametrize("kind", SOURCES)
-async def test_a_registered_tool_goes_out_as_it_is_registered(
+async def test_registered_tool_is_sent_as_registered(
     gateway: LocalGateway, client: Any, kind: str
 ) -> None:
     fields = {"source": SOURCES[kind], "preToolSpeech": "always"}
@@ -203,7 +197,7 @@ async def test_a_registered_tool_goes_out_as_it_is_registered(
     assert sent_tools(gateway) == [row("a", executionMode=kind, **fields)]
 
 
-async def test_what_a_registered_tool_does_not_say_is_not_made_up(
+async def test_missing_fields_of_a_registered_tool_are_not_invented(
     gateway: LocalGateway, speko: Speko
 ) -> None:
     gateway.register_tools("agent-1", [row("a")])
@@ -216,7 +210,7 @@ async def test_what_a_registered_tool_does_not_say_is_not_made_up(
 async def search_here() -> None: ...
 
 
-async def test_a_constructors_tool_wins_over_a_registered_one_and_that_over_the_calls(
+async def test_constructor_tool_wins_over_registered_and_registered_over_call(
     gateway: LocalGateway, client: Any
 ) -> None:
     search = row("search", source=SOURCES["builtin"])
@@ -234,30 +228,30 @@ async def test_a_constructors_tool_wins_over_a_registered_one_and_that_over_the_
 
 
 @pytest.mark.parametrize("tools", [5, "abc", {"name": "a"}])
-def test_tools_that_are_no_list_are_refused(speko: Speko, tools: Any) -> None:
+def test_tools_must_be_a_list(speko: Speko, tools: Any) -> None:
     with pytest.raises(ValueError, match="tools must be a list of ChatTool or mappings"):
         make_agents_llm(speko, tools=tools)
 
 
-def test_a_tool_that_its_owner_changes_later_stays_as_it_was(speko: Speko) -> None:
+def test_later_change_of_a_tool_has_no_effect(speko: Speko) -> None:
     parameters: dict[str, Any] = {"type": "object"}
     model = make_agents_llm(speko, tools=[{"name": "a", "parameters": parameters}])
     parameters["type"] = "array"
     assert model._own_tools[0].parameters == {"type": "object"}
 
 
-def test_a_callback_that_cannot_be_called_is_refused(speko: Speko) -> None:
+def test_callback_must_be_callable(speko: Speko) -> None:
     with pytest.raises(ValueError, match="on_registered_tools_error must be a function, got int"):
         make_agents_llm(speko, on_registered_tools_error=3)
 
 
-def test_a_loader_needs_a_client_with_agents() -> None:
+def test_loader_needs_a_client_with_agents() -> None:
     nothing: Any = 5
     with pytest.raises(TypeError, match="RegisteredToolsLoader: speko must be a client"):
         RegisteredToolsLoader(speko=nothing, agent_id="a")
 
 
-def test_a_loader_needs_a_client_that_knows_agents(speko: Speko) -> None:
+def test_loader_needs_a_client_that_can_list_tools(speko: Speko) -> None:
     class WithoutAgents:
         transcribe = speko.transcribe
         complete_stream = speko.complete_stream
@@ -268,7 +262,7 @@ def test_a_loader_needs_a_client_that_knows_agents(speko: Speko) -> None:
         RegisteredToolsLoader(speko=client, agent_id="a")
 
 
-async def test_a_loader_that_was_closed_before_its_fetch_asks_nobody(
+async def test_loader_closed_before_its_fetch_makes_no_request(
     gateway: LocalGateway, speko: Speko
 ) -> None:
     loader = RegisteredToolsLoader(speko=speko, agent_id="agent-1")

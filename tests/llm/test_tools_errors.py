@@ -36,7 +36,7 @@ async def test_concurrent_first_calls_share_one_fetch(gateway: LocalGateway, cli
     assert len(gateway.requests) == 1
 
 
-async def test_a_first_waiter_that_is_cancelled_does_not_spoil_the_fetch(
+async def test_cancelled_first_waiter_does_not_cancel_the_fetch(
     gateway: LocalGateway, client: Any
 ) -> None:
     gate = Gate()
@@ -54,7 +54,7 @@ async def test_a_first_waiter_that_is_cancelled_does_not_spoil_the_fetch(
     assert (len(gateway.requests), failures) == (1, [])
 
 
-async def test_a_turn_given_up_while_it_waits_leaves_the_tools_to_the_next(
+async def test_turn_cancelled_while_waiting_leaves_the_tools_to_the_next(
     gateway: LocalGateway, client: Any
 ) -> None:
     gate = Gate()
@@ -73,7 +73,7 @@ async def test_a_turn_given_up_while_it_waits_leaves_the_tools_to_the_next(
 # Failures
 
 
-async def test_a_failed_fetch_is_told_once_and_the_conversation_goes_on(
+async def test_failed_fetch_is_reported_once_and_the_conversation_continues(
     gateway: LocalGateway, client: Any
 ) -> None:
     gateway.tools.script(Refusal(503, "tired", "BUSY"))
@@ -94,7 +94,7 @@ async def test_a_failed_fetch_is_told_once_and_the_conversation_goes_on(
     assert status == 503
 
 
-async def test_concurrent_replies_tell_a_failure_once(gateway: LocalGateway, client: Any) -> None:
+async def test_concurrent_replies_report_a_failure_once(gateway: LocalGateway, client: Any) -> None:
     gateway.tools.script(Refusal(404, "no such agent", "NOT_FOUND"))
     failures: list[Exception] = []
     loader = make_loader(client, on_error=failures.append)
@@ -102,7 +102,9 @@ async def test_concurrent_replies_tell_a_failure_once(gateway: LocalGateway, cli
     assert len(failures) == 1
 
 
-async def test_an_answer_that_is_no_list_is_a_failure(gateway: LocalGateway, speko: Speko) -> None:
+async def test_response_that_is_not_a_list_is_a_failure(
+    gateway: LocalGateway, speko: Speko
+) -> None:
     class NoList(ToolRows):
         async def write(self, writer: Any) -> None:
             await writer.json(200, {"tools": []})
@@ -114,7 +116,7 @@ async def test_an_answer_that_is_no_list_is_a_failure(gateway: LocalGateway, spe
     assert failures[0].__cause__.code == "MALFORMED_RESPONSE"
 
 
-async def test_a_refused_connection_is_a_failure(gateway: LocalGateway) -> None:
+async def test_refused_connection_is_a_failure(gateway: LocalGateway) -> None:
     failures: list[Exception] = []
     async with Speko(base_url=gateway.base_url, api_key=gateway.api_key) as speko:
         await gateway.aclose()
@@ -122,11 +124,11 @@ async def test_a_refused_connection_is_a_failure(gateway: LocalGateway) -> None:
     assert "The connection to Speko failed." in str(failures[0])
 
 
-def test_the_fetch_takes_five_seconds_at_most() -> None:
+def test_fetch_timeout_is_five_seconds() -> None:
     assert tools.REGISTERED_TOOLS_TIMEOUT_S == 5.0
 
 
-async def test_a_fetch_that_takes_too_long_is_given_up(
+async def test_slow_fetch_times_out(
     gateway: LocalGateway, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tools, "REGISTERED_TOOLS_TIMEOUT_S", 0.05)
@@ -142,7 +144,7 @@ async def test_a_fetch_that_takes_too_long_is_given_up(
     assert request.cancelled
 
 
-async def test_a_callback_that_raises_is_logged_and_the_conversation_goes_on(
+async def test_error_of_the_callback_is_logged_and_the_conversation_continues(
     gateway: LocalGateway, client: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(error: Exception) -> None:
@@ -154,7 +156,7 @@ async def test_a_callback_that_raises_is_logged_and_the_conversation_goes_on(
     assert "broken callback" in caplog.text
 
 
-async def test_without_a_callback_the_log_tells_the_failure(
+async def test_failure_is_logged_without_a_callback(
     gateway: LocalGateway, client: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     gateway.tools.script(Refusal(500, "tired"))
@@ -180,13 +182,13 @@ async def test_closing_the_model_stops_the_fetch(gateway: LocalGateway, client: 
     assert gateway.requests[0].cancelled
 
 
-async def test_a_model_may_be_closed_twice_and_before_its_first_reply(client: Any) -> None:
+async def test_model_may_be_closed_twice_and_before_its_first_reply(client: Any) -> None:
     model = make_agents_llm(client)
     await model.aclose()
     await model.aclose()
 
 
-async def test_a_reply_that_waits_for_the_tools_goes_on_when_the_model_is_closed(
+async def test_reply_waiting_for_the_tools_continues_when_the_model_is_closed(
     gateway: LocalGateway, client: Any
 ) -> None:
     """It must not end as if the model had nothing to say."""

@@ -32,7 +32,7 @@ class Ear:
         return [self.hear({"#": 0.9, ".": 0.02}[each], **options) for each in windows]
 
 
-def test_a_pause_is_silence_as_long_as_the_delay() -> None:
+def test_silence_as_long_as_the_delay_is_a_pause() -> None:
     assert Ear(delay_s=0.2).listen("##.......") == [NONE] * 8 + [PAUSED]
     assert Ear(delay_s=0.09).listen("##...") == [NONE] * 4 + [PAUSED]
 
@@ -41,11 +41,11 @@ def test_silence_counts_from_the_last_speech() -> None:
     assert PAUSED not in Ear().listen("......#......#......")
 
 
-def test_a_pause_is_reported_once() -> None:
+def test_pause_is_reported_once() -> None:
     assert Ear().listen("." * 40).count(PAUSED) == 1
 
 
-def test_an_uncertain_window_waits_for_the_vads_verdict() -> None:
+def test_uncertain_window_waits_for_the_vad() -> None:
     ear = Ear()
     ear.listen("......")
     assert ear.hear(0.4, loud=False) is NONE
@@ -70,18 +70,18 @@ def test_repeated_noise_is_speech() -> None:
     assert ear.listen("..#....#.")[-1] is RESUMED
 
 
-def test_the_next_pause_is_reported_after_speech() -> None:
+def test_next_pause_is_reported_after_speech() -> None:
     ear = Ear()
     assert ear.listen(".......###.......").count(PAUSED) == 2
 
 
-def test_an_utterance_has_two_snapshots_at_most() -> None:
+def test_utterance_has_at_most_two_snapshots() -> None:
     ear = Ear()
     assert ear.listen(".......###" * 5).count(PAUSED) == 2
     assert not ear.utterance._frames  # nothing is kept that nobody will ask for
 
 
-def test_a_snapshot_is_all_audio_so_far() -> None:
+def test_snapshot_is_all_audio_so_far() -> None:
     utterance = Utterance([frame(speech(3))], delay_s=0.2)
     utterance.add(window(probability=0.9, pcm=speech(2)))
     assert bytes(utterance.snapshot().data) == speech(3) + speech(2)
@@ -89,7 +89,7 @@ def test_a_snapshot_is_all_audio_so_far() -> None:
     assert bytes(utterance.snapshot().data) == speech(3) + speech(2) + silence(1)
 
 
-def test_an_utterance_over_a_minute_is_not_kept() -> None:
+def test_utterance_over_a_minute_is_not_kept() -> None:
     utterance = Utterance([frame(speech(1))], delay_s=0.2)
     minute = window(probability=0.9, pcm=silence(1875))
     assert utterance.add(minute) is NONE
@@ -98,14 +98,14 @@ def test_an_utterance_over_a_minute_is_not_kept() -> None:
     assert not utterance._frames
 
 
-def test_a_snapshot_outlives_the_audio_limit() -> None:
+def test_snapshot_outlives_the_audio_limit() -> None:
     ear = Ear()
     ear.listen(".......")
     assert ear.utterance.add(window(probability=0.02, silence_s=0.3, pcm=silence(1875))) is NONE
     assert ear.utterance.add(window(probability=0.02, silence_s=60.0)) is NONE
 
 
-def test_a_flushed_vad_drops_the_utterance() -> None:
+def test_flushed_vad_drops_the_utterance() -> None:
     utterance = Utterance([frame(speech(1))], delay_s=0.2)
     assert utterance.add(window(probability=0.02, speaking=False)) is Change.DROPPED
 
@@ -114,7 +114,7 @@ def test_a_flushed_vad_drops_the_utterance() -> None:
     ("whole", "same"),
     [(speech(4), True), (speech(3), True), (speech(2), False), (silence(1) + speech(3), False)],
 )
-def test_a_snapshot_must_be_the_beginning_of_the_final_audio(whole: bytes, same: bool) -> None:
+def test_snapshot_must_be_a_prefix_of_the_final_audio(whole: bytes, same: bool) -> None:
     frames = [frame(whole[:700]), frame(whole[700:])]
     assert begins_with(frames, utils.merge_frames([frame(speech(3))])) is same
 

@@ -43,7 +43,7 @@ IMPATIENT = APIConnectOptions(max_retry=0, timeout=0.25)
     ],
     ids=["stereo", "mixed rates", "no frames"],
 )
-async def test_audio_that_cannot_be_sent_is_an_error_that_is_not_retried(
+async def test_invalid_audio_is_an_error_without_a_retry(
     gateway: LocalGateway, speko: Speko, frames: Any, code: str, text: str
 ) -> None:
     recognizer = make_stt(speko)
@@ -70,9 +70,7 @@ async def test_audio_that_cannot_be_sent_is_an_error_that_is_not_retried(
     ],
     ids=["500", "502", "429", "408", "error event", "stream ended"],
 )
-async def test_a_fault_that_may_pass_is_retried(
-    gateway: LocalGateway, client: Any, fault: Any
-) -> None:
+async def test_temporary_fault_is_retried(gateway: LocalGateway, client: Any, fault: Any) -> None:
     gateway.transcribe.script(fault, Transcript("hello"))
     recognizer = make_stt(client)
     errors = errors_of(recognizer)
@@ -82,7 +80,7 @@ async def test_a_fault_that_may_pass_is_retried(
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
-async def test_a_fault_that_stays_is_not_retried(
+async def test_permanent_fault_is_not_retried(
     gateway: LocalGateway, client: Any, status: int
 ) -> None:
     gateway.transcribe.script(Refusal(status, "no", "NOPE"))
@@ -92,7 +90,7 @@ async def test_a_fault_that_stays_is_not_retried(
     assert cause(raised.value).status == status
 
 
-async def test_when_every_attempt_fails_the_last_fault_is_the_cause(
+async def test_last_fault_is_the_cause_after_every_attempt_failed(
     gateway: LocalGateway, client: Any
 ) -> None:
     gateway.transcribe.script(*[Refusal(503, f"tired {n}", "BUSY") for n in range(3)])
@@ -103,7 +101,7 @@ async def test_when_every_attempt_fails_the_last_fault_is_the_cause(
     assert (failed.status_code, failed.body) == (503, {"error": "tired 2", "code": "BUSY"})
 
 
-async def test_a_refused_connection_is_a_connection_error(gateway: LocalGateway) -> None:
+async def test_refused_connection_is_a_connection_error(gateway: LocalGateway) -> None:
     async with Speko(base_url=gateway.base_url, api_key=gateway.api_key) as speko:
         await gateway.aclose()
         with pytest.raises(APIConnectionError) as raised:
@@ -112,9 +110,7 @@ async def test_a_refused_connection_is_a_connection_error(gateway: LocalGateway)
 
 
 @pytest.mark.parametrize("held", ["headers", "text"])
-async def test_an_answer_that_does_not_come_in_time_is_a_timeout(
-    gateway: LocalGateway, client: Any, held: str
-) -> None:
+async def test_late_response_is_a_timeout(gateway: LocalGateway, client: Any, held: str) -> None:
     gateway.transcribe.latency = Latency(headers_s=60 if held == "headers" else 0)
     gateway.transcribe.script(Transcript("too late", interim=[Gate()]))
     with pytest.raises(APITimeoutError) as raised:
@@ -134,14 +130,14 @@ async def test_interim_transcripts_count_as_progress(gateway: LocalGateway, spek
     assert event.alternatives[0].text == "a long one"
 
 
-async def test_a_timeout_is_retried(gateway: LocalGateway, speko: Speko) -> None:
+async def test_timeout_is_retried(gateway: LocalGateway, speko: Speko) -> None:
     gateway.transcribe.script(Transcript("too late", interim=[Gate()]), Transcript("hello"))
     options = APIConnectOptions(max_retry=1, retry_interval=0, timeout=0.5)
     event = await make_stt(speko).recognize(SPEECH, conn_options=options)
     assert event.alternatives[0].text == "hello"
 
 
-async def test_a_cancelled_call_frees_its_connection_and_emits_no_error(
+async def test_cancelled_call_frees_its_connection_and_emits_no_error(
     gateway: LocalGateway, client: Any
 ) -> None:
     gate = Gate()

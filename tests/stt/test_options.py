@@ -35,7 +35,7 @@ async def test_every_option_is_sent(gateway: LocalGateway, client: Any) -> None:
 
 
 @pytest.mark.parametrize("session_id", [None, "", "  "])
-async def test_options_that_are_not_set_are_not_sent(
+async def test_unset_options_are_not_sent(
     gateway: LocalGateway, client: Any, session_id: str | None
 ) -> None:
     gateway.transcribe.script(Transcript("hello"))
@@ -47,7 +47,7 @@ async def test_options_that_are_not_set_are_not_sent(
     assert told == ["x-speko-intent"]
 
 
-async def test_the_headers_json_is_compact_ascii(gateway: LocalGateway, speko: Speko) -> None:
+async def test_header_json_is_compact_ascii(gateway: LocalGateway, speko: Speko) -> None:
     gateway.transcribe.script(Transcript("hello"))
     await make_stt(speko, keywords=["Spëko", "名"]).recognize(SPEECH)
     headers = gateway.requests[0].headers
@@ -67,7 +67,7 @@ async def test_the_headers_json_is_compact_ascii(gateway: LocalGateway, speko: S
     ],
     ids=["intent", "blank", "call", "option", "call before option"],
 )
-async def test_the_language_of_the_call_counts_before_the_intents(
+async def test_language_of_the_call_wins_over_the_intents(
     gateway: LocalGateway,
     client: Any,
     asked: NotGivenOr[str],
@@ -92,7 +92,7 @@ async def test_session_keyterms_join_the_keywords_each_once(
     assert await keywords_sent(gateway, recognizer) == ["Speko", "LiveKit", "Paris"]
 
 
-async def test_new_session_keyterms_take_the_place_of_the_old_ones(
+async def test_new_session_keyterms_replace_the_old_ones(
     gateway: LocalGateway, speko: Speko
 ) -> None:
     recognizer = make_stt(speko)
@@ -103,7 +103,7 @@ async def test_new_session_keyterms_take_the_place_of_the_old_ones(
     assert await keywords_sent(gateway, recognizer) is None
 
 
-async def test_at_most_200_keywords_are_sent_the_users_own_first(
+async def test_at_most_200_keywords_are_sent_constructor_keywords_first(
     gateway: LocalGateway, client: Any
 ) -> None:
     own = [f"own{n}" for n in range(150)]
@@ -112,7 +112,7 @@ async def test_at_most_200_keywords_are_sent_the_users_own_first(
     assert await keywords_sent(gateway, recognizer) == own + [f"session{n}" for n in range(50)]
 
 
-async def test_keywords_that_a_header_cannot_hold_are_left_out_and_counted_once(
+async def test_keywords_beyond_the_header_are_left_out_and_counted_once(
     gateway: LocalGateway, client: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     prompt = "A hotel." if isinstance(client, Speko) else None  # the official SDK lacks it
@@ -134,7 +134,7 @@ async def test_blank_session_keyterms_are_left_out(gateway: LocalGateway, speko:
     assert await keywords_sent(gateway, recognizer) == ["Paris"]
 
 
-async def test_the_callers_lists_are_copied(gateway: LocalGateway, speko: Speko) -> None:
+async def test_callers_lists_are_copied(gateway: LocalGateway, speko: Speko) -> None:
     keywords, keyterms = ["Speko"], ["Paris"]
     recognizer = make_stt(speko, keywords=keywords)
     recognizer._update_session_keyterms(keyterms)
@@ -169,7 +169,7 @@ async def test_the_callers_lists_are_copied(gateway: LocalGateway, speko: Speko)
         ({"session_id": "a\nb"}, "SpekoSTT: session_id must be printable ASCII, got 'a\\nb'."),
     ],
 )
-def test_an_option_that_cannot_be_used_is_an_error_at_once(
+def test_invalid_option_is_refused_at_once(
     speko: Speko, options: dict[str, Any], text: str
 ) -> None:
     with pytest.raises(ValueError) as raised:
@@ -177,11 +177,11 @@ def test_an_option_that_cannot_be_used_is_an_error_at_once(
     assert text in str(raised.value)
 
 
-def test_200_keywords_are_taken(speko: Speko) -> None:
+def test_200_keywords_are_accepted(speko: Speko) -> None:
     make_stt(speko, keywords=["a"] * 200)
 
 
-def test_the_synchronous_client_is_refused_by_name() -> None:
+def test_synchronous_client_is_refused_by_name() -> None:
     with (
         spekoai.Speko(api_key="key") as client,
         pytest.raises(TypeError, match=r"SpekoSTT: .*async client, got the synchronous Speko"),
@@ -190,6 +190,6 @@ def test_the_synchronous_client_is_refused_by_name() -> None:
 
 
 @pytest.mark.parametrize("thing", ["key", object()])
-def test_what_is_no_client_is_refused_by_its_type(thing: object) -> None:
+def test_any_other_client_is_refused_by_type(thing: object) -> None:
     with pytest.raises(TypeError, match=f"SpekoSTT: .*got {type(thing).__name__}"):
         make_stt(thing)

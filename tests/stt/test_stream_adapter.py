@@ -114,7 +114,7 @@ async def test_resumed_speech_retracts_the_text_and_is_recognised_in_full(
     assert len(words(mark)) == len(words("I want."))
 
 
-async def test_resumed_speech_cancels_a_request_under_way(
+async def test_resumed_speech_cancels_a_running_request(
     gateway: LocalGateway, speko: Speko, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "livekit.plugins.speko")
@@ -136,7 +136,7 @@ async def test_resumed_speech_cancels_a_request_under_way(
     assert reasons == ["speech_followed", "final"]
 
 
-async def test_a_text_is_retracted_once(gateway: LocalGateway, speko: Speko) -> None:
+async def test_text_is_retracted_once(gateway: LocalGateway, speko: Speko) -> None:
     held = Held("text/event-stream", headers=False)
     gateway.transcribe.script(Transcript("I want."), held, Transcript("I want tea, please."))
     async with listening(make_adapter(speko)) as listener:
@@ -154,7 +154,9 @@ async def test_a_text_is_retracted_once(gateway: LocalGateway, speko: Speko) -> 
     ]
 
 
-async def test_the_end_waits_for_a_request_under_way(gateway: LocalGateway, speko: Speko) -> None:
+async def test_end_of_speech_waits_for_a_running_request(
+    gateway: LocalGateway, speko: Speko
+) -> None:
     gate = Gate()
     gateway.transcribe.script(Transcript("Hello.", interim=[gate]))
     adapter = make_adapter(speko)
@@ -170,7 +172,7 @@ async def test_the_end_waits_for_a_request_under_way(gateway: LocalGateway, spek
     assert counts(adapter) == (1, 1, 0)
 
 
-async def test_without_preflight_only_the_final_transcript_comes_sooner(
+async def test_only_the_final_transcript_is_earlier_without_preflight(
     gateway: LocalGateway, speko: Speko
 ) -> None:
     gateway.transcribe.script(Transcript("Hello."))
@@ -202,7 +204,7 @@ async def test_blank_text_makes_no_preflight_transcript(
     assert listener.summary[:2] == [START, (PREFLIGHT, "Hello.")]
 
 
-async def test_an_empty_final_response_clears_the_preflight_text(
+async def test_empty_final_response_clears_the_preflight_text(
     gateway: LocalGateway, speko: Speko
 ) -> None:
     gateway.transcribe.script(Transcript("Hm."), Transcript(""))
@@ -213,9 +215,7 @@ async def test_an_empty_final_response_clears_the_preflight_text(
     assert listener.summary == [START, (PREFLIGHT, "Hm."), *retracted("Hm."), END, (INTERIM, "")]
 
 
-async def test_an_empty_response_is_used_as_the_final_one(
-    gateway: LocalGateway, speko: Speko
-) -> None:
+async def test_empty_response_is_used_as_the_final_one(gateway: LocalGateway, speko: Speko) -> None:
     gateway.transcribe.script(Transcript(""))
     adapter = make_adapter(speko)
     async with listening(adapter) as listener:
@@ -235,9 +235,7 @@ async def test_one_noisy_window_keeps_the_request(gateway: LocalGateway, speko: 
     assert counts(adapter) == (1, 1, 0)
 
 
-async def test_a_short_word_after_a_pause_is_recognised(
-    gateway: LocalGateway, speko: Speko
-) -> None:
+async def test_short_word_after_a_pause_is_recognised(gateway: LocalGateway, speko: Speko) -> None:
     gateway.transcribe.script(Transcript("Go."), Transcript("Go on."))
     adapter = make_adapter(speko)
     async with listening(adapter) as listener:
@@ -248,7 +246,7 @@ async def test_a_short_word_after_a_pause_is_recognised(
     assert counts(adapter) == (2, 1, 1)
 
 
-async def test_an_utterance_makes_two_requests_ahead_at_most(
+async def test_utterance_makes_at_most_two_early_requests(
     gateway: LocalGateway, speko: Speko
 ) -> None:
     gateway.transcribe.script(*map(Transcript, ("One.", "One two.", "All.")))
@@ -263,7 +261,7 @@ async def test_an_utterance_makes_two_requests_ahead_at_most(
     assert counts(adapter) == (2, 0, 2)
 
 
-async def test_outside_of_a_session_every_utterance_has_a_preflight(
+async def test_every_utterance_has_a_preflight_outside_a_session(
     gateway: LocalGateway, speko: Speko
 ) -> None:
     gateway.transcribe.script(*map(Transcript, ("One.", "Two.", "Three.")))
@@ -275,7 +273,7 @@ async def test_outside_of_a_session_every_utterance_has_a_preflight(
             await listener.until(FINAL, times)
 
 
-async def test_other_audio_at_the_end_is_recognised_again(
+async def test_different_final_audio_is_recognised_again(
     gateway: LocalGateway, speko: Speko
 ) -> None:
     gateway.transcribe.script(Transcript("Much."), Transcript("Less."))
@@ -288,7 +286,7 @@ async def test_other_audio_at_the_end_is_recognised_again(
     assert parse_wav(gateway.requests[1].audio).pcm == SOME_WORDS[:10_240]
 
 
-async def test_silero_audio_ahead_is_the_beginning_of_the_final_audio(
+async def test_early_silero_audio_is_a_prefix_of_the_final_audio(
     gateway: LocalGateway, speko: Speko, voice_detector: vad.VAD
 ) -> None:
     gateway.transcribe.script(Transcript("Thanks."), Transcript("Thanks."))
@@ -318,14 +316,14 @@ class Dated(stt.STT[Any]):
         return stt.SpeechEvent(FINAL, alternatives=[heard], speech_end_time=7.0)
 
 
-async def test_the_end_of_speech_is_the_one_that_the_stt_reports() -> None:
+async def test_stt_reports_the_end_of_speech() -> None:
     adapter = SpekoSTTAdapter(stt=Dated(), vad=LoudnessVAD(), eager=True)
     async with listening(adapter) as listener:
         listener.push(SOME_WORDS, PAUSE, REST)
         assert (await listener.until(FINAL)).speech_end_time == 7.0
 
 
-def test_without_eager_it_has_livekits_capabilities(speko: Speko) -> None:
+def test_capabilities_are_livekits_without_eager(speko: Speko) -> None:
     adapter = SpekoSTTAdapter(stt=make_stt(speko), vad=LoudnessVAD())
     assert adapter.eager_stats == EagerStats()
     assert (

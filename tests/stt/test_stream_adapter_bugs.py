@@ -70,7 +70,7 @@ def around(odd: Odd) -> SpekoSTTAdapter:
     return SpekoSTTAdapter(stt=odd, vad=LoudnessVAD(), eager=True)
 
 
-async def test_a_late_response_of_a_cancelled_request_is_dropped() -> None:
+async def test_late_response_of_a_cancelled_request_is_dropped() -> None:
     odd = Odd(stubborn=(1,))
     adapter = around(odd)
     async with listening(adapter) as listener:
@@ -83,7 +83,7 @@ async def test_a_late_response_of_a_cancelled_request_is_dropped() -> None:
     assert counts(adapter) == (2, 1, 1)
 
 
-async def test_a_request_that_ignores_its_cancellation_does_not_block_closing() -> None:
+async def test_request_that_ignores_its_cancellation_does_not_block_closing() -> None:
     odd = Odd(stubborn=(1,))
     adapter = around(odd)
     async with listening(adapter) as listener:
@@ -95,7 +95,7 @@ async def test_a_request_that_ignores_its_cancellation_does_not_block_closing() 
 
 
 @pytest.mark.parametrize("rest", [SOME_WORDS, REST], ids=["goes_on", "ends"])
-async def test_a_bug_ahead_is_raised_unchanged_and_counted(rest: bytes) -> None:
+async def test_bug_in_an_early_request_is_raised_unchanged_and_counted(rest: bytes) -> None:
     odd = Odd(bugs=(1,))
     adapter = around(odd)
     errors = errors_of(adapter)
@@ -110,7 +110,7 @@ async def test_a_bug_ahead_is_raised_unchanged_and_counted(rest: bytes) -> None:
     assert len(errors) == 1
 
 
-async def test_a_bug_clears_the_open_text() -> None:
+async def test_bug_clears_the_preflight_text() -> None:
     adapter = around(Odd(bugs=(2,)))
     with pytest.raises(ArithmeticError):
         async with listening(adapter) as listener:
@@ -122,7 +122,7 @@ async def test_a_bug_clears_the_open_text() -> None:
     assert counts(adapter) == (2, 0, 2)
 
 
-async def test_a_request_that_cancels_itself_is_repeated_at_the_end() -> None:
+async def test_request_that_cancels_itself_is_repeated_at_the_end() -> None:
     adapter = around(Odd(lost=(1,)))
     async with listening(adapter) as listener:
         listener.push(SOME_WORDS, PAUSE, REST)

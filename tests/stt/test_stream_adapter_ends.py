@@ -45,7 +45,7 @@ IMPATIENT = APIConnectOptions(max_retry=0, timeout=0.3)
     ],
     ids=["500", "401", "reset", "timeout"],
 )
-async def test_a_failed_request_ahead_is_repeated_at_the_end(
+async def test_failed_early_request_is_repeated_at_the_end(
     gateway: LocalGateway, speko: Speko, answer: Any
 ) -> None:
     gateway.transcribe.script(answer, Transcript("Hello."))
@@ -58,7 +58,7 @@ async def test_a_failed_request_ahead_is_repeated_at_the_end(
     assert (errors, listener.failure, counts(adapter)) == ([], None, (1, 0, 1))
 
 
-async def test_a_request_ahead_is_not_retried(
+async def test_early_request_is_not_retried(
     gateway: LocalGateway, speko: Speko, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "livekit.plugins.speko")
@@ -77,7 +77,7 @@ async def test_a_request_ahead_is_not_retried(
     assert vars(record).items() >= {"used": False, "reason": "failed"}.items()
 
 
-async def test_the_final_recognition_is_retried(gateway: LocalGateway, speko: Speko) -> None:
+async def test_final_recognition_is_retried(gateway: LocalGateway, speko: Speko) -> None:
     gateway.transcribe.script(Refusal(500, "no"), Refusal(500, "no"), Transcript("Hello."))
     adapter = make_adapter(speko)
     async with listening(adapter, QUICK_RETRY) as listener:
@@ -88,7 +88,7 @@ async def test_the_final_recognition_is_retried(gateway: LocalGateway, speko: Sp
 
 
 @pytest.mark.parametrize("eager", [False, True])
-async def test_a_failed_final_recognition_ends_the_stream_as_livekits_does(
+async def test_failed_final_recognition_ends_the_stream_as_livekits_does(
     gateway: LocalGateway, speko: Speko, eager: bool
 ) -> None:
     gateway.transcribe.always(Refusal(500, "broken"))
@@ -102,7 +102,7 @@ async def test_a_failed_final_recognition_ends_the_stream_as_livekits_does(
     assert [(event.error, event.recoverable) for event in errors] == [(listener.failure, False)]
 
 
-async def test_a_failed_final_recognition_clears_the_open_text(
+async def test_failed_final_recognition_clears_the_preflight_text(
     gateway: LocalGateway, speko: Speko
 ) -> None:
     gateway.transcribe.script(Transcript("I want."), Refusal(500, "no"), Refusal(500, "no"))
@@ -122,7 +122,7 @@ async def test_a_failed_final_recognition_clears_the_open_text(
     assert len(errors) == 1
 
 
-async def test_a_flush_drops_the_utterance_and_the_next_is_recognised(
+async def test_flush_drops_the_utterance_and_the_next_is_recognised(
     gateway: LocalGateway, speko: Speko
 ) -> None:
     gateway.transcribe.script(Transcript("Gone."), Transcript("Hello."))
@@ -155,7 +155,7 @@ async def test_speech_right_after_a_flush_is_a_new_utterance(
     assert counts(adapter) == (2, 1, 1)
 
 
-async def test_a_second_start_of_speech_drops_the_first_utterance(
+async def test_second_start_of_speech_drops_the_first_utterance(
     gateway: LocalGateway, speko: Speko
 ) -> None:
     held = Held("text/event-stream", headers=False)
@@ -172,7 +172,7 @@ async def test_a_second_start_of_speech_drops_the_first_utterance(
         assert (await listener.until(FINAL)).alternatives[0].text == "Hello."
 
 
-async def test_the_end_of_the_input_drops_an_open_utterance(
+async def test_end_of_the_input_drops_an_open_utterance(
     gateway: LocalGateway, speko: Speko
 ) -> None:
     gateway.transcribe.script(Transcript("Hel"))
@@ -202,7 +202,7 @@ async def test_closing_a_stream_cancels_its_request(
     await gateway.idle()
 
 
-async def test_the_next_utterance_waits_for_the_final_transcript(
+async def test_next_utterance_waits_for_the_final_transcript(
     gateway: LocalGateway, speko: Speko
 ) -> None:
     gate = Gate()

@@ -24,7 +24,7 @@ from tests.helpers.session_line import spoken
 pytestmark = pytest.mark.usefixtures("nothing_is_lost")
 
 
-async def test_an_utterance_without_a_pause_has_one_request_and_one_reply(
+async def test_utterance_without_a_pause_has_one_request_and_one_reply(
     voice_detector: vad.VAD,
 ) -> None:
     async with eager_calling(voice_detector) as call:
@@ -41,7 +41,7 @@ async def test_an_utterance_without_a_pause_has_one_request_and_one_reply(
         assert counts(call.adapter) == (1, 1, 0)
 
 
-async def test_short_pauses_cost_requests_and_nothing_else(voice_detector: vad.VAD) -> None:
+async def test_short_pauses_only_cost_requests(voice_detector: vad.VAD) -> None:
     async with eager_calling(voice_detector) as call:
         call.gateway.transcribe.always(Transcript("Thank you. A story."))
         call.caller.say(LEAD, *[WORDS, HESITATION] * 3, MORE_WORDS, PAUSE, REST)
@@ -54,7 +54,7 @@ async def test_short_pauses_cost_requests_and_nothing_else(voice_detector: vad.V
         assert len(call.gateway.requests_to("transcribe")) <= requests + 1 - used
 
 
-async def test_resumed_speech_stops_the_reply_and_the_complete_text_has_one(
+async def test_resumed_speech_stops_the_reply_and_the_complete_text_gets_one(
     voice_detector: vad.VAD,
 ) -> None:
     async with eager_calling(voice_detector) as call:
@@ -81,7 +81,7 @@ async def test_resumed_speech_stops_the_reply_and_the_complete_text_has_one(
         assert counts(call.adapter) == (2, 1, 1)
 
 
-async def test_a_failed_request_ahead_is_no_error_of_the_session(voice_detector: vad.VAD) -> None:
+async def test_failed_early_request_is_no_session_error(voice_detector: vad.VAD) -> None:
     async with eager_calling(voice_detector, max_errors=0) as call:
         for each in ("One.", "Two."):
             call.gateway.transcribe.script(Refusal(500, "broken"), Transcript(each))
@@ -101,7 +101,7 @@ class Editor(Agent):
         turn_ctx.add_message(role="assistant", content="It is Monday.")
 
 
-async def test_a_reply_with_an_outdated_context_is_not_spoken(voice_detector: vad.VAD) -> None:
+async def test_reply_with_an_outdated_context_is_not_spoken(voice_detector: vad.VAD) -> None:
     async with eager_calling(voice_detector, agent=Editor(instructions="Help.")) as call:
         call.gateway.transcribe.script(Transcript("Thank you."))
         call.gateway.complete.script(Reply("Too early."))
@@ -117,7 +117,7 @@ async def test_a_reply_with_an_outdated_context_is_not_spoken(voice_detector: va
         call.assert_answered("Thank you.")
 
 
-async def test_a_barge_in_has_a_preflight_too(voice_detector: vad.VAD) -> None:
+async def test_barge_in_has_a_preflight(voice_detector: vad.VAD) -> None:
     async with eager_calling(voice_detector) as call:
         call.gateway.transcribe.script(Transcript("A story."), Transcript("Stop."))
         held = Held("audio/pcm;rate=24000", spoken("Once", 1.0))
@@ -137,7 +137,7 @@ async def test_a_barge_in_has_a_preflight_too(voice_detector: vad.VAD) -> None:
         assert counts(call.adapter) == (2, 2, 0)
 
 
-async def test_a_turn_ended_by_the_stt_has_one_reply(voice_detector: vad.VAD) -> None:
+async def test_turn_ended_by_the_stt_has_one_reply(voice_detector: vad.VAD) -> None:
     only_the_stt = Agent(instructions="Listen.", vad=None, turn_detection="stt")
     async with eager_calling(voice_detector, agent=only_the_stt) as call:
         for each in ("One.", "Two."):

@@ -67,14 +67,14 @@ async def take_a_manual_turn(call: EagerCall) -> None:
     ],
     ids=["session", "agent"],
 )
-async def test_manual_mode_gets_no_preflight(
+async def test_manual_mode_has_no_preflight(
     voice_detector: vad.VAD, manual: dict[str, Any]
 ) -> None:
     async with eager_calling(voice_detector, **manual) as call:
         await take_a_manual_turn(call)
 
 
-async def test_manual_mode_gets_no_preflight_inside_of_another_adapter(
+async def test_manual_mode_has_no_preflight_inside_another_adapter(
     voice_detector: vad.VAD,
 ) -> None:
     async with eager_calling(
@@ -83,7 +83,7 @@ async def test_manual_mode_gets_no_preflight_inside_of_another_adapter(
         await take_a_manual_turn(call)
 
 
-async def test_a_mode_set_during_the_call_overrides_the_agents(
+async def test_mode_set_during_the_call_overrides_the_agents(
     voice_detector: vad.VAD,
 ) -> None:
     agent = Agent(instructions="Listen.", turn_detection="vad")
@@ -92,7 +92,7 @@ async def test_a_mode_set_during_the_call_overrides_the_agents(
         await take_a_manual_turn(call)
 
 
-async def test_a_session_closed_after_a_retraction_keeps_the_plain_text(
+async def test_session_closed_after_a_retraction_keeps_the_plain_text(
     voice_detector: vad.VAD,
 ) -> None:
     async with eager_calling(voice_detector) as call:
@@ -106,7 +106,7 @@ async def test_a_session_closed_after_a_retraction_keeps_the_plain_text(
         assert call.history == [("user", "Thank you.")]
 
 
-async def test_while_the_agent_speaks_the_model_waits_for_the_final_transcript(
+async def test_no_preflight_while_the_agent_speaks(
     voice_detector: vad.VAD,
 ) -> None:
     """LiveKit begins no reply to a preflight then, and none to a final one with its text."""
@@ -143,7 +143,7 @@ class SlowEar(Ear):
             super()._end(interrupted=interrupted)
 
 
-async def test_an_interrupted_agent_allows_a_preflight_before_it_is_silent(
+async def test_interrupted_agent_allows_a_preflight_before_it_is_silent(
     voice_detector: vad.VAD,
 ) -> None:
     async with eager_calling(voice_detector) as call:
@@ -165,7 +165,7 @@ async def test_an_interrupted_agent_allows_a_preflight_before_it_is_silent(
         await call.until(call._listens, "the end of the answer")
 
 
-async def test_without_a_vad_the_preflight_interrupts_the_agent(
+async def test_preflight_interrupts_the_agent_without_a_vad(
     voice_detector: vad.VAD,
 ) -> None:
     only_the_stt = Agent(instructions="Listen.", vad=None, turn_detection="stt")
@@ -205,7 +205,7 @@ async def test_sessions_that_share_the_adapter_do_not_affect_each_other(
         call.assert_answered("Thank you.")
 
 
-async def test_the_last_reply_of_a_turn_is_left_for_the_final_transcript(
+async def test_last_allowed_reply_of_a_turn_is_for_the_final_transcript(
     voice_detector: vad.VAD,
 ) -> None:
     async with eager_calling(voice_detector, endpointing_opts=NOT_SOON) as call:
@@ -226,7 +226,7 @@ async def test_the_last_reply_of_a_turn_is_left_for_the_final_transcript(
         assert await call.interims(3) == ["One.", "Two.", "Four."]
 
 
-async def test_a_single_allowed_reply_is_for_the_final_transcript(voice_detector: vad.VAD) -> None:
+async def test_single_allowed_reply_is_for_the_final_transcript(voice_detector: vad.VAD) -> None:
     one: Any = {"preemptive_generation": {"max_retries": 1}}
     agent = Agent(instructions="Listen.", turn_handling=one)
     async with eager_calling(voice_detector, agent=agent, endpointing_opts=NOT_SOON) as call:
@@ -275,7 +275,7 @@ def warnings_in(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 @HIDDEN
-async def test_manual_turns_stay_right_when_the_session_is_hidden(
+async def test_manual_turns_work_when_the_session_is_hidden(
     voice_detector: vad.VAD, hidden: Callable[[], dict[str, Any]], caplog: pytest.LogCaptureFixture
 ) -> None:
     async with eager_calling(voice_detector, **hidden(), turn_detection="manual") as call:
@@ -284,7 +284,7 @@ async def test_manual_turns_stay_right_when_the_session_is_hidden(
 
 
 @HIDDEN
-async def test_a_hidden_session_gets_final_transcripts_and_one_warning(
+async def test_hidden_session_has_final_transcripts_and_one_warning(
     voice_detector: vad.VAD, hidden: Callable[[], dict[str, Any]], caplog: pytest.LogCaptureFixture
 ) -> None:
     async with eager_calling(voice_detector, **hidden()) as call:

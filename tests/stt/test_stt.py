@@ -26,7 +26,7 @@ class BreaksBehindTheEnd(Answer):
         writer.abort()
 
 
-def test_it_says_what_it_is_and_what_it_can_do(speko: Speko) -> None:
+def test_label_provider_model_and_capabilities(speko: Speko) -> None:
     recognizer = make_stt(speko)
     assert (recognizer.label, recognizer.provider, recognizer.model) == (
         "speko.STT",
@@ -38,16 +38,14 @@ def test_it_says_what_it_is_and_what_it_can_do(speko: Speko) -> None:
     )
 
 
-def test_stream_names_what_to_use_instead(speko: Speko) -> None:
+def test_stream_error_names_the_adapter_to_use(speko: Speko) -> None:
     with pytest.raises(NotImplementedError) as raised:
         make_stt(speko).stream()
     assert "stt.StreamAdapter" in str(raised.value)
     assert "create_speko_components" in str(raised.value)
 
 
-async def test_an_utterance_becomes_one_final_transcript(
-    gateway: LocalGateway, client: Any
-) -> None:
+async def test_utterance_has_one_final_transcript(gateway: LocalGateway, client: Any) -> None:
     gateway.transcribe.script(Transcript("hello there", interim=["he", "hello"], confidence=0.75))
     event = await make_stt(client).recognize(SPEECH)
     assert event.type == stt.SpeechEventType.FINAL_TRANSCRIPT
@@ -56,14 +54,14 @@ async def test_an_utterance_becomes_one_final_transcript(
     assert event.request_id
 
 
-async def test_the_older_services_answer_is_understood(gateway: LocalGateway, speko: Speko) -> None:
+async def test_response_of_an_older_service_is_parsed(gateway: LocalGateway, speko: Speko) -> None:
     gateway.transcribe.json_answers = True
     gateway.transcribe.script(Transcript("hello there", confidence=0.75))
     (heard,) = (await make_stt(speko).recognize(SPEECH)).alternatives
     assert (heard.text, heard.confidence) == ("hello there", 0.75)
 
 
-async def test_a_connection_that_breaks_behind_the_end_costs_nothing(
+async def test_connection_cut_after_the_end_has_no_effect(
     gateway: LocalGateway, speko: Speko
 ) -> None:
     gateway.transcribe.script(BreaksBehindTheEnd())
@@ -72,7 +70,7 @@ async def test_a_connection_that_breaks_behind_the_end_costs_nothing(
 
 
 @pytest.mark.parametrize(("reported", "confidence"), [(None, 1.0), (0.0, 0.0), (0.4, 0.4)])
-async def test_confidence_is_the_services_or_full_when_it_reports_none(
+async def test_confidence_is_the_services_or_1_without_one(
     gateway: LocalGateway, client: Any, reported: float | None, confidence: float
 ) -> None:
     gateway.transcribe.script(Transcript("hello", confidence=reported))
@@ -80,7 +78,9 @@ async def test_confidence_is_the_services_or_full_when_it_reports_none(
     assert event.alternatives[0].confidence == confidence
 
 
-async def test_silence_is_an_empty_text_and_no_error(gateway: LocalGateway, client: Any) -> None:
+async def test_silence_is_an_empty_transcript_without_an_error(
+    gateway: LocalGateway, client: Any
+) -> None:
     gateway.transcribe.script(Transcript(""))
     recognizer = make_stt(client)
     errors = errors_of(recognizer)
@@ -90,7 +90,7 @@ async def test_silence_is_an_empty_text_and_no_error(gateway: LocalGateway, clie
 
 
 @pytest.mark.parametrize("rate", [8_000, 16_000, 48_000])
-async def test_the_upload_is_mono_pcm16_at_the_frames_own_rate(
+async def test_upload_is_mono_pcm16_at_the_frames_own_rate(
     gateway: LocalGateway, speko: Speko, rate: int
 ) -> None:
     gateway.transcribe.script(Transcript("hello"))
@@ -102,7 +102,7 @@ async def test_the_upload_is_mono_pcm16_at_the_frames_own_rate(
     assert request.headers["Content-Type"] == "audio/wav"
 
 
-async def test_calls_may_run_side_by_side(gateway: LocalGateway, client: Any) -> None:
+async def test_calls_run_concurrently(gateway: LocalGateway, client: Any) -> None:
     gate = Gate()
     gateway.transcribe.always(Transcript("hello", interim=[gate]))
     recognizer = make_stt(client)
@@ -113,7 +113,7 @@ async def test_calls_may_run_side_by_side(gateway: LocalGateway, client: Any) ->
     assert len(ids) == 3
 
 
-async def test_metrics_tell_the_duration_of_the_audio_and_of_the_call(
+async def test_metrics_have_the_durations_of_audio_and_call(
     gateway: LocalGateway, client: Any
 ) -> None:
     gateway.transcribe.script(Transcript("hello"))
@@ -135,7 +135,7 @@ async def test_metrics_tell_the_duration_of_the_audio_and_of_the_call(
     )
 
 
-async def test_the_log_tells_the_route_and_not_what_was_said(
+async def test_log_has_the_route_but_no_speech(
     gateway: LocalGateway, client: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     gateway.transcribe.script(Transcript("my secret", route=ACME))
@@ -150,7 +150,7 @@ async def test_the_log_tells_the_route_and_not_what_was_said(
     assert "secret" not in str(plain)
 
 
-async def test_closing_it_leaves_the_client_open(gateway: LocalGateway, client: Any) -> None:
+async def test_closing_leaves_the_client_open(gateway: LocalGateway, client: Any) -> None:
     async with make_stt(client):
         pass
     gateway.transcribe.script(Transcript("hello"))
@@ -169,7 +169,7 @@ async def stream_events(adapter: stt.StreamAdapter, recording: bytes) -> list[st
         return [event async for event in stream]
 
 
-async def test_a_voice_detector_cuts_a_recorded_utterance_out(
+async def test_vad_extracts_an_utterance_from_a_recording(
     gateway: LocalGateway, client: Any, voice_detector: vad.VAD
 ) -> None:
     gateway.transcribe.script(Transcript("Hello, who are you?"))
@@ -188,7 +188,7 @@ async def test_a_voice_detector_cuts_a_recorded_utterance_out(
     assert recording[middle - 16_000 : middle + 16_000] in uploaded
 
 
-async def test_silence_in_a_stream_is_no_transcript(
+async def test_silence_in_a_stream_has_no_transcript(
     gateway: LocalGateway, speko: Speko, voice_detector: vad.VAD
 ) -> None:
     gateway.transcribe.script(Transcript(""))
@@ -198,7 +198,7 @@ async def test_silence_in_a_stream_is_no_transcript(
     assert stt.SpeechEventType.FINAL_TRANSCRIPT not in [event.type for event in events]
 
 
-async def test_a_stream_adapter_hands_session_keyterms_on(
+async def test_stream_adapter_forwards_session_keyterms(
     gateway: LocalGateway, speko: Speko, voice_detector: vad.VAD
 ) -> None:
     adapter = stt.StreamAdapter(stt=make_stt(speko), vad=voice_detector)

@@ -59,7 +59,7 @@ async def test_first_frames_are_short_and_the_last_one_is_final(
     ],
     ids=shown,
 )
-async def test_audio_is_heard_while_the_rest_is_not_there_yet(
+async def test_audio_is_forwarded_before_the_rest_arrives(
     gateway: LocalGateway, client: Any, content_type: str, start: bytes
 ) -> None:
     gate = Gate()
@@ -80,7 +80,7 @@ async def test_audio_is_heard_while_the_rest_is_not_there_yet(
     ],
     ids=shown,
 )
-async def test_converted_audio_is_heard_while_the_rest_is_not_there_yet(
+async def test_converted_audio_is_forwarded_before_the_rest_arrives(
     gateway: LocalGateway, speko: Speko, content_type: str, audio: bytes
 ) -> None:
     gate, half = Gate(), len(audio) // 2
@@ -102,7 +102,7 @@ async def test_converted_audio_is_heard_while_the_rest_is_not_there_yet(
         ("audio/pcm;rate=24000", ""),
     ],
 )
-async def test_the_format_header_wins_over_the_content_type(
+async def test_format_header_wins_over_the_content_type(
     gateway: LocalGateway, speko: Speko, content_type: str, audio_format: str
 ) -> None:
     gateway.synthesize.script(speech(PCM, content_type, audio_format=audio_format))
@@ -121,7 +121,7 @@ async def test_the_format_header_wins_over_the_content_type(
     ],
     ids=shown,
 )
-async def test_with_convert_audio_other_audio_is_made_to_fit(
+async def test_convert_audio_converts_other_audio(
     gateway: LocalGateway, speko: Speko, audio: bytes, content_type: str
 ) -> None:
     gateway.synthesize.script(speech(audio, content_type, chunk_bytes=777))
@@ -136,9 +136,7 @@ async def test_with_convert_audio_other_audio_is_made_to_fit(
     assert pitch(pcm) == pytest.approx(440, abs=3)
 
 
-async def test_a_failover_in_the_middle_of_a_call_is_played_on(
-    gateway: LocalGateway, speko: Speko
-) -> None:
+async def test_audio_continues_after_a_failover(gateway: LocalGateway, speko: Speko) -> None:
     gateway.synthesize.script(
         speech(), speech(tone(0.5, rate=16_000), "audio/pcm;rate=16000"), speech()
     )
@@ -147,7 +145,7 @@ async def test_a_failover_in_the_middle_of_a_call_is_played_on(
     assert lengths == [len(PCM), pytest.approx(len(PCM), abs=48), len(PCM)]
 
 
-async def test_sessions_share_one_tts_and_a_connection_is_used_again(
+async def test_sessions_share_one_tts_and_its_connection(
     gateway: LocalGateway, speko: Speko
 ) -> None:
     gates, voice = (Gate(), Gate()), make_tts(speko)

@@ -28,7 +28,7 @@ from tests.helpers.tts_calls import (
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-async def test_a_status_that_may_pass_is_retried(
+async def test_temporary_status_is_retried(
     gateway: LocalGateway, speko: Speko, status: int
 ) -> None:
     error = await assert_retried(
@@ -41,7 +41,7 @@ async def test_a_status_that_may_pass_is_retried(
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
-async def test_a_status_that_will_not_pass_is_given_up(
+async def test_permanent_status_is_not_retried(
     gateway: LocalGateway, speko: Speko, status: int
 ) -> None:
     error = await assert_given_up(gateway, make_tts(speko), Refusal(status, "no", "AUTH_ERROR"))
@@ -55,7 +55,7 @@ async def test_a_status_that_will_not_pass_is_given_up(
     ("status", "kind"),
     [(401, SpekoAuthError), (403, SpekoApiError), (429, SpekoRateLimitError), (503, SpekoApiError)],
 )
-async def test_the_cause_is_the_speko_error(
+async def test_cause_is_the_speko_error(
     gateway: LocalGateway, speko: Speko, status: int, kind: type[SpekoApiError]
 ) -> None:
     gateway.synthesize.script(Refusal(status, "no", "CODE", headers={"Retry-After": "7"}))
@@ -67,9 +67,7 @@ async def test_the_cause_is_the_speko_error(
     assert getattr(found, "retry_after", 7) == 7
 
 
-async def test_a_proxys_page_is_an_error_with_its_status(
-    gateway: LocalGateway, speko: Speko
-) -> None:
+async def test_error_page_of_a_proxy_keeps_its_status(gateway: LocalGateway, speko: Speko) -> None:
     page = Refusal(502, body="<html>Bad Gateway</html>")
     error = await assert_retried(gateway, make_tts(speko), page)
     assert isinstance(error, APIStatusError)
@@ -79,7 +77,7 @@ async def test_a_proxys_page_is_an_error_with_its_status(
 @pytest.mark.parametrize(
     ("status", "retryable"), [(401, False), (422, False), (429, True), (503, True)]
 )
-async def test_errors_of_the_official_sdk_are_known_too(
+async def test_errors_of_the_official_sdk_are_mapped(
     gateway: LocalGateway, client: Any, status: int, retryable: bool
 ) -> None:
     gateway.synthesize.script(Refusal(status, "no", "CODE"))
@@ -89,7 +87,7 @@ async def test_errors_of_the_official_sdk_are_known_too(
     assert isinstance(raised.value.__cause__, SpekoApiError | spekoai.SpekoApiError)
 
 
-async def test_a_wrong_key_is_given_up(gateway: LocalGateway) -> None:
+async def test_wrong_key_is_not_retried(gateway: LocalGateway) -> None:
     async with Speko(base_url=gateway.base_url, api_key="wrong") as client:
         error = await assert_given_up(gateway, make_tts(client))
     assert isinstance(error, APIStatusError)
@@ -97,7 +95,7 @@ async def test_a_wrong_key_is_given_up(gateway: LocalGateway) -> None:
     assert isinstance(error.__cause__, SpekoAuthError)
 
 
-async def test_tries_end_where_conn_options_say(gateway: LocalGateway, speko: Speko) -> None:
+async def test_conn_options_bound_the_attempts(gateway: LocalGateway, speko: Speko) -> None:
     gateway.synthesize.always(Refusal(503, "not now", "ALL_PROVIDERS_FAILED"))
     voice = make_tts(speko)
     errors = errors_of(voice)
@@ -110,7 +108,7 @@ async def test_tries_end_where_conn_options_say(gateway: LocalGateway, speko: Sp
 # The network's errors
 
 
-async def test_a_refused_connection_is_a_connection_error() -> None:
+async def test_refused_connection_is_a_connection_error() -> None:
     async with RawServer() as server:
         pass
     async with Speko(base_url=server.base_url, api_key="k") as client:
@@ -136,7 +134,7 @@ BROKEN_AFTER = (1, 2, 480, 961, 4_800, 12_345, len(PCM) - 2, len(PCM))
     ],
     ids=shown,
 )
-async def test_a_sentence_that_breaks_off_goes_on_where_it_stopped_to_the_sample(
+async def test_cut_sentence_resumes_at_the_next_sample(
     content_type: str, audio: bytes, convert_audio: bool, whole: bytes, sent_bytes: int
 ) -> None:
     headers = {"Content-Type": content_type}
@@ -156,7 +154,7 @@ async def test_a_sentence_that_breaks_off_goes_on_where_it_stopped_to_the_sample
     assert [each.is_final for each in events] == [False] * (len(events) - 1) + [True]
 
 
-async def test_a_compressed_sentence_that_breaks_off_is_still_said_once() -> None:
+async def test_cut_compressed_sentence_is_spoken_once() -> None:
     audio, headers = compressed(PCM), {"Content-Type": "audio/mpeg"}
     broken = answer([audio[: len(audio) // 2]], headers=headers, whole=False)
     async with (
@@ -167,7 +165,7 @@ async def test_a_compressed_sentence_that_breaks_off_is_still_said_once() -> Non
     assert len(joined(events)) / 2 / 24_000 == pytest.approx(0.5, abs=0.06)
 
 
-async def test_a_sentence_that_breaks_off_twice_is_still_said_once() -> None:
+async def test_sentence_cut_twice_is_spoken_once() -> None:
     headers = {"Content-Type": "audio/pcm;rate=24000"}
     parts = [answer([PCM[:size]], headers=headers, whole=False) for size in (6_000, 15_000)]
     async with (
@@ -177,7 +175,7 @@ async def test_a_sentence_that_breaks_off_twice_is_still_said_once() -> None:
         assert joined(await speak(make_tts(client), conn_options=QUICK_RETRY)) == PCM
 
 
-async def test_a_stalled_sentence_goes_on_where_it_stopped(
+async def test_stalled_sentence_resumes_where_it_stopped(
     gateway: LocalGateway, speko: Speko
 ) -> None:
     """LiveKit plays everything that came when the audio is late, so all of it counts as heard."""
@@ -186,7 +184,7 @@ async def test_a_stalled_sentence_goes_on_where_it_stopped(
     assert joined(await speak(make_tts(speko), conn_options=options)) == PCM
 
 
-async def test_a_second_answer_with_nothing_new_ends_the_sentence(
+async def test_retry_without_new_audio_ends_the_sentence(
     gateway: LocalGateway, speko: Speko
 ) -> None:
     """The provider that takes over may speak faster: what it says has been heard already."""
@@ -195,7 +193,7 @@ async def test_a_second_answer_with_nothing_new_ends_the_sentence(
     assert joined(await speak(make_tts(speko), conn_options=options)) == PCM[:12_000] + bytes(2)
 
 
-async def test_a_connection_closed_without_an_answer_is_retried() -> None:
+async def test_connection_closed_without_a_response_is_retried() -> None:
     headers = {"Content-Type": "audio/pcm;rate=24000"}
     async with (
         RawServer(b"", answer([PCM], headers=headers)) as server,
@@ -207,7 +205,7 @@ async def test_a_connection_closed_without_an_answer_is_retried() -> None:
     assert [type(event.error) for event in errors] == [APIConnectionError]
 
 
-async def test_a_retry_that_brings_just_what_was_heard_has_nothing_to_add() -> None:
+async def test_retry_with_only_the_audio_already_forwarded_adds_nothing() -> None:
     """LiveKit holds the last 10 ms back: they are in no answer but the first."""
     headers = {"Content-Type": "audio/pcm;rate=24000"}
     heard = PCM[:-480]

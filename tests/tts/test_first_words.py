@@ -105,7 +105,7 @@ async def test_first_sentence_is_released_once_it_is_certain(first: First, case:
 
 @pytest.mark.parametrize("first", ["sentence", "clause"])
 @pytest.mark.parametrize("text", DOUBTFUL)
-async def test_in_doubt_the_tokenizer_gets_the_whole_text_at_once(first: First, text: str) -> None:
+async def test_tokenizer_gets_the_complete_text_at_once_in_doubt(first: First, text: str) -> None:
     tokenizer = FirstWordsTokenizer(tokenizer=OneTokenTokenizer(), first=first)
     assert await released(tokenizer, text) == [text]
 
@@ -172,7 +172,7 @@ async def test_only_the_first_piece_of_a_stream_is_released_early() -> None:
     assert wrapped.calls == ["<flush>", " ", "Yes. N", "<flush>", "Sure. ", "<end>"]
 
 
-async def test_flush_releases_the_text_that_is_searched() -> None:
+async def test_flush_releases_the_buffered_text() -> None:
     wrapped = OneTokenTokenizer()
     stream = FirstWordsTokenizer(tokenizer=wrapped).stream()
     for text in ("One", "Sure. "):
@@ -203,7 +203,7 @@ async def test_closing_a_stream_ends_its_reader_and_closes_the_wrapped_stream() 
     assert_closed(stream)
 
 
-def test_wrong_arguments_are_refused() -> None:
+def test_invalid_arguments_are_refused() -> None:
     with pytest.raises(TypeError, match=r"must be a SentenceTokenizer .* got str\.$"):
         FirstWordsTokenizer(tokenizer="x")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r'first "off"\. Expected one of: sentence, clause\.$'):

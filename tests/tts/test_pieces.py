@@ -97,7 +97,7 @@ def test_address_name_or_number_stays_whole_in_a_later_sentence(text: str) -> No
 
 
 @pytest.mark.parametrize("case", PARTED)
-def test_sentences_of_20_characters_are_parted(case: str) -> None:
+def test_sentences_of_20_characters_are_separated(case: str) -> None:
     assert TOKENIZER.tokenize(case.replace("|", "")) == parts(case)
 
 
@@ -147,7 +147,7 @@ def test_word_number_or_tag_that_is_too_long_is_cut(unit: str) -> None:
     assert {len(token) > 300 for token in tokens} == {False}
 
 
-def test_long_text_of_numbers_or_burmese_is_cut_as_late_as_it_may_be() -> None:
+def test_long_text_of_numbers_or_burmese_is_cut_as_late_as_allowed() -> None:
     assert TOKENIZER.tokenize("12 " * 150)[0] == ("12 " * 100).rstrip()
     assert TOKENIZER.tokenize("ကင်" * 150)[0] == "ကင်" * 100
 

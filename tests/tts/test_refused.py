@@ -42,9 +42,7 @@ UNKNOWN_TYPE = (
 EMPTY = "SpekoTTS: provider returned empty audio"
 
 
-async def test_a_wrong_rate_in_the_format_header_is_believed(
-    gateway: LocalGateway, speko: Speko
-) -> None:
+async def test_rate_in_the_format_header_is_trusted(gateway: LocalGateway, speko: Speko) -> None:
     mistaken = speech(PCM, "audio/pcm;rate=24000", audio_format="audio/pcm;rate=16000")
     error = await assert_given_up(gateway, make_tts(speko), mistaken)
     assert adapter_error(error) == (MISMATCH, "SAMPLE_RATE_MISMATCH")
@@ -61,7 +59,7 @@ async def test_a_wrong_rate_in_the_format_header_is_believed(
     ],
     ids=shown,
 )
-async def test_audio_that_cannot_be_played_is_given_up_with_what_to_do(
+async def test_unplayable_audio_is_refused_with_a_remedy(
     gateway: LocalGateway, speko: Speko, audio: bytes, content_type: str, text: str, code: str
 ) -> None:
     error = await assert_given_up(gateway, make_tts(speko), speech(audio, content_type))
@@ -70,7 +68,7 @@ async def test_audio_that_cannot_be_played_is_given_up_with_what_to_do(
 
 
 @pytest.mark.parametrize("content_type", ["text/html", "audio/mpeg", "audio/pcm;rate=16000"])
-async def test_audio_that_is_refused_frees_its_connection_at_once(
+async def test_refused_audio_frees_its_connection_at_once(
     gateway: LocalGateway, client: Any, content_type: str
 ) -> None:
     gc.disable()  # A connection that is closed because its last reference went would pass.
@@ -81,14 +79,12 @@ async def test_audio_that_is_refused_frees_its_connection_at_once(
         gc.enable()
 
 
-async def test_the_remedy_that_a_wrong_rate_names_helps(
-    gateway: LocalGateway, speko: Speko
-) -> None:
+async def test_remedy_for_a_wrong_rate_works(gateway: LocalGateway, speko: Speko) -> None:
     gateway.synthesize.script(speech(PCM, "audio/pcm;rate=16000"))
     assert joined(await speak(make_tts(speko, sample_rate=16_000))) == PCM
 
 
-async def test_another_type_is_given_up_with_convert_audio_too(
+async def test_unknown_type_is_refused_even_with_convert_audio(
     gateway: LocalGateway, speko: Speko
 ) -> None:
     voice = make_tts(speko, convert_audio=True)
@@ -112,7 +108,7 @@ async def test_another_type_is_given_up_with_convert_audio_too(
     ],
     ids=shown,
 )
-async def test_no_audio_at_all_is_retried(
+async def test_empty_audio_is_retried(
     gateway: LocalGateway, speko: Speko, audio: bytes, content_type: str, convert_audio: bool
 ) -> None:
     voice = make_tts(speko, convert_audio=convert_audio)
@@ -120,7 +116,7 @@ async def test_no_audio_at_all_is_retried(
     assert adapter_error(error) == (EMPTY, "EMPTY_AUDIO")
 
 
-async def test_no_audio_is_an_error_of_its_own_when_it_is_not_retried(
+async def test_empty_audio_without_a_retry_is_a_specific_error(
     gateway: LocalGateway, client: Any
 ) -> None:
     gateway.synthesize.script(speech(b""))
@@ -138,7 +134,7 @@ async def test_no_audio_is_an_error_of_its_own_when_it_is_not_retried(
     ],
     ids=shown,
 )
-async def test_a_malformed_wav_is_retried(
+async def test_malformed_wav_is_retried(
     gateway: LocalGateway, speko: Speko, audio: bytes, text: str
 ) -> None:
     error = await assert_retried(gateway, make_tts(speko), speech(audio, "audio/wav"))

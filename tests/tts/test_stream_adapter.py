@@ -53,12 +53,12 @@ def voice(speko: Speko, gateway: LocalGateway) -> Voice:
 
 
 @pytest.mark.parametrize("prefetch", [-1, True, 1.0, "1", None])
-def test_an_unusable_prefetch_is_refused(prefetch: Any) -> None:
+def test_unusable_prefetch_is_refused(prefetch: Any) -> None:
     with pytest.raises(ValueError, match="prefetch must be a whole number, 0 or more, got"):
         adapt(Voice(speko=Speko(api_key="key")), prefetch)
 
 
-def test_an_unusable_tokenizer_is_refused() -> None:
+def test_unusable_tokenizer_is_refused() -> None:
     options: Any = {"tts": Voice(speko=Speko(api_key="key")), "sentence_tokenizer": str}
     with pytest.raises(TypeError, match="must be a SentenceTokenizer .* got type"):
         SpekoTTSAdapter(**options)
@@ -68,7 +68,7 @@ def test_an_unusable_tokenizer_is_refused() -> None:
 
 
 @WITH_LIVEKITS
-async def test_a_reply_is_spoken_in_order_completely_and_once(
+async def test_reply_is_spoken_in_order_completely_and_once(
     voice: Voice, prefetch: int | None
 ) -> None:
     events = await say(adapt_any(voice, prefetch))
@@ -78,7 +78,7 @@ async def test_a_reply_is_spoken_in_order_completely_and_once(
 
 
 @WITH_LIVEKITS
-async def test_the_transcript_of_a_sentence_comes_with_its_first_audio(
+async def test_transcript_of_a_sentence_comes_with_its_first_audio(
     voice: Voice, prefetch: int | None
 ) -> None:
     events = await say(adapt_any(voice, prefetch))
@@ -98,7 +98,7 @@ SILENT = ("!", ".)", "\u300d", "...", "\N{WAVING HAND SIGN}", "\u0964", " ", "\n
 
 @EVERY
 @pytest.mark.parametrize("silent", SILENT)
-async def test_a_piece_without_a_letter_or_digit_makes_no_request(
+async def test_piece_without_a_letter_or_digit_makes_no_request(
     voice: Voice, prefetch: int, silent: str
 ) -> None:
     pieces = (silent, ONE, silent, TWO, silent)
@@ -109,13 +109,13 @@ async def test_a_piece_without_a_letter_or_digit_makes_no_request(
 
 
 @pytest.mark.parametrize("text", ["7", "\u0e01", "\u0661", "\u00e9!", "\u4e8c\u3002"])
-async def test_a_letter_or_digit_of_any_script_is_spoken(voice: Voice, text: str) -> None:
+async def test_letter_or_digit_of_any_script_is_spoken(voice: Voice, text: str) -> None:
     await say(adapt(voice, tokenizer=EachPush()), text)
     assert voice.texts == [text]
 
 
 @EVERY
-async def test_a_reply_without_a_letter_or_digit_is_a_moment_of_silence(
+async def test_reply_without_a_letter_or_digit_is_a_moment_of_silence(
     voice: Voice, prefetch: int
 ) -> None:
     """LiveKit takes a reply with text and without audio for a failure."""
@@ -130,7 +130,7 @@ async def test_a_reply_without_a_letter_or_digit_is_a_moment_of_silence(
 
 @WITH_LIVEKITS
 @pytest.mark.parametrize("pieces", [(" ", "\n"), ("",)], ids=["blank", "empty"])
-async def test_a_blank_reply_has_no_audio(
+async def test_blank_reply_has_no_audio(
     voice: Voice, prefetch: int | None, pieces: tuple[str, ...]
 ) -> None:
     assert await say(adapt_any(voice, prefetch, tokenizer=EachPush()), *pieces) == []
@@ -138,7 +138,7 @@ async def test_a_blank_reply_has_no_audio(
 
 
 @pytest.mark.parametrize("prefetch", [1, 2])
-async def test_audio_ahead_of_its_turn_is_spoken_in_its_turn(
+async def test_prefetched_audio_waits_for_its_turn(
     gateway: LocalGateway, voice: Voice, prefetch: int
 ) -> None:
     """There is no hole between them either: nothing is asked or waited for at their turn."""
@@ -151,7 +151,7 @@ async def test_audio_ahead_of_its_turn_is_spoken_in_its_turn(
     assert words(await saying) == voiced(*SENTENCES[: 1 + prefetch])
 
 
-async def test_the_next_sentence_is_requested_before_this_one_is_complete(
+async def test_next_sentence_is_requested_before_the_current_audio_is_complete(
     gateway: LocalGateway, voice: Voice
 ) -> None:
     gate = Gate()
@@ -182,7 +182,7 @@ async def test_prefetch_bounds_the_requests_ahead(
     assert words(await saying) == voiced(*SENTENCES)
 
 
-async def test_a_spoken_sentence_is_released(gateway: LocalGateway, voice: Voice) -> None:
+async def test_spoken_sentence_is_released(gateway: LocalGateway, voice: Voice) -> None:
     gate = Gate()
     respond(gateway, {THREE: Speech([gate, spoken(THREE)])})
     async with adapt(voice).stream() as stream:
@@ -197,7 +197,7 @@ async def test_a_spoken_sentence_is_released(gateway: LocalGateway, voice: Voice
 
 
 @WITH_LIVEKITS
-async def test_a_sentence_is_requested_once_its_text_is_complete(
+async def test_sentence_is_requested_once_its_text_is_complete(
     gateway: LocalGateway, voice: Voice, prefetch: int | None
 ) -> None:
     async with adapt_any(voice, prefetch).stream() as stream:
@@ -215,7 +215,7 @@ async def test_a_sentence_is_requested_once_its_text_is_complete(
 
 
 @WITH_LIVEKITS
-async def test_a_reply_without_text_makes_no_request(voice: Voice, prefetch: int | None) -> None:
+async def test_reply_without_text_makes_no_request(voice: Voice, prefetch: int | None) -> None:
     async with adapt_any(voice, prefetch).stream() as stream:
         stream.flush()
         stream.end_input()
@@ -224,7 +224,7 @@ async def test_a_reply_without_text_makes_no_request(voice: Voice, prefetch: int
 
 
 @WITH_LIVEKITS
-async def test_markup_is_converted_for_a_voice_that_has_some(
+async def test_markup_is_converted_for_a_voice_that_supports_it(
     gateway: LocalGateway, speko: Speko, prefetch: int | None
 ) -> None:
     class Marked(Voice):
@@ -275,7 +275,7 @@ class HiddenMarkup(Voice):
     def _expressive(self, value: bool) -> None: ...
 
 
-async def test_a_voice_that_hides_its_markup_speaks_after_one_warning(
+async def test_unknown_markup_support_is_warned_of_once(
     gateway: LocalGateway, speko: Speko, caplog: pytest.LogCaptureFixture
 ) -> None:
     respond(gateway, {})
@@ -364,7 +364,7 @@ async def test_spans_are_nested_as_in_livekits_own_adapter(
     assert spans() == expected
 
 
-async def test_a_cancelled_reply_ends_its_spans(
+async def test_cancelled_reply_ends_its_spans(
     gateway: LocalGateway, voice: Voice, spans: Callable[[], list[tuple[str, str]]]
 ) -> None:
     gate = Gate()

@@ -67,7 +67,7 @@ async def unseen_errors_fail() -> Any:
     ],
     ids=["refused", "broken off", "empty"],
 )
-async def test_a_sentences_error_comes_after_the_sentences_before_it(
+async def test_error_of_a_sentence_follows_the_sentences_before_it(
     gateway: LocalGateway,
     voice: Voice,
     prefetch: int | None,
@@ -90,7 +90,7 @@ async def test_a_sentences_error_comes_after_the_sentences_before_it(
 
 
 @WITH_LIVEKITS
-async def test_an_error_ends_a_reply_whose_text_is_unfinished(
+async def test_error_ends_a_reply_whose_text_is_unfinished(
     gateway: LocalGateway, voice: Voice, prefetch: int | None
 ) -> None:
     respond(gateway, {TWO: REFUSED})
@@ -102,7 +102,7 @@ async def test_an_error_ends_a_reply_whose_text_is_unfinished(
 
 
 @pytest.mark.parametrize("answer", [REFUSED, Speech(b"")], ids=["refused", "empty"])
-async def test_the_error_of_a_sentence_ahead_waits_for_its_turn(
+async def test_error_of_a_prefetched_sentence_waits_for_its_turn(
     gateway: LocalGateway, voice: Voice, answer: Answer
 ) -> None:
     gate = Gate()
@@ -122,7 +122,7 @@ async def test_the_error_of_a_sentence_ahead_waits_for_its_turn(
 
 
 @WITH_LIVEKITS
-async def test_a_retried_sentence_is_spoken_in_its_turn(
+async def test_retried_sentence_is_spoken_in_its_turn(
     gateway: LocalGateway, voice: Voice, prefetch: int | None
 ) -> None:
     gateway.synthesize.script(Refusal(503, "later", "OVERLOADED"))
@@ -134,7 +134,7 @@ async def test_a_retried_sentence_is_spoken_in_its_turn(
     assert len(gateway.requests) == len(SENTENCES) + 1
 
 
-async def test_an_error_cancels_the_requests_after_it(gateway: LocalGateway, voice: Voice) -> None:
+async def test_error_cancels_the_requests_after_it(gateway: LocalGateway, voice: Voice) -> None:
     first, gate = Gate(), Gate()
     respond(
         gateway,
@@ -187,7 +187,7 @@ class Mute(Voice):
 
 @WITH_LIVEKITS
 @pytest.mark.parametrize("mute", [True, False], ids=["voice", "tokenizer"])
-async def test_a_bug_comes_after_the_sentences_before_it(
+async def test_bug_is_raised_after_the_sentences_before_it(
     gateway: LocalGateway, speko: Speko, prefetch: int, mute: bool
 ) -> None:
     gate, heard = Gate(), list[tts.SynthesizedAudio]()
@@ -255,7 +255,7 @@ class SlowStream(tts.ChunkedStream):
             await self._tts.may_end.wait()
 
 
-async def test_a_request_that_is_slow_to_close_delays_no_other_cancellation() -> None:
+async def test_slow_close_delays_no_other_cancellation() -> None:
     voice = Slow()
     stream = adapt(voice, 2).stream()
     stream.push_text(REPLY)
@@ -270,9 +270,7 @@ async def test_a_request_that_is_slow_to_close_delays_no_other_cancellation() ->
     assert sorted(cancelled) == sorted(texts) == sorted([ONE, TWO, THREE])
 
 
-async def test_closing_a_stream_drops_an_error_that_had_no_turn(
-    gateway: LocalGateway, voice: Voice
-) -> None:
+async def test_closing_a_stream_drops_a_pending_error(gateway: LocalGateway, voice: Voice) -> None:
     gate, failed = Gate(), asyncio.Event()
     respond(gateway, {ONE: Speech([spoken(ONE), gate]), TWO: REFUSED})
     voice.on("error", lambda _: failed.set())
@@ -292,7 +290,7 @@ async def test_closing_a_stream_closes_its_sentence_stream(
     assert [each.closed for each in tokenizer.streams] == [True]
 
 
-async def test_a_stream_without_input_closes(voice: Voice) -> None:
+async def test_stream_without_input_closes(voice: Voice) -> None:
     async with adapt(voice).stream():
         pass
     stream = adapt(voice).stream()
@@ -302,7 +300,7 @@ async def test_a_stream_without_input_closes(voice: Voice) -> None:
     assert voice.texts == []
 
 
-async def test_closing_the_voice_cancels_the_reply(gateway: LocalGateway, voice: Voice) -> None:
+async def test_closing_the_tts_cancels_the_reply(gateway: LocalGateway, voice: Voice) -> None:
     gate = Gate()
     respond(gateway, {ONE: Speech([gate]), TWO: Speech([gate])})
     saying = asyncio.create_task(say(adapt(voice), f"{ONE} {TWO}"))
@@ -316,7 +314,7 @@ async def test_closing_the_voice_cancels_the_reply(gateway: LocalGateway, voice:
 
 
 @pytest.mark.parametrize("every_turn", [False, True], ids=["once", "every turn"])
-async def test_a_reply_can_be_cancelled_at_any_moment(
+async def test_reply_can_be_cancelled_at_any_moment(
     gateway: LocalGateway, speko: Speko, every_turn: bool
 ) -> None:
     async def reply(speko: Speko, watch: Watch) -> None:

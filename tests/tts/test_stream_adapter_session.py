@@ -71,9 +71,7 @@ class Told(NamedTuple):
 
 
 @EVERY
-async def test_a_reply_is_spoken_completely_and_once(
-    voice_detector: vad.VAD, prefetch: int
-) -> None:
+async def test_reply_is_spoken_completely_and_once(voice_detector: vad.VAD, prefetch: int) -> None:
     async with calling(voice_detector, prefetch) as call:
         call.caller.speak()
         await call.turn_over()
@@ -88,7 +86,7 @@ async def test_a_reply_is_spoken_completely_and_once(
     [REFUSED, Refusal(503), Speech(b""), Broken(PCM, spoken(TWO)[:3_000])],
     ids=["refused", "overloaded", "empty", "broken off"],
 )
-async def test_a_session_handles_a_failed_sentence_alike_with_and_without_prefetch(
+async def test_session_handles_a_failed_sentence_alike_with_and_without_prefetch(
     voice_detector: vad.VAD, answer: Answer, conn_options: APIConnectOptions
 ) -> None:
     """It says what was before, tells of the same error, and goes on to the next turn."""
@@ -122,7 +120,7 @@ async def test_repeated_failures_close_the_session(voice_detector: vad.VAD, pref
 
 
 @pytest.mark.parametrize("prefetch", [1, 9])
-async def test_a_barge_in_cancels_every_sentence(voice_detector: vad.VAD, prefetch: int) -> None:
+async def test_barge_in_cancels_every_sentence(voice_detector: vad.VAD, prefetch: int) -> None:
     async with calling(voice_detector, prefetch) as call:
         gate, understood = Gate(), Gate()
         first = Speech([spoken(ONE)[:3_000], gate])

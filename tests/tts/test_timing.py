@@ -37,7 +37,7 @@ async def assert_timed_out(gateway: LocalGateway, voice: SpekoTTS) -> None:
     assert gateway.requests[0].cancelled
 
 
-async def test_headers_that_do_not_come_are_a_timeout(gateway: LocalGateway, client: Any) -> None:
+async def test_missing_headers_are_a_timeout(gateway: LocalGateway, client: Any) -> None:
     gateway.synthesize.use(held_engine(Gate()))
     await assert_timed_out(gateway, make_tts(client))
 
@@ -53,14 +53,14 @@ async def test_headers_that_do_not_come_are_a_timeout(gateway: LocalGateway, cli
     ],
     ids=shown,
 )
-async def test_silence_of_the_service_is_a_timeout(
+async def test_stalled_audio_is_a_timeout(
     gateway: LocalGateway, speko: Speko, content_type: str, audio: bytes
 ) -> None:
     gateway.synthesize.script(speech([audio, Gate()], content_type))
     await assert_timed_out(gateway, make_tts(speko, convert_audio=True))
 
 
-async def test_a_timeout_is_retried(gateway: LocalGateway, speko: Speko) -> None:
+async def test_timeout_is_retried(gateway: LocalGateway, speko: Speko) -> None:
     gateway.synthesize.script(speech([Gate()]), speech())
     voice = make_tts(speko)
     errors = errors_of(voice)
@@ -74,7 +74,7 @@ async def test_a_timeout_is_retried(gateway: LocalGateway, speko: Speko) -> None
     [("audio/pcm;rate=24000", PCM), ("audio/mpeg", compressed(tone(2.0)))],
     ids=shown,
 )
-async def test_a_healthy_stream_longer_than_the_timeout_is_not_cut(
+async def test_steady_stream_longer_than_the_timeout_is_not_cut(
     gateway: LocalGateway, speko: Speko, content_type: str, audio: bytes
 ) -> None:
     patience = APIConnectOptions(max_retry=0, timeout=0.3)
@@ -120,7 +120,7 @@ async def test_closing_before_the_headers_frees_the_connection(
     ],
     ids=shown,
 )
-async def test_closing_in_the_middle_frees_the_connection(
+async def test_closing_during_the_audio_frees_the_connection(
     gateway: LocalGateway, speko: Speko, content_type: str, audio: bytes
 ) -> None:
     gate, voice = Gate(), make_tts(speko, convert_audio=True)
@@ -132,7 +132,9 @@ async def test_closing_in_the_middle_frees_the_connection(
     await assert_let_go(gateway, voice, stream)
 
 
-async def test_a_cancelled_task_raises_nothing_but_that(gateway: LocalGateway, client: Any) -> None:
+async def test_cancelled_task_raises_only_the_cancellation(
+    gateway: LocalGateway, client: Any
+) -> None:
     gate, voice = Gate(), make_tts(client)
     errors = errors_of(voice)
     gateway.synthesize.script(speech([PCM, gate]))
@@ -145,9 +147,7 @@ async def test_a_cancelled_task_raises_nothing_but_that(gateway: LocalGateway, c
     assert (errors, len(gateway.requests)) == ([], 1)
 
 
-async def test_closing_the_tts_closes_the_streams_it_has_made(
-    gateway: LocalGateway, speko: Speko
-) -> None:
+async def test_closing_the_tts_closes_its_streams(gateway: LocalGateway, speko: Speko) -> None:
     gate, voice = Gate(), make_tts(speko)
     gateway.synthesize.script(speech([PCM, gate]), speech([PCM, gate]))
     streams = [voice.synthesize(text) for text in ("One.", "Two.")]
@@ -163,7 +163,7 @@ async def test_closing_the_tts_leaves_the_client_open(gateway: LocalGateway, spe
     assert joined(await speak(make_tts(speko))) == PCM
 
 
-async def test_a_stream_that_nobody_holds_is_not_kept(gateway: LocalGateway, speko: Speko) -> None:
+async def test_unreferenced_stream_is_not_kept(gateway: LocalGateway, speko: Speko) -> None:
     voice = make_tts(speko)
     gateway.synthesize.script(speech())
     async with voice.synthesize("Hello.") as stream:
@@ -177,7 +177,7 @@ async def test_a_stream_that_nobody_holds_is_not_kept(gateway: LocalGateway, spe
 # What is reported
 
 
-async def test_metrics_tell_of_the_utterance(gateway: LocalGateway, client: Any) -> None:
+async def test_metrics_describe_the_utterance(gateway: LocalGateway, client: Any) -> None:
     collected: list[metrics.TTSMetrics] = []
     voice = make_tts(client)
     voice.on("metrics_collected", collected.append)
@@ -193,7 +193,7 @@ async def test_metrics_tell_of_the_utterance(gateway: LocalGateway, client: Any)
     assert (told.metadata.model_provider, told.metadata.model_name) == ("speko", "speko-router")
 
 
-async def test_bytes_that_are_no_audio_are_no_output(gateway: LocalGateway, speko: Speko) -> None:
+async def test_bytes_without_audio_are_not_output(gateway: LocalGateway, speko: Speko) -> None:
     """A WAV whose tags never end is silence on the line."""
 
     async def tags() -> AsyncIterator[bytes]:

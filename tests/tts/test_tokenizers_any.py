@@ -38,7 +38,7 @@ async def test_pieces_join_to_the_reply_and_do_not_depend_on_the_pushes(
     ids=["basic", "blingfire", "xml"],
 )
 @given(reply=replies, cuts=cuts)
-async def test_words_come_through_once_around_any_tokenizer(
+async def test_any_wrapped_tokenizer_keeps_every_word_once(
     wrapped: SentenceTokenizer, first: First, reply: str, cuts: list[int]
 ) -> None:
     tokens = await pieces(FirstWordsTokenizer(tokenizer=wrapped, first=first), cut(reply, cuts))
@@ -46,7 +46,9 @@ async def test_words_come_through_once_around_any_tokenizer(
 
 
 @given(reply=replies, more=replies, clauses=st.booleans())
-def test_what_is_certain_stays_so_whatever_follows(reply: str, more: str, clauses: bool) -> None:
+def test_certain_sentence_stays_certain_with_any_later_text(
+    reply: str, more: str, clauses: bool
+) -> None:
     verdict = FirstPiece(clauses=clauses).push(reply)
     if verdict is not Verdict.MORE:
         assert FirstPiece(clauses=clauses).push(reply + more) == verdict

@@ -22,7 +22,7 @@ from tests.helpers.tts_calls import PCM, make_tts, speak, speech
 # What it is
 
 
-def test_it_says_what_it_is_and_what_it_can_do(speko: Speko) -> None:
+def test_label_provider_model_and_capabilities(speko: Speko) -> None:
     voice = make_tts(speko)
     assert isinstance(voice, tts.TTS)
     assert (voice.label, voice.provider, voice.model) == ("speko.TTS", "speko", "speko-router")
@@ -30,11 +30,11 @@ def test_it_says_what_it_is_and_what_it_can_do(speko: Speko) -> None:
     assert (voice.sample_rate, voice.num_channels) == (24_000, 1)
 
 
-def test_the_sample_rate_is_the_one_asked_for(speko: Speko) -> None:
+def test_sample_rate_is_the_one_set(speko: Speko) -> None:
     assert make_tts(speko, sample_rate=16_000).sample_rate == 16_000
 
 
-def test_stream_names_what_to_use_instead(speko: Speko) -> None:
+def test_stream_error_names_the_adapter_to_use(speko: Speko) -> None:
     with pytest.raises(NotImplementedError) as raised:
         make_tts(speko).stream(conn_options=NO_RETRY)
     assert str(raised.value) == (
@@ -87,21 +87,19 @@ async def test_synthesize_returns_its_own_stream(gateway: LocalGateway, speko: S
         ({"speed": float("inf")}, "SpekoTTS: speed must be a number from 0.5 to 2, got inf."),
     ],
 )
-def test_options_that_cannot_be_used_are_refused(
-    speko: Speko, options: dict[str, Any], text: str
-) -> None:
+def test_invalid_options_are_refused(speko: Speko, options: dict[str, Any], text: str) -> None:
     with pytest.raises(ValueError) as raised:
         make_tts(speko, **options)
     assert str(raised.value) == text
 
 
 @pytest.mark.parametrize("rate", [0, -1, 1, 999, 24_000.0, "24000", True, None])
-def test_a_sample_rate_that_cannot_be_played_is_refused(speko: Speko, rate: Any) -> None:
+def test_unplayable_sample_rate_is_refused(speko: Speko, rate: Any) -> None:
     with pytest.raises(ValueError, match=r"^SpekoTTS: sample_rate must be .*, got "):
         make_tts(speko, sample_rate=rate)
 
 
-def test_a_synchronous_client_is_refused_with_what_to_use() -> None:
+def test_synchronous_client_is_refused_with_a_remedy() -> None:
     with spekoai.Speko(api_key="k") as client, pytest.raises(TypeError) as raised:
         make_tts(client)
     assert str(raised.value) == (
@@ -110,7 +108,7 @@ def test_a_synchronous_client_is_refused_with_what_to_use() -> None:
     )
 
 
-def test_what_is_no_client_is_refused_by_its_type() -> None:
+def test_any_other_client_is_refused_by_type() -> None:
     with pytest.raises(TypeError) as raised:
         make_tts("sk-key")
     assert str(raised.value) == (
@@ -122,7 +120,7 @@ def test_what_is_no_client_is_refused_by_its_type() -> None:
 # What goes out
 
 
-async def test_without_options_only_text_and_intent_go_out(
+async def test_only_text_and_intent_are_sent_without_options(
     gateway: LocalGateway, client: Any
 ) -> None:
     gateway.synthesize.script(speech())
@@ -161,7 +159,7 @@ async def test_without_options_only_text_and_intent_go_out(
         ({"sample_rate": 24_000, "convert_audio": True}, {}),
     ],
 )
-async def test_each_option_goes_out_under_its_own_name(
+async def test_each_option_is_sent_under_its_name(
     gateway: LocalGateway, speko: Speko, option: dict[str, Any], wire: dict[str, Any]
 ) -> None:
     gateway.synthesize.script(speech())
@@ -170,7 +168,7 @@ async def test_each_option_goes_out_under_its_own_name(
     assert gateway.requests[0].json == expected
 
 
-async def test_every_option_goes_out_with_either_client(gateway: LocalGateway, client: Any) -> None:
+async def test_both_clients_send_every_option(gateway: LocalGateway, client: Any) -> None:
     gateway.synthesize.script(speech())
     voice = make_tts(
         client,
@@ -197,14 +195,14 @@ async def test_every_option_goes_out_with_either_client(gateway: LocalGateway, c
 
 
 @pytest.mark.parametrize("text", ["Grüße — 12 €\u2028🙂", "  spaced \n", 'a "quoted" \\ text', "5"])
-async def test_the_text_goes_out_as_it_is(gateway: LocalGateway, speko: Speko, text: str) -> None:
+async def test_text_is_sent_unchanged(gateway: LocalGateway, speko: Speko, text: str) -> None:
     gateway.synthesize.script(speech())
     await speak(make_tts(speko), text)
     assert gateway.requests[0].json["text"] == text
 
 
 @pytest.mark.parametrize(("session_id", "sent"), [("s-1", "s-1"), (" s-2 ", "s-2"), ("  ", None)])
-async def test_the_session_is_named_unless_it_is_blank(
+async def test_session_id_is_sent_unless_blank(
     gateway: LocalGateway, speko: Speko, session_id: str, sent: str | None
 ) -> None:
     gateway.synthesize.script(speech())
@@ -214,9 +212,7 @@ async def test_the_session_is_named_unless_it_is_blank(
     assert request.headers["User-Agent"] == f"livekit-plugins-speko/{__version__}"
 
 
-async def test_what_a_caller_handed_in_is_copied_and_not_changed(
-    gateway: LocalGateway, speko: Speko
-) -> None:
+async def test_arguments_are_copied_and_not_changed(gateway: LocalGateway, speko: Speko) -> None:
     intent, constraints = {"language": "en"}, {"allowedProviders": {"tts": ["acme"]}}
     voice = make_tts(speko, intent=intent, constraints=constraints)
     assert (intent, constraints) == (
@@ -232,7 +228,7 @@ async def test_what_a_caller_handed_in_is_copied_and_not_changed(
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\n\t", "!", ".)", "」", "...", "🙂", "♪"])
-async def test_text_with_nothing_to_say_makes_no_request(
+async def test_text_without_speech_makes_no_request(
     gateway: LocalGateway, speko: Speko, text: str
 ) -> None:
     voice = make_tts(speko)
@@ -244,7 +240,7 @@ async def test_text_with_nothing_to_say_makes_no_request(
 
 
 @pytest.mark.parametrize("flag", ["convert_audio"])
-def test_a_flag_is_true_or_false(speko: Speko, flag: str) -> None:
+def test_flag_must_be_a_bool(speko: Speko, flag: str) -> None:
     options: dict[str, Any] = {flag: "no"}
     with pytest.raises(ValueError, match=f"^SpekoTTS: {flag} must be True or False, got 'no'"):
         make_tts(speko, **options)
