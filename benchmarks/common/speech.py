@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import wave
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,26 +53,32 @@ class Utterance:
         return [(0.0, text[: len(text) // 2]), (whole_s, text)]
 
     def words(self) -> list[tuple[float, str]]:
-        """Each word, and the seconds from the first sound to its end: by its share of the text.
+        """Each word, and the seconds from the first sound to its end.
 
-        A word within which a pause was put ends before it.
+        The quiet place, and a pause there, are between two words; the others are spread by their
+        letters.
         """
         loud = np.flatnonzero(np.abs(self.samples.astype(np.int32)) > QUIET)
-        first, pause = int(loud[0]), round(self.pause_s * RATE_HZ)
-        sounding = self.last_sound - first - pause
+        first, last, pause = int(loud[0]), int(loud[-1]), round(self.pause_s * RATE_HZ)
         words = TEXTS[self.name].split()
-        share = sounding / sum(map(len, words))
-        ends: list[tuple[float, str]] = []
-        letters = 0
-        for word in words:
-            letters += len(word)
-            end = first + letters * share
-            if end - share * len(word) >= self.quiet_at:
-                end += pause
-            elif end > self.quiet_at:
-                end = self.quiet_at
-            ends.append(((end - first) / RATE_HZ, word))
-        return ends
+        letters = sum(map(len, words))
+        share = (self.quiet_at - first) / (last - first - pause)
+        places = (sum(map(len, words[:at])) / letters for at in range(1, len(words)))
+        at = 1 + min(enumerate(places), key=lambda place: abs(place[1] - share))[0]
+        halves = (
+            (words[:at], first, self.quiet_at),
+            (words[at:], self.quiet_at + pause, last),
+        )
+        return [((end - first) / RATE_HZ, word) for half in halves for end, word in spread(*half)]
+
+
+def spread(words: list[str], start: int, end: int) -> Iterator[tuple[float, str]]:
+    """Yield each word's last sample, by its share of the letters, and the word."""
+    letters = sum(map(len, words))
+    said = 0
+    for word in words:
+        said += len(word)
+        yield start + (end - start) * said / letters, word
 
 
 def recorded(name: str) -> Utterance:
