@@ -52,6 +52,10 @@ MAX_PARSED_A_SECOND = 100
 MAX_WAITING = 60
 """Most packets that wait to be acted on. Further ones are dropped."""
 
+INTERRUPT_S = 2.0
+"""Longest wait for an interruption, in seconds. A tool that runs on would hold up what follows; its
+reply then comes first."""
+
 LOOK_S = 0.1
 """Time between two looks for the caller while packets wait, in seconds. LiveKit has no event."""
 
@@ -330,7 +334,7 @@ async def _answer(text: str, session: AgentSession[Any]) -> None:
     """Take a turn on words that were typed, as LiveKit does on its own topic for chats."""
     # What may not be interrupted is said to its end first.
     with suppress(RuntimeError):
-        await session.interrupt()
+        await asyncio.wait([session.interrupt()], timeout=INTERRUPT_S)
     session.generate_reply(user_input=text)
 
 

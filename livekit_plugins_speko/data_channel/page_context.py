@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from typing import Any
 
@@ -62,9 +63,13 @@ class PageContext:
             for each in self._items
             if each.id in self._unused and context.get_by_id(each.id) is None
         ]
-        if missing:
-            context.insert(missing)
-            await _use(context, session)
+        if not missing:
+            return
+        for each in missing:
+            # Items are in the order of their times, and an agent's instructions are its oldest.
+            each.created_at = time.time()
+        context.insert(missing)
+        await _use(context, session)
 
 
 async def _use(context: llm.ChatContext, session: AgentSession[Any]) -> None:
