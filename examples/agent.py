@@ -7,22 +7,23 @@
 It needs SPEKO_API_KEY; `dev` and `start` need LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET.
 With SPEKO_STREAMING=1 it recognises callers while they speak, for providers that can.
 With LIVEKIT_AGENT_NAME set it takes only the calls that ask for it by that name.
-A job's metadata may hold settings for its session, as JSON:
+A job's metadata may hold settings for its session, as Speko writes them:
 
-    {"intent": {"language": "es-MX", "optimizeFor": "latency"}, "voice": "sophia",
-     "constraints": {"allowedProviders": {"stt": ["deepgram"]}}, "system_prompt": "..."}
+    {"sessionId": "...", "intent": {"language": "es-MX", "optimizeFor": "latency"},
+     "voice": "sophia", "constraints": {"allowedProviders": {"stt": ["deepgram"]}},
+     "systemPrompt": "...", "firstMessage": "...", "agentId": "..."}
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo, available_timezones
 
+import httpx
 from livekit.agents import (
     Agent,
     AgentServer,
@@ -40,17 +41,21 @@ from livekit.plugins import silero
 
 from livekit_plugins_speko import (
     Intent,
-    PipelineConstraints,
+    SessionSettings,
     Speko,
+    SpekoApiError,
     SpekoComponents,
+    SpekoDataChannel,
+    TurnReporter,
     create_speko_components,
-    validate_constraints,
-    validate_intent,
 )
 
 logger = logging.getLogger("speko-agent")
 
 STREAMING = os.environ.get("SPEKO_STREAMING", "") == "1"
+INTENT = Intent("en-US", optimize_for="latency")
+# Any page can ask for anything: name what a page of yours may change, such as "language".
+ALLOWED_OVERRIDES: tuple[str, ...] = ()
 GREETING = "Hello, this is the front desk. How can I help you?"
 SYSTEM_PROMPT = (
     "You are the front desk of a small hotel and talk to callers on the phone. Answer in one or "
@@ -58,54 +63,17 @@ SYSTEM_PROMPT = (
 )
 
 
-@dataclass(frozen=True)
-class Settings:
-    """The settings of one session."""
-
-    intent: Intent = Intent("en-US", optimize_for="latency")
-    voice: str | None = None
-    constraints: PipelineConstraints | None = None
-    system_prompt: str = SYSTEM_PROMPT
-
-    @classmethod
-    def from_metadata(cls, metadata: str) -> Settings:
-        """Read a job's metadata; empty metadata means the defaults.
-
-        Raises:
-            ValueError: The metadata is invalid. The text says what was found and expected.
-        """
-        if not metadata.strip():
-            return cls()
-        try:
-            found = json.loads(metadata)
-        except ValueError as error:
-            raise ValueError(f"job metadata must be JSON: {error}") from error
-        if not isinstance(found, dict):
-            raise ValueError(f"job metadata must be a JSON object, got a {type(found).__name__}")
-        known = {"intent", "voice", "constraints", "system_prompt"}
-        if unknown := sorted(found.keys() - known):
-            raise ValueError(
-                f'job metadata has the unknown key "{unknown[0]}", expected {sorted(known)}'
-            )
-        found = {key: value for key, value in found.items() if value is not None}
-        for key in ("voice", "system_prompt"):
-            if not isinstance(found.get(key, ""), str):
-                raise ValueError(f'job metadata: "{key}" must be a string, got {found[key]!r}')
-        if "intent" in found:
-            found["intent"] = validate_intent(found["intent"])
-        found["constraints"] = validate_constraints(found.get("constraints"))
-        return cls(**found)
-
-
 class Assistant(Agent):
     """The hotel's front desk."""
 
-    def __init__(self, system_prompt: str = SYSTEM_PROMPT) -> None:
-        super().__init__(instructions=system_prompt)
+    def __init__(self, system_prompt: str | None = None, greeting: str | None = None) -> None:
+        super().__init__(instructions=SYSTEM_PROMPT if system_prompt is None else system_prompt)
+        self._greeting = GREETING if greeting is None else greeting
 
     async def on_enter(self) -> None:
         """Greet the caller without waiting for a model."""
-        self.session.say(GREETING)
+        if self._greeting:
+            self.session.say(self._greeting)
 
     @function_tool
     async def get_local_time(self, city: str) -> str:
@@ -126,26 +94,26 @@ def _zones() -> list[str]:
 
 
 def build_session(
-    speko: Speko, voice_detector: vad.VAD, settings: Settings, *, streaming: bool = False
+    speko: Speko, voice_detector: vad.VAD, settings: SessionSettings, *, streaming: bool = False
 ) -> tuple[AgentSession[None], SpekoComponents]:
     """Make a session and its components; close both after the call."""
     components = create_speko_components(
         speko=speko,
         vad=voice_detector,
-        intent=settings.intent,
-        voice=settings.voice,
-        constraints=settings.constraints,
-        # The reply begins 0.35 s sooner, at the cost of a wasted request when a caller pauses in a
-        # sentence. With `streaming` another 0.15 s, and only the beginning of a reply is wasted.
-        stt_options={"eager": True, "streaming": streaming},
-        tts_options={
-            # A failover may change the audio's rate in the middle of a call.
-            "convert_audio": True,
-            "spoken_form": True,
-            # The reply's first clause is spoken while the model writes the rest; the voice does not
-            # know the rest of the sentence yet.
-            "first_words": "clause",
-        },
+        **settings.for_components(
+            # The reply begins 0.35 s sooner, at the cost of a wasted request when a caller pauses
+            # in a sentence. With `streaming` another 0.15 s, and only the beginning of a reply is
+            # wasted.
+            stt_options={"eager": True, "streaming": streaming},
+            tts_options={
+                # A failover may change the audio's rate in the middle of a call.
+                "convert_audio": True,
+                "spoken_form": True,
+                # The reply's first clause is spoken while the model writes the rest; the voice does
+                # not know the rest of the sentence yet.
+                "first_words": "clause",
+            },
+        ),
     )
     session = AgentSession[None](
         stt=components.stt,
@@ -182,31 +150,55 @@ server.setup_fnc = prewarm
 @server.rtc_session()
 async def entrypoint(ctx: JobContext) -> None:
     """Handle one call."""
+    # Before the room is joined, since what a page sends is not kept for those who join later.
+    channel = SpekoDataChannel(ctx.room, allow_overrides=ALLOWED_OVERRIDES)
+    ctx.add_shutdown_callback(channel.aclose)
+    speko = Speko()
     try:
-        settings = Settings.from_metadata(ctx.job.metadata)
-    except ValueError as error:
+        settings = await read_settings(ctx, speko)
+        if ALLOWED_OVERRIDES:
+            await ctx.connect()
+            settings = settings.with_overrides(await channel.overrides())
+        session, components = build_session(
+            speko, ctx.proc.userdata["vad"], settings, streaming=STREAMING
+        )
+    except (ValueError, SpekoApiError, httpx.HTTPError) as error:
         logger.error("the call can't be taken: %s", error)
+        await speko.aclose()
+        # The caller would wait in a silent room.
+        await ctx.delete_room(ctx.job.room.name)
         ctx.shutdown(reason="bad settings")
         return
-    speko = Speko()
-    session, components = build_session(
-        speko, ctx.proc.userdata["vad"], settings, streaming=STREAMING
-    )
+    reporter = None
+    if settings.session_id is not None:
+        reporter = TurnReporter(speko=speko, session_id=settings.session_id)
+        reporter.start(session)
 
     async def close() -> None:
         logger.info("usage", extra={"usage": [str(model) for model in session.usage.model_usage]})
+        if reporter is not None:
+            await reporter.aclose()
         await components.aclose()
         await speko.aclose()
 
     ctx.add_shutdown_callback(close)
     log_turns(session)
+    channel.start(session, components)
     await session.start(
-        agent=Assistant(settings.system_prompt),
+        agent=Assistant(settings.system_prompt, settings.first_message),
         room=ctx.room,
         # When a session closes, after repeated errors for example, its caller would be left in a
         # silent room, and this job would wait for the room to close.
         room_options=room_io.RoomOptions(delete_room_on_close=True),
     )
+
+
+async def read_settings(ctx: JobContext, speko: Speko) -> SessionSettings:
+    """Return the settings of a job, completed by its hosted agent."""
+    settings = SessionSettings.from_metadata(ctx.job.metadata)
+    if settings.agent_id is not None:
+        settings = settings.with_agent(await speko.agents.get(settings.agent_id))
+    return settings if settings.intent is not None else replace(settings, intent=INTENT)
 
 
 if __name__ == "__main__":

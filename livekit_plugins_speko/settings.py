@@ -6,7 +6,7 @@ import json
 import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from ._checks import (
     check_range,
@@ -55,6 +55,30 @@ _CHECKS: dict[str, Callable[[Any], None]] = {
     "prompt": lambda value: check_text("prompt", value),
     "language": lambda value: check_text("language", value),
 }
+
+
+class AskedFor(Protocol):
+    """The overrides of a page, as `SpekoDataChannel.overrides` returns them."""
+
+    @property
+    def prompt(self) -> str | None:
+        """Instructions in place of the agent's."""
+
+    @property
+    def first_message(self) -> str | None:
+        """First words in place of the agent's."""
+
+    @property
+    def language(self) -> str | None:
+        """BCP-47 tag in place of the intent's."""
+
+    @property
+    def voice(self) -> str | None:
+        """Voice of the provider."""
+
+    @property
+    def speed(self) -> float | None:
+        """Factor of the voice's own speed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +157,24 @@ class SessionSettings:
             if value is not None and getattr(self, name) is None
         }
         return replace(self, **missing)
+
+    def with_overrides(self, asked: AskedFor) -> SessionSettings:
+        """Replace what a page asked for, before the session starts.
+
+        Args:
+            asked: What ``SpekoDataChannel.overrides`` returned. What is None stays as it is, and so
+                does the language where these settings have no intent.
+        """
+        changed: dict[str, Any] = {
+            "system_prompt": asked.prompt,
+            "first_message": asked.first_message,
+            "voice": asked.voice,
+        }
+        if asked.language is not None and self.intent is not None:
+            changed["intent"] = replace(self.intent, language=asked.language)
+        if asked.speed is not None:
+            changed["tts_options"] = {**(self.tts_options or {}), "speed": asked.speed}
+        return replace(self, **{name: each for name, each in changed.items() if each is not None})
 
     def for_components(
         self,

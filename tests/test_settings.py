@@ -18,6 +18,7 @@ from livekit_plugins_speko import (
     Speko,
     create_speko_components,
 )
+from livekit_plugins_speko.data_channel.packets import Overrides
 from livekit_plugins_speko.testing import LocalGateway
 
 CAMEL = {
@@ -136,12 +137,24 @@ def test_settings_of_the_metadata_win_over_the_agent_s() -> None:
     assert all(getattr(filled, name) == getattr(settings, name) for name in SNAKE)
 
 
-async def test_a_hosted_agent_of_the_service_is_taken(
-    gateway: LocalGateway, speko: Speko
-) -> None:
+async def test_a_hosted_agent_of_the_service_is_taken(gateway: LocalGateway, speko: Speko) -> None:
     gateway.register_agent("a-1", PROFILE)
     agent = await speko.agents.get("a-1")
     assert SessionSettings().with_agent(agent) == SessionSettings().with_agent(PROFILE)
+
+
+def test_what_a_page_asked_for_replaces_the_settings() -> None:
+    asked = Overrides(prompt="Be brief.", first_message="", language="es", voice="v", speed=0.5)
+    settings = SessionSettings(intent=Intent("en", "global"), tts_options={"sample_rate": 24_000})
+    assert settings.with_overrides(Overrides()) == settings
+    assert settings.with_overrides(asked) == SessionSettings(
+        intent=Intent("es", "global"),
+        voice="v",
+        system_prompt="Be brief.",
+        first_message="",
+        tts_options={"sample_rate": 24_000, "speed": 0.5},
+    )
+    assert SessionSettings().with_overrides(Overrides(language="es")) == SessionSettings()
 
 
 @pytest.mark.parametrize(
@@ -158,9 +171,7 @@ def test_what_cannot_be_used_of_an_agent_is_left_out(profile: Any, left: dict[st
     assert SessionSettings().with_agent(profile) == SessionSettings(**left)
 
 
-async def test_components_are_made_of_the_settings(
-    speko: Speko, voice_detector: vad.VAD
-) -> None:
+async def test_components_are_made_of_the_settings(speko: Speko, voice_detector: vad.VAD) -> None:
     settings = read(CAMEL).with_agent(PROFILE)
     arguments = settings.for_components(stt_options={"eager": True, "language": "es"})
     components = create_speko_components(speko=speko, vad=voice_detector, **arguments)

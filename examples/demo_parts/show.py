@@ -12,8 +12,8 @@ from pathlib import Path
 
 from livekit.plugins import silero
 
-from examples.agent import Assistant, Settings, build_session
-from livekit_plugins_speko import Speko, parse_wav
+from examples.agent import INTENT, Assistant, build_session
+from livekit_plugins_speko import SessionSettings, Speko, parse_wav
 from livekit_plugins_speko.testing import CallLine, LocalGateway, StreamedTranscript
 
 from .call import Call, CallFailed
@@ -60,7 +60,9 @@ async def run(options: Options, screen: Screen) -> int:
         with screen.step("Load voice activity detection (Silero)"):
             vad = await asyncio.to_thread(silero.VAD.load)
         speko = await _connect(options, stack, screen)
-        session, components = build_session(speko, vad, Settings(), streaming=options.streaming)
+        session, components = build_session(
+            speko, vad, SessionSettings(intent=INTENT), streaming=options.streaming
+        )
         stack.push_async_callback(components.aclose)
         line = await stack.enter_async_context(CallLine())
         screen.title("The call")

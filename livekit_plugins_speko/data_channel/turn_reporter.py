@@ -103,9 +103,7 @@ class TurnReporter:
             RuntimeError: It was started already, or closed.
         """
         if self._session is not None or self._stop.is_set():
-            raise RuntimeError(
-                "TurnReporter: started already or closed; make one for each session."
-            )
+            raise RuntimeError("TurnReporter: started or closed already; make one a session.")
         self._session = session
         session.on("conversation_item_added", self._on_item)
         self._task = asyncio.create_task(self._run(), name="speko_turn_reporter")

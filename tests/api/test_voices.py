@@ -31,9 +31,7 @@ async def test_voices_have_the_attributes_of_the_official_sdk(
     found = await speko.voices.list()
     assert found.voices == (Voice(vendor="cartesia", id="sophia", name="Sophia"),)
     assert found.providers == (
-        VoiceProvider(
-            key="cartesia", name="Cartesia", models=("sonic",), voices_fetched_live=True
-        ),
+        VoiceProvider(key="cartesia", name="Cartesia", models=("sonic",), voices_fetched_live=True),
     )
 
 
@@ -75,13 +73,11 @@ async def test_a_hosted_agent_has_its_settings(gateway: LocalGateway, speko: Spe
     assert agent.fields["somethingNew"] == 1
 
 
-async def test_fields_of_another_type_count_as_not_set(
-    gateway: LocalGateway, speko: Speko
-) -> None:
+async def test_fields_of_another_type_count_as_not_set(gateway: LocalGateway, speko: Speko) -> None:
     gateway.agents.script(JsonAnswer({"systemPrompt": 1, "intent": "en", "sttOptions": []}))
     agent = await speko.agents.get("a-1")
     assert agent.id == "a-1"
-    assert agent.system_prompt is agent.intent is agent.stt_options is None
+    assert [agent.system_prompt, agent.intent, agent.stt_options] == [None] * 3
 
 
 async def test_an_unknown_agent_is_an_error(gateway: LocalGateway, speko: Speko) -> None:

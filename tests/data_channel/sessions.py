@@ -85,7 +85,7 @@ async def page_call(
 async def start(session: AgentSession[None], room: FakeRoom, agent: Agent) -> None:
     """Start a session in a room, without audio."""
     options = room_io.RoomOptions(audio_input=False, audio_output=False, text_output=False)
-    await session.start(agent=agent, room=room, room_options=options)  # type: ignore[arg-type]
+    await session.start(agent=agent, room=room, room_options=options)  # type: ignore[call-overload]
 
 
 def make_channel(room: FakeRoom, **options: Any) -> SpekoDataChannel:

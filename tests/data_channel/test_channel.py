@@ -188,9 +188,7 @@ async def test_update_in_a_handoff_reaches_the_agent_that_takes_over(
     gateway: LocalGateway, speko: Speko
 ) -> None:
     agent = Looker()
-    gateway.complete.script(
-        Reply(tool_calls=[ToolCall("hand_over")]), Reply(ANSWER)
-    )
+    gateway.complete.script(Reply(tool_calls=[ToolCall("hand_over")]), Reply(ANSWER))
     async with page_call(speko, agent=agent) as call:
         call.room.send(user_message("A colleague, please."))
         await within(agent.looking.wait(), WITHIN_S, "the tool")

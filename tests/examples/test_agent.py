@@ -15,55 +15,14 @@ from typing import Any
 import pytest
 from livekit.agents import llm, vad
 
-from examples.agent import SYSTEM_PROMPT, Assistant, Settings, build_session
-from livekit_plugins_speko import Intent, PipelineConstraints, Speko
+from examples.agent import INTENT, SYSTEM_PROMPT, Assistant, build_session
+from livekit_plugins_speko import SessionSettings, Speko
 from livekit_plugins_speko.testing import LocalGateway, Reply, Speech
 from tests.helpers.subprocesses import run_python
 from tests.helpers.support import tone
 
 ROOT = Path(__file__).parent.parent.parent
 AGENT = ROOT / "examples" / "agent.py"
-
-
-@pytest.mark.parametrize("metadata", ["", "  ", "{}", '{"voice": null, "system_prompt": null}'])
-def test_empty_metadata_means_the_defaults(metadata: str) -> None:
-    assert Settings.from_metadata(metadata) == Settings(
-        Intent("en-US", optimize_for="latency"), None, None, SYSTEM_PROMPT
-    )
-
-
-def test_metadata_sets_each_setting() -> None:
-    metadata = {
-        "intent": {"language": "es-MX", "region": "global", "optimizeFor": "cost"},
-        "voice": "sophia",
-        "constraints": {"allowedProviders": {"stt": ["deepgram"]}},
-        "system_prompt": "Sé breve.",
-    }
-    assert Settings.from_metadata(json.dumps(metadata)) == Settings(
-        intent=Intent("es-MX", "global", "cost"),
-        voice="sophia",
-        constraints=PipelineConstraints({"stt": ("deepgram",)}),
-        system_prompt="Sé breve.",
-    )
-
-
-@pytest.mark.parametrize(
-    ("metadata", "says"),
-    [
-        ("{", "job metadata must be JSON: "),
-        ("[1]", "job metadata must be a JSON object, got a list"),
-        ('{"vioce": "x"}', 'job metadata has the unknown key "vioce", expected '),
-        ('{"voice": 7}', 'job metadata: "voice" must be a string, got 7'),
-        ('{"system_prompt": []}', 'job metadata: "system_prompt" must be a string, got []'),
-        ('{"intent": {"language": ""}}', "intent.language is required"),
-        ('{"intent": "en"}', "intent must be an Intent or a mapping"),
-        ('{"constraints": {"allowed": {}}}', 'unknown constraints key "allowed"'),
-    ],
-)
-def test_invalid_metadata_is_refused_with_a_reason(metadata: str, says: str) -> None:
-    with pytest.raises(ValueError) as caught:
-        Settings.from_metadata(metadata)
-    assert says in str(caught.value)
 
 
 async def local_time(city: str) -> str:
@@ -107,7 +66,7 @@ async def run_job(gateway: LocalGateway, metadata: dict[str, Any]) -> dict[str, 
 async def test_job_greets_answers_and_closes(gateway: LocalGateway) -> None:
     gateway.complete.script(Reply("We are open around the clock."))
     gateway.synthesize.always(Speech(tone(0.2)))
-    report = await run_job(gateway, {"voice": "sophia", "system_prompt": "Be brief."})
+    report = await run_job(gateway, {"voice": "sophia", "systemPrompt": "Be brief."})
     assert report["replies"] == ["We are open around the clock."]
     assert report["shut_down"] is None
     spoken = [request.json for request in gateway.requests_to("synthesize")]
@@ -118,18 +77,51 @@ async def test_job_greets_answers_and_closes(gateway: LocalGateway) -> None:
     assert gateway.api_key not in report["log"]
 
 
-async def test_job_with_invalid_metadata_sends_no_request(
-    gateway: LocalGateway,
+async def test_job_of_a_hosted_agent_reports_its_turns(gateway: LocalGateway) -> None:
+    gateway.register_session("s-1")
+    gateway.register_agent("a-1", {"systemPrompt": "Be kind.", "firstMessage": "Good morning."})
+    gateway.register_tools("a-1", [])
+    gateway.complete.script(Reply("We are open around the clock."))
+    gateway.synthesize.always(Speech(tone(0.2)))
+    report = await run_job(gateway, {"sessionId": "s-1", "agentId": "a-1", "new": 1})
+    assert report["replies"] == ["We are open around the clock."]
+    (asked,) = gateway.requests_to("complete")
+    assert asked.json["messages"][0] == {"role": "system", "content": "Be kind."}
+    assert asked.json["intent"] == {"language": INTENT.language, "optimizeFor": "latency"}
+    assert gateway.requests_to("synthesize")[0].json["text"] == "Good morning."
+    turns = [(turn["source"], turn["text"]) for turn in gateway.session("s-1").turns.values()]
+    assert turns[-2:] == [
+        ("user", "When are you open?"),
+        ("agent", "We are open around the clock."),
+    ]
+
+
+def test_assistant_has_its_own_words_without_settings() -> None:
+    assert Assistant().instructions == SYSTEM_PROMPT
+    assert Assistant("").instructions == ""
+
+
+@pytest.mark.parametrize(
+    ("metadata", "says"),
+    [
+        ({"voice": 7}, '"voice" must be a string, got 7'),
+        ({"agentId": "gone"}, "expected a registered one"),
+    ],
+)
+async def test_job_that_cannot_be_taken_ends(
+    gateway: LocalGateway, metadata: dict[str, Any], says: str
 ) -> None:
-    report = await run_job(gateway, {"vioce": "sophia"})
-    assert report == {"replies": [], "shut_down": "bad settings", "log": report["log"]}
-    assert 'unknown key "vioce"' in report["log"]
-    assert gateway.requests == []
+    report = await run_job(gateway, metadata)
+    assert (report["replies"], report["shut_down"]) == ([], "bad settings")
+    assert says in report["log"]
+    assert {request.route for request in gateway.requests} <= {"agents"}
 
 
 @pytest.mark.parametrize("streaming", [False, True])
 def test_streaming_is_a_setting(streaming: bool, speko: Speko, voice_detector: vad.VAD) -> None:
-    _, components = build_session(speko, voice_detector, Settings(), streaming=streaming)
+    _, components = build_session(
+        speko, voice_detector, SessionSettings(intent=INTENT), streaming=streaming
+    )
     assert components.stt.wrapped_stt.capabilities.streaming is streaming
     assert components.stt.capabilities.streaming
 

@@ -1,0 +1,63 @@
+"""`SpekoDataChannel` in spoken sessions: barge-in by a message, late voices, transcripts."""
+
+from __future__ import annotations
+
+from livekit.agents import vad
+
+from livekit_plugins_speko.testing import Reply
+from tests.data_channel.sessions import make_channel
+from tests.helpers.fake_room import FakeRoom, overrides, user_message
+from tests.helpers.session_calls import calling
+from tests.helpers.session_line import spoken
+
+
+async def test_voice_speed_and_language_that_come_late_change_the_next_calls(
+    voice_detector: vad.VAD,
+) -> None:
+    async with calling(voice_detector, voice="sophia") as call:
+        room = FakeRoom()
+        channel = make_channel(room, allow_overrides=["voice", "speed", "language"])
+        channel.start(call.session)
+        await call.take_a_turn("before")
+        room.send(overrides(language="es", tts={"voiceId": "max", "speed": 1.5}))
+        await call.until(lambda: not channel._waiting, "the overrides")
+        await call.take_a_turn("after")
+        first, last = (call.gateway.requests_to("synthesize")[at].json for at in (0, -1))
+        assert (first["voice"], first["intent"]) == ("sophia", {"language": "en"})
+        assert (last["voice"], last["speed"]) == ("max", 1.5)
+        for route in ("synthesize", "complete"):
+            assert call.gateway.requests_to(route)[-1].json["intent"] == {"language": "es"}
+        await channel.aclose()
+
+
+async def test_older_client_gets_what_the_caller_said(voice_detector: vad.VAD) -> None:
+    async with calling(voice_detector) as call:
+        room = FakeRoom()
+        channel = make_channel(room, transcripts=True)
+        channel.start(call.session)
+        await call.take_a_turn("a question")
+        while len(room.published) < 2:
+            room.local_participant.came.clear()
+            await room.local_participant.came.wait()
+        (question, answer) = (packet for packet, _, _ in room.published)
+        assert (question["type"], question["source"], question["isFinal"]) == (
+            *("transcript", "user", True),
+        )
+        assert [("user", question["text"]), ("assistant", answer["text"])] == call.history
+        assert (answer["type"], answer["isFinal"]) == ("agent_message", True)
+        await channel.aclose()
+
+
+async def test_typed_message_joins_a_spoken_conversation(voice_detector: vad.VAD) -> None:
+    async with calling(voice_detector) as call:
+        room = FakeRoom()
+        channel = make_channel(room)
+        channel.start(call.session)
+        await call.take_a_turn("words")
+        call.gateway.complete.script(Reply("Around the clock."))
+        room.send(user_message())
+        await call.turn_over("typed")
+        call.told += [("user", "Are you open?"), ("assistant", "Around the clock.")]
+        assert call.history == call.told
+        assert call.ear.take() == spoken("Around the clock.")
+        await channel.aclose()
