@@ -20,8 +20,8 @@ from pathlib import Path
 
 from benchmarks.common.report import ROOT, Aim, machine, print_aims
 
-# The turns come last, with the machine to themselves.
-QUESTIONS = ("overhead", "holes", "sessions", "event_loop", "imports", "turns")
+# Whole calls come last, with the machine to themselves.
+QUESTIONS = ("overhead", "holes", "sessions", "event_loop", "imports", "turns", "streaming")
 # Waits for a minute and measures no time, so it runs beside the others.
 IDLE = "idle"
 

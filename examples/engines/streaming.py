@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import numpy as np
 
@@ -10,8 +11,8 @@ from livekit_plugins_speko.testing import Final, Interim, RecognitionConnection
 
 from .recogniser import Recogniser
 
-# New audio after which the segment is recognised again, in seconds. Each pass takes longer than the
-# one before; one that is late is left out.
+# New audio after which the segment is recognised again, in seconds; on a slow machine twice as much
+# as the last pass took, so that a final does not wait for long.
 INTERIM_EVERY_S = 0.4
 # Quieter samples than this (of 32767) are silence.
 QUIET = 400
@@ -25,7 +26,7 @@ class StreamingRecogniser:
     """Recognises English speech as it comes: the engine of `/v1/transcribe/stream`.
 
     Whisper knows whole utterances only, so the segment is recognised again and again while it
-    grows: an utterance of 3 s costs up to eight passes in place of one.
+    grows: an utterance of 3 s costs up to seven passes in place of one.
     """
 
     def __init__(self, recogniser: Recogniser) -> None:
@@ -66,6 +67,8 @@ class Segment:
         self._loud_to = 0
         # The end of the audio that the last pass was given, in bytes, and its text.
         self._passed, self._text = 0, ""
+        # Seconds that it took.
+        self._took_s = 0.0
         # The pass that is under way. None without one.
         self._pass: asyncio.Task[None] | None = None
 
@@ -100,7 +103,7 @@ class Segment:
         if self._pass is not None and not self._pass.done():
             return False
         new_s = (len(self._pcm) - self._passed) / self._bytes_per_s
-        return self._loud_to > self._passed and new_s >= INTERIM_EVERY_S
+        return self._loud_to > self._passed and new_s >= max(INTERIM_EVERY_S, 2 * self._took_s)
 
     async def _passes(self) -> None:
         """Wait for the pass that is under way, and raise its error."""
@@ -110,7 +113,9 @@ class Segment:
 
     async def _recognise(self, *, is_final: bool = False) -> None:
         pcm, known = bytes(self._pcm), self._text
+        began_s = time.monotonic()
         text = await self._recogniser.recognise(pcm, self._connection.sample_rate, self._hints)
+        self._took_s = time.monotonic() - began_s
         self._passed, self._text = len(pcm), text
         if text != known and not is_final:
             await self._connection.send(Interim(text))
