@@ -1,4 +1,4 @@
-"""Fixtures that every test may use, and what must hold after each of them."""
+"""Fixtures that every test may use, and the conditions after each of them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from livekit_plugins_speko.testing import LocalGateway
 from tests.helpers.gateway_requests import connect
 from tests.helpers.session_calls import assert_nothing_was_lost
 
-# The official SDK's client would look for the gateway behind a proxy of the environment's.
+# The official SDK's client would look for the gateway through a proxy of the environment's.
 for name in ("NO_PROXY", "no_proxy"):
     os.environ[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1", "localhost"]))
 
@@ -88,7 +88,7 @@ async def http_client(gateway: LocalGateway) -> AsyncIterator[httpx.AsyncClient]
 
 @pytest.fixture
 def nothing_is_lost(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Fail a test after which a task or an exception is left that nobody asked for."""
+    """Fail a test that leaves a task or an unretrieved exception."""
     caplog.set_level(logging.DEBUG)
     yield
     assert_nothing_was_lost(caplog)

@@ -1,4 +1,4 @@
-"""The bound on silence: when it ends its block, and when it keeps quiet."""
+"""The bound on silence: when it ends its block, and when it does not."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 from livekit_plugins_speko._aio import Deadline, closing
 
 SOON_S = 0.02
-"""Waited for in vain."""
+"""Expires while a test waits."""
 LATE_S = 60.0
-"""Never waited for."""
+"""Never expires in a test."""
 
 # Python 3.10 can't tell who cancelled a task.
 KNOWS_WHO_CANCELLED = pytest.mark.skipif(sys.version_info < (3, 11), reason="no Task.uncancel()")
@@ -27,7 +27,7 @@ async def test_silence_ends_the_block_with_a_timeout() -> None:
     with pytest.raises(TimeoutError, match=r"^nothing came for 0\.02 s$") as raised:
         async with Deadline(SOON_S):
             await silence()
-    # LiveKit shows the first cause of an error, and nobody cancelled this call.
+    # LiveKit shows the first cause of an error, and this call was not cancelled.
     assert raised.value.__cause__ is None and raised.value.__suppress_context__
 
 
@@ -125,7 +125,7 @@ async def test_earlier_cancellation_does_not_count() -> None:
         try:
             await silence()
         except asyncio.CancelledError:
-            pass  # cleaning up goes on with another call
+            pass  # clean-up continues with another call
         async with Deadline(SOON_S):
             await silence()
 

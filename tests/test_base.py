@@ -1,4 +1,4 @@
-"""What the adapters ask of a client, and who can give it."""
+"""Requirements of the adapters on a client, and the clients that meet them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The three parts of a session, put together: what they are and what they take."""
+"""The three parts of a session, put together: their types and their options."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_session_accepts_each_part(speko: Speko, voice_detector: vad.VAD) -> Non
 
 
 async def spoken_to(gateway: LocalGateway, components: SpekoComponents, text: str) -> list[str]:
-    """The texts that synthesis was asked for."""
+    """The texts sent to synthesis."""
     gateway.synthesize.always(Speech(tone(0.1)))
     async with components.tts.stream() as stream:
         stream.push_text(text)

@@ -1,4 +1,4 @@
-"""The three parts of a session, put together: what they do in a call, and its end."""
+"""The three parts of a session, put together: their calls, and closing them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TWO_SENTENCES = "The first one is long enough.  The second one is long enough to
 
 
 def transcript(spoken: list[tts.SynthesizedAudio]) -> str:
-    """What a session writes into its transcript while this is played."""
+    """Text that a session adds to its transcript while this is played."""
     return "".join(
         text for audio in spoken for text in audio.frame.userdata.get(USERDATA_TIMED_TRANSCRIPT, ())
     )

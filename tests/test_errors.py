@@ -1,4 +1,4 @@
-"""The tree of errors, their codes, and what they show."""
+"""The tree of errors, their codes, and their texts."""
 
 from __future__ import annotations
 

@@ -113,14 +113,14 @@ def test_adapter_error_has_its_text_and_code() -> None:
 
 
 def test_call_that_the_service_cancelled_is_an_error() -> None:
-    """LiveKit takes an `APIStatusError` 499 for a call that went well: the caller hears nothing."""
+    """LiveKit takes an `APIStatusError` 499 for a call that succeeded: the line stays silent."""
     error = to_livekit_error(SpekoApiError("gone", 499, "CLIENT_CLOSED_REQUEST"))
     assert type(error) is APIError
     assert error.retryable
 
 
 def test_unreadable_response_is_not_quoted() -> None:
-    """The official SDK's error shows the answer, and so what the caller said."""
+    """The official SDK's error shows the response, and so the caller's words."""
     with pytest.raises(ValidationError) as unread:
         TypeAdapter(int).validate_python("my card is 4111")
     with pytest.raises(APIError) as raised:

@@ -1,4 +1,4 @@
-"""From a fault to LiveKit's error: every call of every adapter keeps the table."""
+"""From a fault to LiveKit's error: every call of every adapter follows the table."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def answer_with(gateway: LocalGateway, kind: Kind, answer: Answer) -> None:
 
 
 def held(kind: Kind, *, after_output: bool = False) -> tuple[Answer, Gate]:
-    """An answer that stops before, or in the middle of, its content."""
+    """A response that stops before, or in the middle of, its content."""
     gate = Gate()
     if kind is Recognize:
         return Transcript("hello", interim=["hel", gate] if after_output else [gate]), gate

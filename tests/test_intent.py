@@ -1,4 +1,4 @@
-"""Intents and constraints: what is taken, and the words for what isn't."""
+"""Intents and constraints: accepted values, and the errors of the others."""
 
 from __future__ import annotations
 

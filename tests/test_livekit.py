@@ -75,7 +75,7 @@ def test_context_variable_is_unset_outside_a_session() -> None:
 
 
 class Node:
-    """What a pipeline leads to, with LiveKit's names."""
+    """The objects below a pipeline, with LiveKit's names."""
 
     def __init__(self) -> None:
         self._activity: Any = SimpleNamespace(

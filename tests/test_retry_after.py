@@ -1,4 +1,4 @@
-"""What a rate limit that says how long to wait does to LiveKit's attempts."""
+"""Rate limits with `Retry-After`, and LiveKit's attempts."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def say(voice: Any) -> bytes:
 
 @dataclass(frozen=True)
 class Stage:
-    """One kind of call, an answer that it is glad of, and what comes out then."""
+    """One kind of call, a successful answer, and the result expected of it."""
 
     route: str
     make: Callable[[Any], Any]

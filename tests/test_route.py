@@ -1,4 +1,4 @@
-"""Who answered a call and when: in the event, in the debug log, on LiveKit's spans."""
+"""Provider and timings of a call: in the event, the debug log and LiveKit's spans."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ async def synthesize(speko: Any) -> tuple[list[RouteEvent], str]:
     return events, heard[0].request_id
 
 
-# Makes one call; returns what was told of it, and the id that LiveKit knows it by.
+# Makes one call; returns its event, and the id that LiveKit gave it.
 Call: TypeAlias = Callable[[Any], Awaitable[tuple[list[RouteEvent], str]]]
 CALLS = pytest.mark.parametrize(
     ("call", "name"),
@@ -83,7 +83,7 @@ def script(gateway: LocalGateway) -> None:
 
 @pytest.fixture
 def spans() -> Iterator[Callable[[], tuple[ReadableSpan, ...]]]:
-    """What LiveKit's tracer has written."""
+    """Spans that LiveKit's tracer has written."""
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
@@ -287,7 +287,7 @@ async def test_failing_listener_does_not_swallow_a_cancellation(
 
 
 async def test_call_whose_coroutine_was_discarded_has_an_event() -> None:
-    """As the garbage collector ends a coroutine that nobody awaits any more."""
+    """As the garbage collector ends a coroutine that is no longer awaited."""
     events = routes_of(recognizer := make_stt(Speko(api_key="k", base_url="http://127.0.0.1:1")))
     block = Calls(recognizer, "transcribe").open("id", 60.0)
     await asyncio.create_task(block.__aenter__())

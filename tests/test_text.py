@@ -1,4 +1,4 @@
-"""Texts of which there is something to say, and others."""
+"""Texts with something to speak, and others."""
 
 from __future__ import annotations
 

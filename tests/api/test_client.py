@@ -149,7 +149,7 @@ async def test_response_later_than_the_timeout_is_a_timeout(
 
 @CALLS
 async def test_sequential_calls_share_a_connection(gateway: LocalGateway, call: Call) -> None:
-    """A new one costs a caller the handshakes of TCP and TLS, on every turn."""
+    """A new one costs the handshakes of TCP and TLS on every turn."""
     connections: set[Any] = set()
 
     async def note(response: httpx.Response) -> None:

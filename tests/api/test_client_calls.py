@@ -1,4 +1,4 @@
-"""The calls of `Speko`, against the gateway: their requests, their results, their end."""
+"""The calls of `Speko`, against the gateway: requests, results and closing."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def route_of(result: Any) -> tuple[Any, ...]:
 
 @pytest.fixture(params=[False, True], ids=["events", "json"])
 async def either(request: pytest.FixtureRequest) -> AsyncIterator[LocalGateway]:
-    """The current service, and the older one that answers in JSON."""
+    """The current service, and the older one that responds in JSON."""
     async with LocalGateway(json_answers=request.param) as gateway:
         yield gateway
 

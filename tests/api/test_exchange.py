@@ -23,12 +23,12 @@ def get(client: httpx.AsyncClient, server: RawServer) -> Exchange:
 
 
 async def until_held_up(stream: SynthesizeStream) -> None:
-    """Wait until as much of an answer has come as may wait."""
+    """Wait until the buffer of a response is full."""
     for _ in range(1_000):
         if len(stream._response._exchange._chunks) == MAX_WAITING_CHUNKS:
             return
         await asyncio.sleep(0.01)
-    raise AssertionError("the answer does not come")
+    raise AssertionError("the response did not arrive")
 
 
 async def test_bytes_arrive_unchanged_followed_by_the_end() -> None:

@@ -41,7 +41,7 @@ def stt_header(options: TranscribeOptions) -> str:
 
 
 def left_out(caplog: pytest.LogCaptureFixture) -> list[Any]:
-    """The numbers of left-out things that the log gave, one for each line."""
+    """The numbers of dropped items in the log, one for each line."""
     return [
         record.__dict__.get("left_out", record.__dict__.get("left_out_chars"))
         for record in caplog.records

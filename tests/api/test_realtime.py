@@ -1,4 +1,4 @@
-"""Sessions with voice models: what is requested, and what the response allows."""
+"""Sessions with voice models: the request, and the credentials in the response."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The addresses that credentials may be sent to, and the moments that they end."""
+"""The addresses that credentials may be sent to, and the times of their end."""
 
 from __future__ import annotations
 

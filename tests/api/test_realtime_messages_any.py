@@ -1,4 +1,4 @@
-"""The three codecs under frames that no one would send, and audio split anywhere."""
+"""The three codecs under invalid frames, and audio split anywhere."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.helpers.realtime_frames import encoded, google, proxy, xai
 
 CODECS = pytest.mark.parametrize("make", [proxy, xai, google])
 
-# Words of the wire, so that hostile values reach the places that read them.
+# Names of the wire, so that hostile values reach the code that parses them.
 WORDS = st.sampled_from(
     [
         *("t", "type", "role", "text", "final", "user", "assistant", "ready", "transcript"),

@@ -1,4 +1,4 @@
-"""The key and whole echoes of a call are removed from the service's messages, and nothing else."""
+"""Removing the key and complete echoes of a call, and nothing else, from the service's messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The TLS context: one for all clients, and built where it holds no call up."""
+"""The TLS context: one for all clients, and built without delaying a call."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ AUDIO = answer(b"\0\0", headers={"Content-Type": "audio/pcm;rate=24000"})
 
 @pytest.fixture
 def nothing_built(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that has made no client yet, and trusts the tests' own certificate."""
+    """A process that has made no client yet and trusts the tests' certificate."""
     monkeypatch.setattr(_tls, "_contexts", {})
     monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
     monkeypatch.delenv("SSL_CERT_DIR", raising=False)

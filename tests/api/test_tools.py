@@ -1,4 +1,4 @@
-"""Tools that come in: a typed tool, or an error that names the field."""
+"""Tools parsed from rows and mappings: a typed tool, or an error that names the field."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests and responses at the socket: redirects, errors, bodies of a wrong form, no end."""
+"""Requests and responses at the socket: redirects, errors, malformed bodies, missing ends."""
 
 from __future__ import annotations
 
@@ -242,7 +242,7 @@ async def test_path_of_the_base_url_comes_first() -> None:
 
 @pytest.mark.parametrize("call", [transcribe, complete])
 async def test_response_does_not_wait_for_a_delayed_end(call: Call) -> None:
-    """Its last event has come; the connection is closed."""
+    """Its last event has arrived; the connection is closed."""
     held = answer(as_events(REPLY), headers=EVENT_STREAM, whole=False)
     async with RawServer(held, hold=True) as server, client_of(server) as speko:
         assert (await asyncio.wait_for(call(speko), 5)).text == "Grüße\u2028🙂 you"

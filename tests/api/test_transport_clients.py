@@ -46,7 +46,7 @@ def with_hook(hook: Hook) -> httpx.AsyncClient:
 
 
 class BreakingServer(TlsServer):
-    """Answers its first connection with a half, and then with bytes that are no TLS."""
+    """Sends half a response on its first connection, then bytes that are no TLS."""
 
     def __init__(self, half: bytes, whole: bytes) -> None:
         super().__init__(half)
@@ -144,7 +144,7 @@ async def test_hook_may_close_its_own_client(gateway: LocalGateway) -> None:
 
 
 class Reluctant(httpx.AsyncByteStream):
-    """An answer that goes on, and whose closing waits for something that does not come."""
+    """A response that does not end, and whose closing waits forever."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         yield b"audio"

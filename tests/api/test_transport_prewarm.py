@@ -26,13 +26,13 @@ MAKERS = pytest.mark.parametrize("make", [make_stt, make_llm, make_tts], ids=["s
 
 
 async def prewarmed(gateway: LocalGateway, count: int = 1) -> None:
-    """Wait until so many clients have prewarmed, and none of it is under way."""
+    """Wait until so many clients have prewarmed and no prewarm is running."""
     await within(gateway._changes.until(lambda: gateway.prewarmed >= count), 10, "prewarming")
     await gateway.idle(connections=count)
 
 
 async def warmed(speko: Speko) -> None:
-    """Wait until the client is done with it."""
+    """Wait until the client's prewarm is done."""
     assert speko._transport._prewarming is not None
     await asyncio.wait_for(asyncio.wait([speko._transport._prewarming]), 10)
 
@@ -159,7 +159,7 @@ asyncio.run(main())
 
 
 async def test_first_call_imports_nothing(gateway: LocalGateway) -> None:
-    """An import in the middle of a call holds every call of the process up."""
+    """An import during a call delays every call of the process."""
     gateway.complete.script(Reply("Hi."))
     environment = {"SPEKO_API_KEY": gateway.api_key, "SPEKO_BASE_URL": gateway.base_url}
     done = await run_python("-c", FIRST_CALL, environment=environment)

@@ -1,4 +1,4 @@
-"""The audio that no final covers: whatever drops, each word is recognised once."""
+"""The audio that no final covers: each word is recognised once after any drop."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WORDS = 6
 
 
 def taken(audio: UnconfirmedAudio, now_s: float = 0.0) -> list[bytes | str]:
-    """Everything that is to be sent."""
+    """Everything still to send."""
     items: list[bytes | str] = []
     while (item := audio.take(now_s)) is not None:
         items.append(FLUSH if isinstance(item, Flush) else item)
@@ -29,7 +29,7 @@ def joined(items: list[bytes | str]) -> bytes:
 
 
 class Wire:
-    """A caller, a connection and a recogniser, each of which takes a step when it is told to."""
+    """A caller, a connection and a recogniser, each of which is advanced step by step."""
 
     def __init__(self, *, with_times: bool) -> None:
         self.audio = UnconfirmedAudio(RATE_HZ)

@@ -1,4 +1,4 @@
-"""One WebSocket: connecting, refusals, closes, and the key that no error shows."""
+"""One WebSocket: connecting, refusals, closes, and errors without the key."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def sockets(server: SttServer) -> AsyncIterator[Sockets]:
 
 
 def everything_in(error: BaseException) -> str:
-    """All that a log or an error tracker could show of an error."""
+    """Everything that a log or an error tracker could show of an error."""
     shown = "".join(traceback.format_exception(error)) + repr(error)
     return shown + repr(error.__context__) + repr(error.__cause__) + repr(vars(error))
 

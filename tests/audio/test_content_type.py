@@ -1,4 +1,4 @@
-"""Content types: what a response's audio is, by its label and by its first bytes."""
+"""Content types: the type of a response's audio, by its label and by its first bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a session plays of each kind of audio that a provider may send."""
+"""Decoding of each kind of audio that a provider may send."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CONVERTED = {
 
 @dataclass(frozen=True)
 class Result:
-    """A whole response of `synthesize()`, as far as decoding reads it."""
+    """A complete response of `synthesize()`, as far as decoding reads it."""
 
     audio: bytes
     content_type: str
@@ -42,7 +42,7 @@ def refused_whole(audio: bytes, content_type: str) -> tuple[str, str]:
     return str(raised.value), raised.value.code
 
 
-# Audio that is already as it is wanted
+# Audio that needs no conversion
 
 
 @pytest.mark.parametrize("convert", [False, True])
@@ -127,7 +127,7 @@ async def test_audio_is_forwarded_before_more_arrives(
 @given(cuts=st.lists(st.integers(0, 2100), max_size=8), channels=st.integers(1, 3))
 async def test_wavs_split_anywhere_give_the_same_samples(cuts: list[int], channels: int) -> None:
     pcm = tone(0.005, channels=channels)
-    # Half a sample more, as a stream that was stopped leaves it.
+    # Half a sample more, as a stopped stream leaves it.
     streamed = sized(pcm, 0, fmt_chunk=fmt(channels=channels)) + b"\1"
     data = streamed + wav(pcm, channels=channels)
     ends = sorted(min(cut, len(data)) for cut in cuts)

@@ -1,4 +1,4 @@
-"""What a session plays of compressed audio, which is decoded with `convert_audio` alone."""
+"""Decoding of compressed audio, which needs `convert_audio`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Samples: how their content type says they are stored, and how they become int16 mono."""
+"""Samples: their format by content type, and their conversion to int16 mono."""
 
 from __future__ import annotations
 

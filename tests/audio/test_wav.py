@@ -1,4 +1,4 @@
-"""WAV files: what is written for recognition, and what is read, or refused with which words."""
+"""WAV files: those written for recognition, those parsed, and the errors of those refused."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_anything_but_frames_is_refused(frames: Any) -> None:
         frames_to_wav(frames)
 
 
-# parse_wav: what is read
+# parse_wav: accepted files
 
 
 @given(values=samples, rate=rates, channels=st.integers(1, 6))
@@ -173,7 +173,7 @@ def test_duration_is_in_seconds(rate: int, channels: int) -> None:
     assert parse_wav(wav(pcm, rate=rate, channels=channels)).duration == 0.25
 
 
-# parse_wav: what is refused
+# parse_wav: refused files
 
 
 MALFORMED = {

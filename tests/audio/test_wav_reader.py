@@ -1,4 +1,4 @@
-"""WAVs piece by piece: which of their bytes are samples, and where the next file begins."""
+"""WAVs piece by piece: their samples, and the start of the next file."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def refused(file: bytes) -> str:
 
 
 def calls_of(function: Callable[[], object]) -> int:
-    """How many calls a function makes, into Python and into C."""
+    """Number of calls that a function makes, into Python and into C."""
     calls = 0
 
     def count(_frame: FrameType, event: str, _argument: Any) -> None:
@@ -124,7 +124,7 @@ def test_samples_are_returned_as_they_arrive() -> None:
     assert reader.push(SPEECH[956:2000]) == [SPEECH[956:2000]]
 
 
-# Sizes that are off
+# Wrong sizes
 
 
 @pytest.mark.parametrize("missing", [2, SLACK_BYTES - 2])

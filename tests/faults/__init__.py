@@ -1,6 +1,6 @@
-"""The matrix of faults: what each does to a call of each stage, as a table of rows that are tests.
+"""The matrix of faults: its effect on a call of each stage, as a table of rows that are tests.
 
-`answers` is what a service can do, `stages` what a call is and what is heard of it, `rows` a fault
-and what is expected of it. The rows stand in `network`, `streams`, `audio` and `registered`;
-`calls` and `fetches` try them, and `table` prints what was seen.
+`answers` breaks responses, `stages` makes the calls and collects their output, `rows` is a fault
+and the result expected of it. The rows are in `network`, `streams`, `audio` and `registered`;
+`calls` and `fetches` run them, and `table` prints their outcomes.
 """

@@ -1,4 +1,4 @@
-"""What a service can do to an answer, down to the socket."""
+"""Ways in which a service can break an answer, down to the socket."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def reset(writer: AnswerWriter) -> None:
 
 
 def endless(piece: bytes) -> End:
-    """Send a piece again and again, until the client has enough."""
+    """Send a piece repeatedly until the client closes."""
 
     async def go_on(writer: AnswerWriter) -> None:
         while True:
@@ -51,7 +51,7 @@ def endless(piece: bytes) -> End:
 
 @dataclass(frozen=True)
 class Raw(Answer):
-    """An answer of any bytes, in the given pieces, and what happens after them.
+    """An answer of any bytes, in the given pieces, and a fault after them.
 
     Attributes:
         pieces: The body, each in an HTTP chunk of its own.
@@ -91,25 +91,25 @@ class Raw(Answer):
 
 
 class Door:
-    """A port that lets nobody in until it is opened, and then leads to a server.
+    """A port that accepts no connection until it is opened, and then leads to a server.
 
     It refuses connections; one that `hangs` leaves them unanswered, as a lost network does.
     """
 
     def __init__(self, base_url: str, *, hangs: bool = False) -> None:
-        self._behind = int(base_url.rpartition(":")[2])
+        self._target_port = int(base_url.rpartition(":")[2])
         self._hangs = hangs
         self._socket = socket.socket()
-        # Connections that take up all the room there is in front of a door that hangs.
+        # Connections that fill the backlog of a port that hangs.
         self._waiting: list[socket.socket] = []
-        # What is on its way through it, and the opening itself.
+        # Tasks that forward its connections, and the one that opens it.
         self._tasks: set[asyncio.Task[None]] = set()
         # None until it is open.
         self._server: asyncio.Server | None = None
 
     @property
     def base_url(self) -> str:
-        """Where it is."""
+        """Its address."""
         return f"http://127.0.0.1:{self._socket.getsockname()[1]}"
 
     async def __aenter__(self) -> Door:
@@ -133,7 +133,7 @@ class Door:
         self._socket.close()
 
     def open(self) -> None:
-        """Let connections in from now on."""
+        """Accept connections from now on."""
         if self._server is None:
             self._send_away()
             self._socket.listen()
@@ -152,7 +152,7 @@ class Door:
         self._server = await asyncio.start_server(self._let_in, sock=self._socket)
 
     async def _let_in(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._behind)
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
         self._own(_carry(reader, far_writer))
         self._own(_carry(far_reader, writer))
 

@@ -76,7 +76,7 @@ def _cuts() -> list[Row]:
 
 
 def _empty() -> list[Row]:
-    """A provider's fault that another one mends."""
+    """A provider's fault that another provider does not have."""
 
     def row(fault: str, audio: bytes, content_type: str) -> Row:
         return _fails(fault, audio, content_type, EMPTY, retried=True)
@@ -128,7 +128,7 @@ def _tail(fault: str, then: End) -> Row:
 
 
 def _truncated() -> list[Row]:
-    """Half of the samples came: the retry resumes where they end."""
+    """Half of the samples arrived: the retry resumes where they end."""
     one, two = wav(SPEECH), wav(SPEECH[:4_800]) + wav(SPEECH[4_800:])
 
     def row(fault: str, error: str, then: End, file: bytes = one, content_type: str = WAV) -> Row:
@@ -188,7 +188,7 @@ def _rates() -> list[Row]:
 
 
 def _other_provider() -> Row:
-    """The retry is answered at another rate, as after a failover, and goes on to the sample."""
+    """The retry has another rate, as after a failover, and resumes at the next sample."""
     half = Raw(tuple(cut(TONE[: len(TONE) // 2], 960)), PCM, then=reset, waits=True)
     faster = Raw(tuple(cut(tone(0.5, rate=48_000), 777)), "audio/pcm;rate=48000")
     return _row(

@@ -1,4 +1,4 @@
-"""A call under the fault of a row, and the check that all ends as the row says."""
+"""A call under the fault of a row, and the check of its outcome."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from tests.helpers.support import errors_of
 
 
 def amount(heard: str | bytes) -> int:
-    """How much was heard: whole words, or bytes of samples."""
+    """Amount of output: complete words, or bytes of samples."""
     return len(heard.split() if isinstance(heard, str) else heard)
 
 
 class Listener:
-    """Hears one call, and lets the service go on when it has heard half of it."""
+    """Collects one call's output, and lets the service continue after half of it."""
 
     def __init__(self, row: Row, served: Answer | None) -> None:
         self._row = row
         self._said: Heard = row.stage.said if row.said is None else row.said
         self._served = served
-        # None until something came; silence that was understood is an empty text.
+        # None until output arrives; a transcript of silence is an empty text.
         self._heard: Heard | None = None
 
     def hear(self, piece: Heard) -> None:
@@ -43,7 +43,7 @@ class Listener:
 
     @property
     def told(self) -> str:
-        """What was heard, in words."""
+        """The output so far, in words."""
         if self._heard is None:
             return NOTHING
         if self._row.alike(self._heard, self._said):
@@ -55,7 +55,7 @@ class Listener:
 
 
 async def see(row: Row, *, passes: bool) -> Seen:
-    """Make the call and check all that holds of every row; return what was seen.
+    """Make the call, check what every row has in common, and return its outcome.
 
     Args:
         row: What the service does.
@@ -76,7 +76,7 @@ async def see(row: Row, *, passes: bool) -> Seen:
         started = time.perf_counter()
         raised = await _call(row, adapter, listener)
         seconds = time.perf_counter() - started
-        # What is left is one connection that can be used again.
+        # One connection remains, which can be used again.
         await gateway.idle(connections=1, within_s=SOON_S)
     return Seen(
         stage=row.stage.name,
@@ -113,11 +113,11 @@ def _serve(row: Row, gateway: LocalGateway, served: Answer | None, *, passes: bo
 
 
 def _check_errors(raised: APIError | None, events: Sequence[Any]) -> str:
-    """Each failed try is told once, all of them alike, and the last one leaves; return which."""
+    """Each failed attempt is reported once, all alike, and the last is raised; return it."""
     ends = [] if raised is None else [False]
     assert [event.recoverable for event in events] == [True] * (len(events) - len(ends)) + ends
     if raised is not None:
-        # LiveKit wraps the last of several tries.
+        # LiveKit wraps the last of several errors.
         assert events[-1].error in (raised, raised.__cause__)
     errors = {shown(event.error) for event in events}
     assert len(errors) <= 1
@@ -125,9 +125,9 @@ def _check_errors(raised: APIError | None, events: Sequence[Any]) -> str:
 
 
 async def check(row: Row) -> list[Seen]:
-    """Check a row with a fault in every answer, and if it is tried again, in the first one only."""
+    """Check a row with a fault in every answer and, if it is retried, in the first one only."""
     calls = [check_stays(row), check_passes(row)] if row.retried else [check_stays(row)]
-    # At the same time: most of their time is a wait.
+    # Run concurrently, as they mostly wait.
     tasks = [asyncio.create_task(call) for call in calls]
     await asyncio.wait(tasks)
     return [task.result() for task in tasks]
@@ -145,7 +145,7 @@ async def check_stays(row: Row) -> Seen:
 
 
 async def check_passes(row: Row) -> Seen:
-    """Check a row with a fault in the first answer only: the second one mends it."""
+    """Check a row with a fault in the first answer only: the second one succeeds."""
     seen = await see(row, passes=True)
     assert (seen.error, seen.retries) == (row.error, 1)
     assert seen.requests == (2 if row.answer else 1)
@@ -156,5 +156,5 @@ async def check_passes(row: Row) -> Seen:
 
 def _check_time(row: Row, seen: Seen) -> None:
     assert seen.seconds >= row.at_least_s
-    # Where the end is a matter of patience, it comes soon.
+    # Every fault ends soon, unless it takes the patience of the row.
     assert seen.seconds < SOON_S or row.patience_s == IN_TIME_S

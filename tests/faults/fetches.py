@@ -23,7 +23,7 @@ from tests.helpers.tools_calls import hang_up, make_agents_llm, sent_tools
 
 @dataclass(frozen=True, kw_only=True)
 class ToolsRow:
-    """What the service answers the fetch with, and what is expected of the first turn.
+    """The response to the fetch, and the result expected of the first turn.
 
     Attributes:
         fault: Its name in the table.
@@ -45,7 +45,7 @@ class ToolsRow:
 
 
 def _cause(error: SpekoAdapterError | None) -> str:
-    """The cause of a report in the table: status and code of the answer, or the error's type."""
+    """The cause of a report in the table: status and code of the response, or the error's type."""
     if error is None:
         return ""
     assert error.code == "REGISTERED_TOOLS_FAILED"
@@ -55,7 +55,7 @@ def _cause(error: SpekoAdapterError | None) -> str:
 
 
 async def see_tools(row: ToolsRow, gateway: LocalGateway, caplog: pytest.LogCaptureFixture) -> Seen:
-    """Hold a turn and the one after it; return what was seen of the first."""
+    """Run a turn and the one after it; return the first one's outcome."""
     answer = row.answer.fresh() if isinstance(row.answer, Raw) else row.answer
     _serve(row, gateway, answer)
     reported: list[Any] = []
@@ -72,7 +72,7 @@ async def see_tools(row: ToolsRow, gateway: LocalGateway, caplog: pytest.LogCapt
         started = time.perf_counter()
         heard, offered = await _turn(model, gateway)
         seconds = time.perf_counter() - started
-        # The next turn knows what the first one learned, and asks nobody.
+        # The next turn reuses the first one's result without a request.
         assert await _turn(model, gateway) == (heard, offered)
         await gateway.idle(connections=1, within_s=SOON_S)
         await model.aclose()
@@ -99,7 +99,7 @@ def _serve(row: ToolsRow, gateway: LocalGateway, answer: Answer | None) -> None:
 
 
 async def _turn(model: SpekoLLM, gateway: LocalGateway) -> tuple[str, list[str]]:
-    """What is heard in a turn, and the names of the tools that the model is offered."""
+    """The output of a turn, and the names of the tools that the model is offered."""
     chunks = await chat(model, tools=[hang_up], conn_options=NO_RETRY)
     return "".join(texts(chunks)), [tool["name"] for tool in sent_tools(gateway) or []]
 
@@ -107,7 +107,7 @@ async def _turn(model: SpekoLLM, gateway: LocalGateway) -> tuple[str, list[str]]
 async def check_tools(
     row: ToolsRow, gateway: LocalGateway, caplog: pytest.LogCaptureFixture
 ) -> Seen:
-    """Check a row: whatever becomes of the fetch, the reply is heard."""
+    """Check a row: the reply is complete with any result of the fetch."""
     caplog.set_level(logging.WARNING, logger="livekit.plugins.speko")
     seen = await see_tools(row, gateway, caplog)
     assert (seen.error, seen.heard) == (row.error, ALL)

@@ -27,7 +27,7 @@ STATUSES = (
 
 
 def network_rows(stage: Stage) -> list[Row]:
-    """What a network does to a call."""
+    """Faults of the network under a call."""
     return [
         Row(
             fault="connection refused",
@@ -78,7 +78,7 @@ def _before_the_headers(stage: Stage) -> list[Row]:
 def in_the_middle(
     stage: Stage, fault: str, error: str, then: End, *, extra: bool = False, **more: Any
 ) -> Row:
-    """A fault after half of the answer, and with `extra` after an odd bit of the next piece."""
+    """A fault after half of the answer; `extra` adds an odd number of bytes of the next piece."""
     pieces = stage.pieces[: stage.middle]
     if extra:
         pieces += (stage.pieces[stage.middle][:15],)
@@ -94,7 +94,7 @@ def in_the_middle(
 
 
 def status_rows(stage: Stage) -> list[Row]:
-    """What a service, or a proxy in front of it, refuses a call with."""
+    """Refusals of a call by a service, or by a proxy in front of it."""
 
     def row(fault: str, error: str, answer: Raw | Refusal, **more: Any) -> Row:
         return Row(fault=fault, stage=stage, answer=answer, error=error, **more)

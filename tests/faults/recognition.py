@@ -1,4 +1,4 @@
-"""Faults of a recognition that streams: a connection that fails, and what follows it."""
+"""Faults of a recognition that streams: a connection that fails, and the recovery."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def fails(fault: Fault, at: int | str = 0, *, after: bool = False, nth: int = 1)
 
 @dataclass(frozen=True, kw_only=True)
 class StreamRow:
-    """One fault of a connection, and what is expected.
+    """One fault of a connection, and the result expected.
 
     Attributes:
         fault: Its name in the table.
@@ -240,7 +240,7 @@ ROWS = [
 
 
 async def see(row: StreamRow) -> Seen:
-    """Stream the words under the fault of a row; check it, and return what was seen."""
+    """Stream the words under the fault of a row; check it, and return its outcome."""
     async with LocalGateway() as gateway:
         gateway.transcribe_stream.always(row.first[-1] if row.lasts else HEALTHY)
         if not row.lasts:
@@ -288,7 +288,7 @@ async def _stream(recognizer: SpekoSTT, patience_s: float) -> tuple[APIError | N
 
 
 async def _speak(stream: RecognizeStream, understood: asyncio.Event) -> None:
-    """Say two utterances, the second once the first was understood."""
+    """Say two utterances, the second after the first one's transcript."""
     half = len(SPOKEN) // 2
     for piece in frames_of(SPOKEN[:half]):
         stream.push_frame(frame(piece))
@@ -306,7 +306,7 @@ def _shown(error: APIError) -> str:
 
 
 async def check(row: StreamRow) -> Seen:
-    """Check a row, and return what was seen."""
+    """Check a row, and return its outcome."""
     seen = await see(row)
     assert (seen.error, seen.heard) == (row.error, row.heard), row.fault
     assert seen.requests == row.connections or row.connections < 0, row.fault

@@ -1,4 +1,4 @@
-"""The rows of the registered tools: faults of their fetch, and strange rows in its answer."""
+"""The rows of the registered tools: faults of their fetch, and invalid rows in its response."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _answers() -> list[ToolsRow]:
 
 
 def _strange() -> list[ToolsRow]:
-    """Between two good rows stands one that is not: the good ones stay."""
+    """A bad row between two good ones: the good ones are kept."""
     good, odd = filled_row("odd"), {"name": "odd", "source": {"kind": "inline"}}
 
     def row(fault: str, bad: Any) -> ToolsRow:

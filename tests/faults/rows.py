@@ -1,4 +1,4 @@
-"""A row of the matrix: what happens, and what is expected of it."""
+"""A row of the matrix: a fault, and the result expected of it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ NOTHING = "nothing"
 
 IN_TIME_S = 5.0
 IMPATIENT_S = 0.4
-# Far above what is waited for, far below any other bound there is.
+# Far above the waits of a test, far below any other bound.
 SOON_S = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One fault in one stage, and what is expected of it.
+    """One fault in one stage, and the result expected of it.
 
     Attributes:
         fault: Its name in the table.

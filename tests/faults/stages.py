@@ -1,4 +1,4 @@
-"""The stages of a call: a healthy answer of each, and what is heard of any."""
+"""The stages of a call: a healthy answer of each, and the output of any answer."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from livekit_plugins_speko import Intent, SpekoLLM, SpekoSTT, SpekoTTS
 from tests.helpers.raw_server import events
 from tests.helpers.support import conversation, frame, tone
 
-# What is heard: words (str), or samples (bytes).
+# Output of a call: words (str), or samples (bytes).
 Heard: TypeAlias = Any
 Hear: TypeAlias = Callable[[Heard], None]
 
 ROUTE = {"provider": "acme", "model": "acme-2", "failoverCount": 0, "scoresRunId": None}
 REQUEST = "Book a table for two at eight please"
-# Noise, of which no part is like another: 0.4 s of int16 mono at 24000 Hz.
+# Noise, no two parts of which are alike: 0.4 s of int16 mono at 24000 Hz.
 SPEECH = np.random.default_rng(7).integers(-9000, 9000, 9_600).astype("<i2").tobytes()
 EVENT_STREAM = "text/event-stream"
 JSON = "application/json"
@@ -37,7 +37,7 @@ def cut(data: bytes, size: int) -> list[bytes]:
 
 
 def interim(words: int) -> bytes:
-    """What the service understood when so many words of the request had come."""
+    """The transcript after so many words of the request."""
     text = " ".join(REQUEST.split()[:words])
     return event("transcript", {"text": text, "isFinal": False, "confidence": None})
 
@@ -73,11 +73,11 @@ class Stage(ABC):
 
     @abstractmethod
     async def call(self, adapter: Any, conn_options: APIConnectOptions, hear: Hear) -> None:
-        """Make a call, with LiveKit's retries; `hear` is told what comes, as it comes."""
+        """Make a call, with LiveKit's retries; `hear` gets each piece of output as it arrives."""
 
 
 class Transcribe(Stage):
-    """The caller said something; what did the agent understand?"""
+    """Recognition of the caller's words."""
 
     name = route = "transcribe"
     content_type = EVENT_STREAM
@@ -101,7 +101,7 @@ class Transcribe(Stage):
 
 
 class Complete(Stage):
-    """The model answers the caller."""
+    """The model replies to the caller."""
 
     name = route = "complete"
     content_type = EVENT_STREAM

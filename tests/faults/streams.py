@@ -1,4 +1,4 @@
-"""The rows of the two stages that are answered with events, or by an older service with JSON."""
+"""Rows of the two stages whose response is events, or JSON from an older service."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ EventStage = Transcribe | Complete
 
 
 def stream_rows(stage: EventStage) -> list[Row]:
-    """Every row of a stage that is answered with events."""
+    """Every row of a stage whose response is events."""
     return [
         *_at_the_start(stage),
         *_in_the_middle(stage),
@@ -73,7 +73,7 @@ def _at_the_start(stage: EventStage) -> list[Row]:
 
 
 def _in_the_middle(stage: EventStage) -> list[Row]:
-    """Half was said; of a reply the caller has heard it, of a transcript nobody has."""
+    """Half was sent: of a reply it was forwarded, of a transcript it was not."""
 
     def row(fault: str, error: str, *pieces: bytes) -> Row:
         return Row(
@@ -114,7 +114,7 @@ def _of_replies() -> list[Row]:
     return [
         _fails(COMPLETE, "done without text and tool calls", EMPTY, nothing),
         _fails(COMPLETE, "a tool call without a name", MALFORMED, nameless),
-        # Calls are handed on with done, so none is made twice.
+        # Calls are forwarded with done, so none is made twice.
         _fails(COMPLETE, "reset behind a tool call", RESET, broken),
     ]
 

@@ -1,4 +1,4 @@
-"""Prints what the rows of the matrix saw: a plugin of pytest, with the option --print-faults."""
+"""Prints the outcomes of the matrix: a plugin of pytest, with the option --print-faults."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _TITLES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """What one call saw.
+    """The outcome of one call.
 
     Attributes:
         stage: The part of the table that it belongs to.
@@ -70,7 +70,7 @@ Record: TypeAlias = Callable[[Seen], None]
 
 @pytest.fixture
 def record(record_property: Callable[[str, object], None]) -> Record:
-    """Puts what was seen into the table."""
+    """Adds an outcome to the table."""
     return lambda seen: record_property(_PROPERTY, asdict(seen))
 
 

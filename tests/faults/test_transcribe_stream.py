@@ -1,4 +1,4 @@
-"""The matrix of faults: recognition that streams. Every word comes once, or the stream says why."""
+"""The matrix of faults: streaming recognition. Every word comes once, or an error is raised."""
 
 from __future__ import annotations
 

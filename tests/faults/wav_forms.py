@@ -33,7 +33,7 @@ PLAYED = {
     "two with chunks in between": riff(fmt(), chunk(b"data", SPEECH[:HALF]), LIST, NOTE)
     + wav(SPEECH[HALF:]),
 }
-"""Each is played, whole."""
+"""Each is played completely."""
 
 TONE = tone(0.5)
 CONVERTED = {
@@ -44,7 +44,7 @@ CONVERTED = {
     "A-law": compressed(TONE, container="wav", codec="pcm_alaw"),
     "mu-law": compressed(TONE, container="wav", codec="pcm_mulaw"),
 }
-"""Each is `TONE` as ffmpeg writes it, and played after conversion alone."""
+"""Each is `TONE` as ffmpeg writes it, and played only after conversion."""
 
 UNSUPPORTED = {
     "ADPCM": riff(fmt(kind=0x11, bits=4, frame_bytes=256), DATA),

@@ -1,4 +1,4 @@
-"""One call of each kind, to a client that a test hands in."""
+"""One call of each kind, to a client that a test passes."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ def stream(speko: Speko, **options: Any) -> AsyncIterator[Any]:
 
 
 async def transcribe(speko: Speko, **options: Any) -> Any:
-    """A whole transcription."""
+    """A complete transcription."""
     return await speko.transcribe(make_wav(), language="en", **options)
 
 
 async def complete(speko: Speko, **options: Any) -> Any:
-    """A whole completion."""
+    """A complete completion."""
     return await speko.complete(messages=[HELLO], intent=Intent("en"), **options)
 
 
 async def synthesize(speko: Speko, **options: Any) -> Any:
-    """A whole synthesis."""
+    """A complete synthesis."""
     return await speko.synthesize("Hello.", language="en", **options)
 
 

@@ -1,4 +1,4 @@
-"""The parts of a session put together, and a turn that they take."""
+"""The parts of a session put together, and one turn with them."""
 
 from __future__ import annotations
 

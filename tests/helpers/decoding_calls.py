@@ -1,4 +1,4 @@
-"""Audio of any type, decoded whole."""
+"""Audio of any type, decoded completely."""
 
 from __future__ import annotations
 

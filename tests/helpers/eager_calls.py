@@ -1,4 +1,4 @@
-"""Streams of the eager adapter, fed by hand, and a VAD that takes every loud window for speech."""
+"""Streams of the eager adapter, fed by hand, and a VAD that treats every loud window as speech."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from livekit_plugins_speko.testing._gateway.waiting import Changes, within
 from tests.helpers.stt_calls import make_stt
 from tests.helpers.support import NO_RETRY, frame, tone
 
-WITHIN_S = 20.0  # to tell a hang from a slow machine
+WITHIN_S = 20.0  # long enough for a slow machine, short enough to notice a hang
 WINDOW_S = 0.032
 WINDOW_BYTES = 1024
 
@@ -38,9 +38,9 @@ def silence(windows: int) -> bytes:
 
 SOME_WORDS = speech(20)
 PAUSE = silence(8)
-"""Long enough for a request ahead, too short for an end."""
+"""Long enough for an early request, too short for an end."""
 REST = silence(12)
-"""What makes a `PAUSE` an end."""
+"""Silence that ends the utterance after a `PAUSE`."""
 
 
 def window(
@@ -115,7 +115,7 @@ class LoudnessStream(vad.VADStream):
                 self._utterance = None
 
     def begin_again(self) -> None:
-        """Report the beginning of an utterance, whatever came before."""
+        """Report the beginning of an utterance, regardless of earlier events."""
         self._send(vad.VADEventType.START_OF_SPEECH)
 
     def _send(self, type_: vad.VADEventType) -> None:
@@ -174,7 +174,7 @@ class Listener:
         return await self.until(type_)
 
     async def over(self) -> None:
-        """End the input, and wait for all that still comes."""
+        """End the input, and wait for the remaining events."""
         self.stream.end_input()
         await self.ended()
 

@@ -1,4 +1,4 @@
-"""Whole sessions whose caller pauses where a test wants it, faster than real time."""
+"""Complete sessions whose caller pauses as a test requires, faster than real time."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ LEAD = quiet(0.5)
 HESITATION = quiet(0.3)
 """A pause inside of a sentence."""
 PAUSE = quiet(0.45)
-"""Surely long enough for a request ahead: Silero hears silence late. Too short for an end."""
+"""Long enough for an early request, as Silero detects silence late. Too short for an end."""
 REST = quiet(0.6)
-"""What makes a `PAUSE` an end."""
+"""Silence that ends the utterance after a `PAUSE`."""
 
 AT_ONCE: EndpointingOptions = {"min_delay": 0.0, "max_delay": 0.0}
 """Endpointing that commits a turn as soon as the caller has ended."""
@@ -41,7 +41,7 @@ NOT_SOON: EndpointingOptions = {"min_delay": 60.0, "max_delay": 60.0}
 
 
 class EagerCaller(Caller):
-    """A caller who says what a test wants, and no more until it wants more."""
+    """A caller who speaks only when the test requests it."""
 
     def say(self, *pcm: bytes) -> None:
         whole = b"".join(pcm)
@@ -80,7 +80,7 @@ class EagerCall(Call):
         )
 
     async def commit(self) -> None:
-        """Commit the turn of a caller who has ended, whatever the endpointing, and wait for it."""
+        """Commit the caller's turn under any endpointing, and wait for it."""
         await self.until(lambda: self.session.user_state == "listening", "the end of speech")
         self.session.update_options(endpointing_opts=AT_ONCE)
         self.session.commit_user_turn()
@@ -95,11 +95,11 @@ class EagerCall(Call):
         return self.final
 
     def asked(self) -> list[str]:
-        """What the caller had said in each request to the model, in order."""
+        """The caller's text in each request to the model, in order."""
         return [question_in(each) for each in self.gateway.requests_to("complete")]
 
     def assert_answered(self, *questions: str) -> None:
-        """Each of these was answered and spoken once, whole, and nothing else was."""
+        """Each of these had one reply, spoken completely and once, and nothing else had."""
         replies = [answer_to(each) for each in questions]
         assert self.history == [
             each

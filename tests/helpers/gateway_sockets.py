@@ -1,4 +1,4 @@
-"""WebSocket clients of the gateway that know no more than the wire."""
+"""WebSocket clients of the gateway that know only the wire."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model, its replies, and answers that the gateway would not make by itself."""
+"""A model, its replies, and answers that the gateway does not make by itself."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CALL_B = ToolCall("get_time", {}, id="b")
 
 
 class Events(Answer):
-    """Events as they are given, with nothing in front of them and nothing after them."""
+    """The given events, with none before or after them."""
 
     serves = frozenset({"complete"})
 
@@ -69,7 +69,7 @@ def call_ids(chunks: list[llm.ChatChunk]) -> list[str]:
 
 
 def kinds(chunks: list[llm.ChatChunk]) -> list[str]:
-    """What each chunk carries."""
+    """The kind of content of each chunk."""
     return [
         "usage" if chunk.usage else "calls" if chunk.delta and chunk.delta.tool_calls else "text"
         for chunk in chunks

@@ -1,4 +1,4 @@
-"""A server that sends any bytes at all, for answers that the gateway would never give."""
+"""A server that sends any bytes at all, for responses that the gateway never sends."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def answer(
     headers: Mapping[str, str] | None = None,
     whole: bool = True,
 ) -> bytes:
-    """An answer as it goes over the network.
+    """An answer as sent over the network.
 
     A body in pieces goes out as so many HTTP chunks, which a client reads one by one however the
     socket cuts them. One that is not `whole` lacks its last chunk: the connection breaks off.
@@ -32,7 +32,7 @@ def answer(
 
 
 class RawServer:
-    """Answers each connection with the next of its answers, the last one again and again.
+    """Sends each connection the next of its answers; the last one is repeated.
 
     Attributes:
         heads: The request lines and headers that came, in order.
@@ -47,12 +47,12 @@ class RawServer:
         self._hold = hold
         # None outside of the `async with` block.
         self._server: asyncio.Server | None = None
-        # The connections that are being answered.
+        # The open connections.
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def base_url(self) -> str:
-        """Where it listens, or listened."""
+        """Its address, also after it has stopped."""
         return f"http://127.0.0.1:{self._port}"
 
     async def __aenter__(self) -> RawServer:

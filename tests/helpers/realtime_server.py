@@ -30,7 +30,7 @@ ADAPTERS = {"xai": "xai.realtime.v1", "google": "google.live.v1"}
 
 
 class Peer:
-    """The server's end of one socket, and what came on it."""
+    """The server's end of one socket, and the frames received on it."""
 
     def __init__(self, ws: web.WebSocketResponse, request: web.Request, form: str) -> None:
         self.ws = ws
@@ -50,7 +50,7 @@ class Peer:
                 await self.ws.send_str(json.dumps(frame))
 
     async def ready(self) -> None:
-        """Take what opens the session, and say that it is ready."""
+        """Receive the frame that opens the session, and send that it is ready."""
         if self.form != "proxy":
             await self.ws.receive()
         await self.say(READY[self.form])
@@ -68,7 +68,7 @@ class Peer:
 
 
 Script: TypeAlias = Callable[[Peer], Awaitable[None]]
-"""What the server does on a socket. Then it reads on until the client is gone."""
+"""The server's behaviour on a socket. Then it reads on until the client is gone."""
 
 Response: TypeAlias = tuple[int, Any] | Callable[[], Awaitable[tuple[int, Any]]]
 """A status and a body, or a coroutine that waits before it returns them."""

@@ -1,4 +1,4 @@
-"""Whole sessions on a gateway of their own, faster than real time."""
+"""Complete sessions on a gateway of their own, faster than real time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from livekit_plugins_speko.testing import LocalGateway, Reply, Transcript
 from livekit_plugins_speko.testing._gateway.waiting import Changes, within
 from tests.helpers.session_line import Caller, Ear, say, spoken
 
-WITHIN_S = 60.0  # to tell a hang from a slow machine
+WITHIN_S = 60.0  # long enough for a slow machine, short enough to notice a hang
 
 ONCE = APIConnectOptions(max_retry=0, timeout=5.0)
 TWICE = APIConnectOptions(max_retry=1, retry_interval=0.0, timeout=5.0)
@@ -39,12 +39,12 @@ FORGOTTEN = "AgentActivity.tts_say"
 
 INSTRUCTIONS = "You are a concierge."
 
-# What LiveKit calls the errors of each route's adapter.
+# LiveKit's names for the errors of each route's adapter.
 ERROR_TYPES = {"transcribe": stt.STTError, "complete": llm.LLMError, "synthesize": tts.TTSError}
 
 
 class Call:
-    """A session with a caller and an ear, a gateway of its own, and its reports.
+    """A session with a caller and a listener, a gateway of its own, and its events.
 
     Attributes:
         errors: Its error events, in order.
@@ -94,7 +94,7 @@ class Call:
         await self.until(lambda: self.final_errors >= times, f"final error {times} ({name})")
 
     async def take_a_turn(self, name: str) -> None:
-        """A turn in which nothing fails: understood, answered and spoken, complete and once."""
+        """A turn without a fault: recognised, replied to and spoken, completely and once."""
         question, reply = f"Question after {name}.", f"This is the answer after {name}."
         self.gateway.transcribe.script(Transcript(question))
         self.gateway.complete.script(Reply(reply))
@@ -155,7 +155,7 @@ def make_session(
     conn_options: APIConnectOptions = ONCE,
     max_errors: int = 3,
 ) -> AgentSession[None]:
-    """A session that takes a turn as soon as the caller has ended."""
+    """A session that commits a turn as soon as the caller's speech ends."""
     return AgentSession[None](
         stt=components.stt,
         llm=components.llm,

@@ -1,4 +1,4 @@
-"""Responses that spoil one turn of a session."""
+"""Responses that fail one turn of a session."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PCM = "audio/pcm;rate=24000"
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """One response that spoils a turn.
+    """One response that fails a turn.
 
     Attributes:
         name: For messages.

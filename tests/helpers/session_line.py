@@ -1,4 +1,4 @@
-"""The two ends of a call that runs faster than real time: a caller and an ear."""
+"""The two ends of a call that runs faster than real time: a caller and a listener."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Ear(io.AudioOutput):
         self._stretch_s: float | None = None
 
     def take(self) -> bytes:
-        """What was heard since the last call of this, without silence."""
+        """The audio received since the last call of this, without silence."""
         heard = bytes(self._pcm)
         self._pcm.clear()
         return without_silence(heard)

@@ -1,4 +1,4 @@
-"""A recognizer, and something for it to hear."""
+"""A recognizer, and audio for it."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ KEY = "sk-streaming-test-key"
 
 
 def word(number: int, seconds: float = WORD_S) -> bytes:
-    """Samples that the recogniser takes for the word `number`, from 1 to 32767."""
+    """Samples that the recogniser reads as the word `number`, from 1 to 32767."""
     return np.full(round(seconds * RATE_HZ), number, dtype="<i2").tobytes()
 
 
@@ -67,7 +67,7 @@ class Ears:
 
 @dataclass(frozen=True, kw_only=True)
 class Behaviour:
-    """What a connection of the server does.
+    """The behaviour of one connection of the server.
 
     Attributes:
         with_times: Transcripts have word times.
@@ -99,7 +99,7 @@ class Dropped(Exception):
 
 
 class Heard:
-    """One connection and what came on it, in order."""
+    """One connection and the frames received on it, in order."""
 
     def __init__(self, ws: web.WebSocketResponse, request: web.Request) -> None:
         self.ws = ws
@@ -316,7 +316,7 @@ class SttServer:
 
 
 async def keep_silent(heard: Heard) -> None:
-    """Take everything and say nothing, until the client closes."""
+    """Receive everything and send nothing until the client closes."""
     async for message in heard.ws:
         if message.type is aiohttp.WSMsgType.BINARY:
             if not heard.header:

@@ -1,4 +1,4 @@
-"""What tests make again and again: audio, conversations, and the wire's own pieces."""
+"""Factories for tests: audio, conversations, and pieces of the wire."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def loud_s(side: NDArray[np.int16], *, above: int = 500) -> float:
 
 
 def shown(value: object) -> str | None:
-    """The name of a parameter in a test's id, where the whole of it would be too long."""
+    """The name of a parameter in a test's id, where all of it would be too long."""
     return f"{len(value)}_bytes" if isinstance(value, bytes) else None
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import strategies as st
 from livekit.agents.tokenize import SentenceStream, SentenceTokenizer, TokenData
 
-# What replies are made of: ends of sentences and what looks like them, in many scripts.
+# Parts of replies: ends of sentences and their look-alikes, in many scripts.
 PARTS = (
     *("Sure", "Your order was shipped", " ", "  ", "\n", ". ", "! ", "? ", ", ", "; "),
     *(": ", ".", "...", "…", "?!", "—", " – ", '"', "'", "(", ")", "**", "_", "<b>"),

@@ -1,4 +1,4 @@
-"""Registered tools, and those who load them."""
+"""Registered tools, and their loaders."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SCHEMA = {"type": "object", "properties": {"q": {"type": "string", "enum": ["a",
 
 
 def row(name: str, **fields: Any) -> dict[str, Any]:
-    """What the service keeps of a registered tool."""
+    """A registered tool as the service stores it."""
     return {"name": name, "description": f"About {name}.", "parameters": SCHEMA, **fields}
 
 

@@ -27,7 +27,7 @@ ONE, TWO, THREE, FOUR, FIVE = SENTENCES = [
     f"This is the {which} sentence." for which in ("first", "second", "third", "fourth", "fifth")
 ]
 REPLY = " ".join(SENTENCES)
-# What holds for LiveKit's own adapter has to hold here.
+# LiveKit's own adapter has to behave the same.
 WITH_LIVEKITS = pytest.mark.parametrize("prefetch", [None, 0, 1, 9], ids=str)
 EVERY = pytest.mark.parametrize("prefetch", [0, 1, 9])
 BASIC = tokenize.basic.SentenceTokenizer(retain_format=True)
@@ -145,12 +145,12 @@ def words(events: list[tts.SynthesizedAudio]) -> bytes:
 
 
 def transcript(events: list[tts.SynthesizedAudio]) -> list[str]:
-    """The texts that came with the audio."""
+    """The transcripts that came with the audio."""
     return [t for e in events for t in e.frame.userdata.get(USERDATA_TIMED_TRANSCRIPT, ())]
 
 
 def voiced(*texts: str) -> bytes:
-    """How these texts sound, one after the other."""
+    """The audio of these texts, one after the other."""
     return b"".join(spoken(text) for text in texts)
 
 

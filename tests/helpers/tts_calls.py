@@ -1,4 +1,4 @@
-"""Speech, a TTS that asks for it, and what is heard of it."""
+"""Speech, a TTS that requests it, and the audio it returns."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def speech(audio: Any = PCM, content_type: str = "audio/pcm;rate=24000", **optio
 async def speak(
     voice: SpekoTTS, text: str = "Hello there.", *, conn_options: APIConnectOptions = NO_RETRY
 ) -> list[tts.SynthesizedAudio]:
-    """All that is heard. A call that never ends fails, and does not hang the run."""
+    """All audio of a call. One that never ends fails and does not hang the run."""
 
     async def call() -> list[tts.SynthesizedAudio]:
         async with voice.synthesize(text, conn_options=conn_options) as stream:
@@ -47,7 +47,7 @@ def joined(events: list[tts.SynthesizedAudio]) -> bytes:
 
 
 async def first_bytes(stream: tts.ChunkedStream, size: int) -> bytes:
-    """As many bytes as have to come while the gateway is held."""
+    """Number of bytes that must arrive while the gateway is held."""
     heard = b""
     while len(heard) < size:
         heard += bytes((await asyncio.wait_for(anext(stream), 5)).frame.data)
@@ -64,7 +64,7 @@ def adapter_error(error: BaseException) -> tuple[str, str]:
 async def assert_given_up(
     gateway: LocalGateway, voice: SpekoTTS, answered: Answer | None = None
 ) -> APIError:
-    """The call fails at the first try; return its error."""
+    """The call fails at the first attempt; return its error."""
     if answered is not None:
         gateway.synthesize.script(answered)
     errors, before = errors_of(voice), len(gateway.requests)
@@ -77,7 +77,7 @@ async def assert_given_up(
 
 
 async def assert_retried(gateway: LocalGateway, voice: SpekoTTS, answered: Answer) -> APIError:
-    """The first try fails, and with the second all is heard once; return the first one's error."""
+    """The first attempt fails, the second brings all audio once; return the first one's error."""
     gateway.synthesize.script(answered, speech())
     errors = errors_of(voice)
     events = await speak(voice, conn_options=QUICK_RETRY)

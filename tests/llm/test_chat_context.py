@@ -133,7 +133,7 @@ def test_call_is_an_assistant_message_and_its_output_a_tool_message() -> None:
 
 
 def test_parallel_calls_share_one_assistant_message() -> None:
-    """Their outputs follow in the order of the calls, whichever tool was done first."""
+    """Their outputs follow in the order of the calls, not in that of their completion."""
     messages = convert(calls("a"), calls("b"), gives("b", "2"), gives("a", "1"))
     assert messages == [called("a", "b"), given("a", "1"), given("b", "2")]
 
@@ -170,7 +170,7 @@ def test_message_between_two_calls_separates_them() -> None:
 
 
 def test_late_output_is_placed_right_after_its_call() -> None:
-    """A caller who speaks while a tool runs comes between; no provider takes it in that order."""
+    """A caller who speaks while a tool runs comes between; no provider accepts that order."""
     messages = convert(calls("a"), calls("b"), gives("a"), says("user", "Hurry!"), gives("b", "2"))
     assert messages == [
         called("a", "b"),

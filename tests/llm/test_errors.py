@@ -95,7 +95,7 @@ async def test_error_event_raises_its_code(
 async def test_response_that_the_sdk_cannot_parse_is_a_livekit_error(
     gateway: LocalGateway,
 ) -> None:
-    """Its models want a text that a turn with nothing but tool calls may lack."""
+    """Its models require a text, which a turn with only tool calls may lack."""
     gateway.complete.script(Events(done(toolCalls=[CALL_A.wire()])))
     client = spekoai.AsyncSpeko(api_key=gateway.api_key, base_url=gateway.base_url)
     async with client:
@@ -115,7 +115,7 @@ BREAKS = {
 async def test_fault_after_the_first_output_is_not_retried(
     gateway: LocalGateway, client: Any, fault: Answer
 ) -> None:
-    """A retry would say the first words twice."""
+    """A retry would speak the first words twice."""
     gateway.complete.script(fault)
     model = make_llm(client)
     errors = errors_of(model)

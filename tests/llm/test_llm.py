@@ -1,4 +1,4 @@
-"""Completions, through LiveKit's own streams: what a reply is, and what is reported."""
+"""Completions, through LiveKit's own streams: replies, metrics and logs."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ class OtherEvents:
 
 
 class OtherClient:
-    """A client of somebody else's, with no more than the adapters ask for."""
+    """A third-party client with only the methods that the adapters require."""
 
     def __init__(self, speko: Speko) -> None:
         self.speko, self.agents = speko, speko.agents

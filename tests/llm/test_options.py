@@ -1,4 +1,4 @@
-"""Completions: the options of a model and of a call, and what goes out."""
+"""Completions: the options of a model and of a call, and the requests they make."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.helpers.support import NO_RETRY, conversation
 LOOKUP: dict[str, Any] = {"name": "lookup", "description": "Look up.", "parameters": {}}
 
 
-# What goes out
+# Requests
 
 
 def without_voice_flag(body: dict[str, Any], client: Any) -> dict[str, Any]:

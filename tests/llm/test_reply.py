@@ -263,7 +263,7 @@ def test_text_that_only_begins_like_a_thought_is_kept(text: str) -> None:
     assert "".join(texts_of(feed(DeltaEvent(text=text), DoneEvent(text=text)))) == text
 
 
-# Replies of nothing
+# Empty replies
 
 
 @pytest.mark.parametrize(

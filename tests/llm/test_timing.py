@@ -18,7 +18,7 @@ IMPATIENT = APIConnectOptions(max_retry=0, timeout=0.5)
 
 
 class OnlyMetas(Answer):
-    """A service that goes from provider to provider and never says a word."""
+    """A service that tries provider after provider and sends no text."""
 
     serves = frozenset({"complete"})
 
@@ -82,7 +82,7 @@ async def test_long_reply_with_steady_output_is_not_cut(gateway: LocalGateway, c
 async def test_closed_reply_frees_its_connection(
     gateway: LocalGateway, client: Any, said: list[str]
 ) -> None:
-    """What a session does when the caller barges in."""
+    """A session closes the stream when the caller barges in."""
     gate = Gate()
     gateway.complete.script(Reply([*said, gate, " noon."]))
     model = make_llm(client)
@@ -112,7 +112,7 @@ async def test_cancelled_reader_raises_only_the_cancellation(
 
 
 class Forever(Answer):
-    """One event again and again."""
+    """One event, repeated."""
 
     serves = frozenset({"complete"})
 

@@ -183,7 +183,7 @@ async def test_unreadable_row_is_skipped_alone(
     assert len([r for r in caplog.records if r.levelno == logging.WARNING]) == 2
 
 
-# What goes out
+# Requests
 
 
 @pytest.mark.parametrize("kind", SOURCES)

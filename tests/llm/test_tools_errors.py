@@ -1,4 +1,4 @@
-"""Tools registered with Speko: fetches that are shared, fail, or are given up."""
+"""Tools registered with Speko: fetches that are shared, fail or time out."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ async def test_model_may_be_closed_twice_and_before_its_first_reply(client: Any)
 async def test_reply_waiting_for_the_tools_continues_when_the_model_is_closed(
     gateway: LocalGateway, client: Any
 ) -> None:
-    """It must not end as if the model had nothing to say."""
+    """It must not end as an empty reply would."""
     gate = Gate()
     gateway.tools.script(ToolRows([gate]))
     gateway.complete.script(Reply("Hi."))

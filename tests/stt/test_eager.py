@@ -13,7 +13,7 @@ NONE, PAUSED, RESUMED = Change.NONE, Change.PAUSED, Change.RESUMED
 
 
 class Ear:
-    """Tells an utterance of windows as Silero does: what is loud takes the silence back."""
+    """Reports the windows of an utterance as Silero does: a loud one resets the silence."""
 
     def __init__(self, *, delay_s: float = 0.2) -> None:
         """Begin with one loud window."""
@@ -21,7 +21,7 @@ class Ear:
         self._silence_s = 0.0
 
     def hear(self, probability: float, *, loud: bool | None = None) -> Change:
-        """One window more. `loud` is the VAD's own verdict, where it isn't as usual."""
+        """One window more. `loud` overrides the VAD's usual verdict."""
         told = window(probability=probability, silence_s=self._silence_s)
         loud = probability > 0.35 if loud is None else loud
         self._silence_s = 0.0 if loud else self._silence_s + WINDOW_S
@@ -78,7 +78,7 @@ def test_next_pause_is_reported_after_speech() -> None:
 def test_utterance_has_at_most_two_snapshots() -> None:
     ear = Ear()
     assert ear.listen(".......###" * 5).count(PAUSED) == 2
-    assert not ear.utterance._frames  # nothing is kept that nobody will ask for
+    assert not ear.utterance._frames  # unused audio is not kept
 
 
 def test_snapshot_is_all_audio_so_far() -> None:

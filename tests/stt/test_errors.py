@@ -1,4 +1,4 @@
-"""Speech-to-text: audio that cannot be sent, faults, timeouts, and calls given up."""
+"""Speech-to-text: audio that cannot be sent, faults, timeouts and cancelled calls."""
 
 from __future__ import annotations
 

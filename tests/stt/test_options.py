@@ -1,4 +1,4 @@
-"""Speech-to-text: the options of a recognizer and of a call, and what goes out."""
+"""Speech-to-text: the options of a recognizer and of a call, and the requests they make."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from livekit_plugins_speko import PipelineConstraints, Speko, __version__
 from livekit_plugins_speko.testing import LocalGateway, Transcript
 from tests.helpers.stt_calls import SPEECH, keywords_sent, make_stt
 
-# What goes out
+# Requests
 
 
 async def test_every_option_is_sent(gateway: LocalGateway, client: Any) -> None:
@@ -75,7 +75,7 @@ async def test_language_of_the_call_wins_over_the_intents(
     told: str | None,
     heard: str,
 ) -> None:
-    """It changes what the provider is told; the routing keeps the intent's."""
+    """It changes the provider's language; the routing keeps the intent's."""
     gateway.transcribe.script(Transcript("hallo"))
     event = await make_stt(client, stt_language=stt_language).recognize(SPEECH, language=asked)
     (request,) = gateway.requests
@@ -128,7 +128,7 @@ async def test_keywords_beyond_the_header_are_left_out_and_counted_once(
 
 
 async def test_blank_session_keyterms_are_left_out(gateway: LocalGateway, speko: Speko) -> None:
-    """LiveKit lets a model find them; one blank word must not have every utterance refused."""
+    """A model of LiveKit's finds them; a blank one must not make the service refuse each call."""
     recognizer = make_stt(speko)
     recognizer._update_session_keyterms(["", "Paris", "  "])
     assert await keywords_sent(gateway, recognizer) == ["Paris"]

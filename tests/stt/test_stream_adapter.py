@@ -1,4 +1,4 @@
-"""The eager adapter's streams: what comes out, and what is asked for, whatever the caller does."""
+"""The eager adapter's streams: their events and their requests."""
 
 from __future__ import annotations
 
@@ -306,7 +306,7 @@ async def test_early_silero_audio_is_a_prefix_of_the_final_audio(
 
 
 class Dated(stt.STT[Any]):
-    """Knows when speech ended, as some do."""
+    """Reports when speech ended, as some providers do."""
 
     def __init__(self) -> None:
         super().__init__(capabilities=stt.STTCapabilities(streaming=False, interim_results=False))

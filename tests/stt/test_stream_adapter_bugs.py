@@ -1,4 +1,4 @@
-"""The eager adapter's streams around an STT that does what none should."""
+"""The eager adapter's streams around an STT with bugs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.helpers.support import errors_of
 
 
 class Odd(stt.STT[Any]):
-    """Answers each request with its number.
+    """Responds to each request with its number.
 
     Attributes:
         asked: Set by the first request.

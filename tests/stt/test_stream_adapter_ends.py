@@ -213,12 +213,12 @@ async def test_next_utterance_waits_for_the_final_transcript(
     async with listening(adapter) as listener:
         listener.push(SOME_WORDS, PAUSE, REST)
         await gate.reached()
-        # Its pause is over before anybody could have made use of it.
+        # Its pause is over before its response could have been used.
         listener.push(SOME_WORDS, PAUSE, SOME_WORDS, PAUSE, REST)
         assert listener.summary == [START, END]
         gate.open()
         await listener.over()
     assert listener.summary == [START, END, (FINAL, "One."), START, END, (FINAL, "Two.")]
-    # A request that was given up before it began is none.
+    # A request cancelled before it began does not count.
     assert counts(adapter) == (2, 1, 1)
     assert parse_wav(gateway.requests[2].audio).pcm.startswith(SOME_WORDS + PAUSE + SOME_WORDS)

@@ -1,4 +1,4 @@
-"""Whole sessions through the eager adapter: one reply to each turn, wherever the caller pauses."""
+"""Complete sessions through the eager adapter: one reply to each turn, with pauses anywhere."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def test_short_pauses_only_cost_requests(voice_detector: vad.VAD) -> None:
         call.assert_answered("Thank you. A story.")
         requests, used, wasted = counts(call.adapter)
         assert requests == used + wasted <= 2
-        # At most one more, for the whole. A request that was given up may not have got there.
+        # At most one more, for the complete text. A cancelled request may not have arrived.
         assert len(call.gateway.requests_to("transcribe")) <= requests + 1 - used
 
 
@@ -130,7 +130,7 @@ async def test_barge_in_has_a_preflight(voice_detector: vad.VAD) -> None:
         call.caller.say(REST)
         await call.finals(2)
         await call.until(lambda: ("user", "Stop.") in call.history, "the second turn")
-        await call.until(call._listens, "the end of the answer")
+        await call.until(call._listens, "the end of the reply")
         assert call.final == ["A story.", "Stop."]
         assert call.history[-1] == ("assistant", answer_to("Stop."))
         assert call.ear.take().endswith(spoken(answer_to("Stop.")))

@@ -129,7 +129,7 @@ async def test_no_preflight_while_the_agent_speaks(
 
 
 class SlowEar(Ear):
-    """A loudspeaker that plays on until `be_silent`, whatever the session wants."""
+    """A loudspeaker that ignores the session and plays on until `be_silent`."""
 
     # True after `be_silent`.
     _silenced = False
@@ -162,7 +162,7 @@ async def test_interrupted_agent_allows_a_preflight_before_it_is_silent(
         ear.be_silent()
         call.caller.say(REST)
         await call.until(lambda: ("user", "Stop.") in call.history, "the second turn")
-        await call.until(call._listens, "the end of the answer")
+        await call.until(call._listens, "the end of the reply")
 
 
 async def test_preflight_interrupts_the_agent_without_a_vad(
@@ -182,7 +182,7 @@ async def test_preflight_interrupts_the_agent_without_a_vad(
         call.caller.say(REST)
         await call.finals(2)
         await call.until(lambda: ("user", "Stop.") in call.history, "the second turn")
-        await call.until(call._listens, "the end of the answer")
+        await call.until(call._listens, "the end of the reply")
 
 
 async def test_sessions_that_share_the_adapter_do_not_affect_each_other(

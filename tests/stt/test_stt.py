@@ -17,7 +17,7 @@ from tests.helpers.support import ACME, FIXTURES, NO_RETRY, errors_of, frame, re
 
 
 class BreaksBehindTheEnd(Answer):
-    """A whole transcript, behind which the connection breaks off."""
+    """A complete transcript, after which the connection is cut."""
 
     serves = frozenset({"transcribe"})
 
@@ -158,7 +158,7 @@ async def test_closing_leaves_the_client_open(gateway: LocalGateway, client: Any
 
 
 async def stream_events(adapter: stt.StreamAdapter, recording: bytes) -> list[stt.SpeechEvent]:
-    """What a stream makes of 16 kHz samples with a second of silence after them."""
+    """Events of a stream for 16 kHz samples followed by a second of silence."""
     pcm = recording + bytes(2 * 16_000)
     async with adapter.stream(conn_options=NO_RETRY) as stream:
         for at in range(0, len(pcm), 640):

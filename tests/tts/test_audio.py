@@ -1,4 +1,4 @@
-"""Text-to-speech: what is heard."""
+"""Text-to-speech: the audio of a call."""
 
 from __future__ import annotations
 

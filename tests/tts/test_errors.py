@@ -178,7 +178,7 @@ async def test_sentence_cut_twice_is_spoken_once() -> None:
 async def test_stalled_sentence_resumes_where_it_stopped(
     gateway: LocalGateway, speko: Speko
 ) -> None:
-    """LiveKit plays everything that came when the audio is late, so all of it counts as heard."""
+    """LiveKit plays all audio received when the rest is late, so all of it counts as played."""
     gateway.synthesize.script(speech([PCM[:12_000], Gate()]), speech())
     options = APIConnectOptions(max_retry=1, retry_interval=0.0, timeout=0.6)
     assert joined(await speak(make_tts(speko), conn_options=options)) == PCM
@@ -187,7 +187,7 @@ async def test_stalled_sentence_resumes_where_it_stopped(
 async def test_retry_without_new_audio_ends_the_sentence(
     gateway: LocalGateway, speko: Speko
 ) -> None:
-    """The provider that takes over may speak faster: what it says has been heard already."""
+    """The next provider may speak faster: all its audio was played already."""
     gateway.synthesize.script(speech([PCM[:12_000], Gate()]), speech(PCM[:4_800]))
     options = APIConnectOptions(max_retry=1, retry_interval=0.0, timeout=0.6)
     assert joined(await speak(make_tts(speko), conn_options=options)) == PCM[:12_000] + bytes(2)
@@ -206,7 +206,7 @@ async def test_connection_closed_without_a_response_is_retried() -> None:
 
 
 async def test_retry_with_only_the_audio_already_forwarded_adds_nothing() -> None:
-    """LiveKit holds the last 10 ms back: they are in no answer but the first."""
+    """LiveKit holds the last 10 ms back: only the first response has them."""
     headers = {"Content-Type": "audio/pcm;rate=24000"}
     heard = PCM[:-480]
     async with (

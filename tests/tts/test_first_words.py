@@ -89,7 +89,7 @@ WITHOUT_CLAUSES = [
 
 
 async def assert_released_when_certain(first: First, case: str) -> None:
-    """Not a character sooner, not one later, and with nothing of what follows."""
+    """Not a character sooner or later, and without any text after it."""
     piece, after = case.split("|")
     tokenizer = FirstWordsTokenizer(tokenizer=OneTokenTokenizer(), first=first)
     for end in range(len(piece + after)):

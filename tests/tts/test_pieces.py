@@ -1,4 +1,4 @@
-"""The default tokenizer: what stays in one piece, where sentences are parted, and the bound."""
+"""The default tokenizer: text that stays in one piece, cuts between sentences, and the bound."""
 
 from __future__ import annotations
 

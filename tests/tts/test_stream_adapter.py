@@ -1,4 +1,4 @@
-"""Sentences ahead: what is heard of a reply, and when its sentences are asked for."""
+"""Prefetched sentences: the audio of a reply, and the time of its requests."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_unusable_tokenizer_is_refused() -> None:
         SpekoTTSAdapter(**options)
 
 
-# What is spoken
+# Speech
 
 
 @WITH_LIVEKITS
@@ -141,7 +141,7 @@ async def test_blank_reply_has_no_audio(
 async def test_prefetched_audio_waits_for_its_turn(
     gateway: LocalGateway, voice: Voice, prefetch: int
 ) -> None:
-    """There is no hole between them either: nothing is asked or waited for at their turn."""
+    """There is no gap between them: at their turn nothing is requested or waited for."""
     gate = Gate()
     respond(gateway, {ONE: Speech([gate, spoken(ONE)])})
     saying = asyncio.create_task(say(adapt(voice, prefetch), " ".join(SENTENCES[: 1 + prefetch])))
@@ -163,7 +163,7 @@ async def test_next_sentence_is_requested_before_the_current_audio_is_complete(
     assert words(await saying) == voiced(ONE, TWO)
 
 
-# What is requested
+# Requests
 
 
 @pytest.mark.parametrize("prefetch", [1, 2])
@@ -245,17 +245,17 @@ async def test_markup_is_converted_for_a_voice_that_supports_it(
         f"[excited] {ONE}",
         f"{whole} {TWO}",
         f"{whole} {THREE}",
-        # Plain text: a tag that is not closed holds back whatever is behind it.
+        # Plain text: a tag that is not closed holds back the text after it.
         f"{excited} {ONE}",
         f"{pause} {TWO} {pause} {THREE}",
     ]
 
 
-# What is reported
+# Events
 
 
 class HiddenMarkup(Voice):
-    """A voice of a LiveKit that no longer says at its old place when there is markup.
+    """A voice under a LiveKit that has renamed the attribute that enables markup.
 
     LiveKit's own adapter still finds it, right after this one has looked.
     """
@@ -309,7 +309,7 @@ async def test_metrics_and_routes_are_forwarded_until_aclose(voice: Voice, prefe
 async def test_metrics_of_a_sentence_ahead_exclude_its_wait(
     gateway: LocalGateway, voice: Voice
 ) -> None:
-    """They are there as soon as its audio is, not when it is heard; nor does it make room then."""
+    """They come with its audio, before its turn; it still counts as a request ahead."""
     gate = Gate()
     respond(gateway, {ONE: Speech([gate, spoken(ONE)])})
     adapter = adapt(voice)
@@ -327,7 +327,7 @@ async def test_metrics_of_a_sentence_ahead_exclude_its_wait(
 async def test_every_frame_has_the_time_of_the_first_request(
     gateway: LocalGateway, voice: Voice
 ) -> None:
-    """LiveKit reckons the first audio's delay from there."""
+    """LiveKit measures the delay of the first audio from there."""
     events = await say(adapt(voice))
     started = {event.frame.userdata[USERDATA_TTS_STARTED_TIME] for event in events}
     assert len(started) == 1

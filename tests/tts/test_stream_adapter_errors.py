@@ -1,4 +1,4 @@
-"""Sentences ahead that fail, and replies that are broken off."""
+"""Prefetched sentences that fail, and replies that are cancelled."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ async def unseen_errors_fail() -> Any:
         (Broken(PCM, spoken(TWO)[:2_000]), True, APIConnectionError),
         (Speech(b""), False, APIError),
     ],
-    ids=["refused", "broken off", "empty"],
+    ids=["refused", "cut", "empty"],
 )
 async def test_error_of_a_sentence_follows_the_sentences_before_it(
     gateway: LocalGateway,
@@ -162,7 +162,7 @@ async def test_error_cancels_the_requests_after_it(gateway: LocalGateway, voice:
 async def test_only_the_first_error_of_a_reply_is_raised(
     gateway: LocalGateway, voice: Voice
 ) -> None:
-    """Only the wrapped voice tells of it, which has asked for it."""
+    """Only the wrapped TTS, which made the request, reports it."""
     gate = Gate()
     respond(gateway, {ONE: Speech([spoken(ONE), gate]), TWO: REFUSED, THREE: REFUSED})
     adapter, both = adapt(voice, 2), asyncio.Event()
@@ -177,7 +177,7 @@ async def test_only_the_first_error_of_a_reply_is_raised(
 
 
 class Mute(Voice):
-    """Can't even begin with the second sentence."""
+    """Raises as the second sentence begins."""
 
     def synthesize(self, text: str, **options: Any) -> Any:
         if text == TWO:
@@ -203,7 +203,7 @@ async def test_bug_is_raised_after_the_sentences_before_it(
     assert voice.texts == [ONE]
 
 
-# Replies that are broken off
+# Cancelled replies
 
 
 async def test_closing_a_stream_cancels_every_request_at_once(
@@ -232,7 +232,7 @@ class Slow(tts.TTS[Any]):
         super().__init__(
             capabilities=tts.TTSCapabilities(streaming=False), sample_rate=24_000, num_channels=1
         )
-        # The texts whose requests were begun, and were cancelled.
+        # Texts of the requests begun, and of those cancelled.
         self.begun: asyncio.Queue[str] = asyncio.Queue()
         self.cancelled: asyncio.Queue[str] = asyncio.Queue()
         # Set when they may end.

@@ -1,4 +1,4 @@
-"""Whole sessions whose replies are asked for sentence by sentence, ahead of their turn."""
+"""Complete sessions whose sentences are each requested before their turn."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ REFUSED = Refusal(401, "wrong key", "AUTH_ERROR")
 
 @asynccontextmanager
 async def calling(voice_detector: vad.VAD, prefetch: int, **options: Any) -> AsyncIterator[Call]:
-    """A call whose model answers every question with `REPLY`, in pieces."""
+    """A call whose model replies to every question with `REPLY`, in pieces."""
     ahead = {"prefetch": prefetch}
     async with session_calls.calling(voice_detector, tts_options=ahead, **options) as call:
         call.gateway.transcribe.always(Transcript(QUESTION))
@@ -50,7 +50,7 @@ async def calling(voice_detector: vad.VAD, prefetch: int, **options: Any) -> Asy
 
 
 class Told(NamedTuple):
-    """What a call has told of a turn."""
+    """Errors, history and close reasons that a call has reported."""
 
     errors: list[tuple[str, str, bool, bool]]
     history: list[tuple[str, str]]
@@ -84,12 +84,12 @@ async def test_reply_is_spoken_completely_and_once(voice_detector: vad.VAD, pref
 @pytest.mark.parametrize(
     "answer",
     [REFUSED, Refusal(503), Speech(b""), Broken(PCM, spoken(TWO)[:3_000])],
-    ids=["refused", "overloaded", "empty", "broken off"],
+    ids=["refused", "overloaded", "empty", "cut"],
 )
 async def test_session_handles_a_failed_sentence_alike_with_and_without_prefetch(
     voice_detector: vad.VAD, answer: Answer, conn_options: APIConnectOptions
 ) -> None:
-    """It says what was before, tells of the same error, and goes on to the next turn."""
+    """It speaks the sentences before, reports the same error, and continues with the next turn."""
     told: list[Told] = []
     for prefetch in (0, 1):
         async with calling(voice_detector, prefetch, conn_options=conn_options) as call:

@@ -1,4 +1,4 @@
-"""Text-to-speech: timeouts, callers who barge in, and what is reported."""
+"""Text-to-speech: timeouts, callers who barge in, and metrics."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ async def test_unreferenced_stream_is_not_kept(gateway: LocalGateway, speko: Spe
     assert forgotten() is None
 
 
-# What is reported
+# Metrics
 
 
 async def test_metrics_describe_the_utterance(gateway: LocalGateway, client: Any) -> None:

@@ -1,4 +1,4 @@
-"""Text-to-speech: what it is, what it takes, and what goes out."""
+"""Text-to-speech: its attributes, its options and its requests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from livekit_plugins_speko.testing import LocalGateway
 from tests.helpers.support import NO_RETRY, errors_of
 from tests.helpers.tts_calls import PCM, make_tts, speak, speech
 
-# What it is
+# Attributes
 
 
 def test_label_provider_model_and_capabilities(speko: Speko) -> None:
@@ -117,7 +117,7 @@ def test_any_other_client_is_refused_by_type() -> None:
     )
 
 
-# What goes out
+# Requests
 
 
 async def test_only_text_and_intent_are_sent_without_options(
