@@ -239,7 +239,8 @@ async def test_failed_fetch_of_registered_tools_is_reported(
         (
             {"stt_options": {"stt_language": "en"}},
             'create_speko_components: unknown option "stt_language" in stt_options. '
-            "Expected: keywords, language, prompt, eager, eager_delay, preflight.",
+            "Expected: keywords, language, prompt, streaming, interim_results, eager, "
+            "eager_delay, preflight.",
         ),
         ({"intent": {}}, "SpekoAdapter: intent.language is required (BCP-47 tag)"),
         ({"constraints": {"allowed": {}}}, '"allowed"'),
