@@ -56,7 +56,7 @@ def read(found: Any, **options: Any) -> SessionSettings:
 
 
 @pytest.mark.parametrize("spelling", [CAMEL, SNAKE], ids=["camel", "snake"])
-def test_metadata_is_read_in_both_spellings(spelling: dict[str, Any]) -> None:
+def test_metadata_is_parsed_in_both_spellings(spelling: dict[str, Any]) -> None:
     assert read(spelling) == SessionSettings(
         session_id="s-1",
         intent=Intent("es-MX", "global", "cost"),
@@ -79,7 +79,7 @@ def test_intent_of_the_metadata_wins() -> None:
     assert read(CAMEL, intent=Intent("en")).intent == Intent("es-MX", "global", "cost")
 
 
-def test_unknown_keys_are_ignored_with_a_line_in_the_log(
+def test_unknown_keys_are_ignored_and_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with caplog.at_level(logging.INFO, "livekit.plugins.speko"):
@@ -110,14 +110,14 @@ def test_invalid_metadata_is_refused_with_a_reason(metadata: str, says: str) -> 
 
 
 @given(st.text() | st.dictionaries(st.sampled_from([*CAMEL, *SNAKE]), st.text()).map(json.dumps))
-def test_any_text_is_read_or_refused(metadata: str) -> None:
+def test_any_text_is_parsed_or_refused(metadata: str) -> None:
     try:
         SessionSettings.from_metadata(metadata)
     except ValueError:
         pass
 
 
-def test_a_hosted_agent_fills_what_is_missing() -> None:
+def test_hosted_agent_fills_missing_settings() -> None:
     filled = SessionSettings(voice="sophia").with_agent(PROFILE)
     assert filled == SessionSettings(
         intent=Intent("de", optimize_for="latency"),
@@ -131,19 +131,21 @@ def test_a_hosted_agent_fills_what_is_missing() -> None:
     )
 
 
-def test_settings_of_the_metadata_win_over_the_agent_s() -> None:
+def test_settings_of_the_metadata_win_over_the_agents() -> None:
     settings = read(CAMEL)
     filled = settings.with_agent(PROFILE)
     assert all(getattr(filled, name) == getattr(settings, name) for name in SNAKE)
 
 
-async def test_a_hosted_agent_of_the_service_is_taken(gateway: LocalGateway, speko: Speko) -> None:
+async def test_hosted_agent_is_fetched_from_the_service(
+    gateway: LocalGateway, speko: Speko
+) -> None:
     gateway.register_agent("a-1", PROFILE)
     agent = await speko.agents.get("a-1")
     assert SessionSettings().with_agent(agent) == SessionSettings().with_agent(PROFILE)
 
 
-def test_what_a_page_asked_for_replaces_the_settings() -> None:
+def test_overrides_of_a_page_replace_the_settings() -> None:
     asked = Overrides(prompt="Be brief.", first_message="", language="es", voice="v", speed=0.5)
     settings = SessionSettings(intent=Intent("en", "global"), tts_options={"sample_rate": 24_000})
     assert settings.with_overrides(Overrides()) == settings
@@ -167,7 +169,7 @@ def test_what_a_page_asked_for_replaces_the_settings() -> None:
         ({"systemPrompt": " ", "voice": 7, "id": 5, "sttOptions": []}, {}),
     ],
 )
-def test_what_cannot_be_used_of_an_agent_is_left_out(profile: Any, left: dict[str, Any]) -> None:
+def test_unusable_fields_of_an_agent_are_left_out(profile: Any, left: dict[str, Any]) -> None:
     assert SessionSettings().with_agent(profile) == SessionSettings(**left)
 
 
@@ -181,7 +183,7 @@ async def test_components_are_made_of_the_settings(speko: Speko, voice_detector:
     await components.aclose()
 
 
-def test_settings_that_are_not_set_are_no_arguments() -> None:
+def test_unset_settings_are_not_passed_as_arguments() -> None:
     assert SessionSettings(intent=Intent("en")).for_components() == {"intent": Intent("en")}
 
 

@@ -17,7 +17,7 @@ TURN = {
 }
 
 
-async def test_each_option_is_sent_in_the_wire_s_spelling(
+async def test_each_option_is_sent_in_the_wires_spelling(
     gateway: LocalGateway, speko: Speko
 ) -> None:
     gateway.register_agent("agent-1", {"systemPrompt": "Be kind."})
@@ -61,13 +61,13 @@ async def test_each_option_is_sent_in_the_wire_s_spelling(
     assert gateway.session(session.session_id) is gateway.session()
 
 
-async def test_options_that_are_not_set_are_not_sent(gateway: LocalGateway, speko: Speko) -> None:
+async def test_unset_options_are_not_sent(gateway: LocalGateway, speko: Speko) -> None:
     await speko.sessions.create(intent={"language": "en"})
     assert gateway.requests[0].json == {"mode": "cascade", "intent": {"language": "en"}}
 
 
 @pytest.mark.parametrize("old", [{}, {"transportToken": None, "transportUrl": None}])
-async def test_an_older_service_s_names_are_read(
+async def test_names_of_an_older_service_are_parsed(
     gateway: LocalGateway, speko: Speko, old: dict[str, None]
 ) -> None:
     names = {"conversationToken": "old-token", "livekitUrl": "wss://old.example"}
@@ -85,7 +85,7 @@ def make_session(**changes: Any) -> VoiceSession:
     return parse_session({**fields, **changes})
 
 
-def test_the_token_is_for_the_browser_and_not_for_the_log() -> None:
+def test_token_is_in_the_browsers_mapping_but_not_in_the_repr() -> None:
     session = make_session()
     assert "secret-token" not in repr(session) and "s-1" in repr(session)
     assert session.for_browser() == {
@@ -104,7 +104,7 @@ def test_the_token_is_for_the_browser_and_not_for_the_log() -> None:
         ({"transportUrl": ""}, "has no transportUrl"),
     ],
 )
-def test_a_session_that_nobody_could_join_is_an_error(changes: Any, says: str) -> None:
+def test_session_without_a_way_to_join_is_an_error(changes: Any, says: str) -> None:
     with pytest.raises(SpekoApiError, match=says) as caught:
         make_session(**changes)
     assert caught.value.code == "MALFORMED_RESPONSE"
@@ -132,7 +132,7 @@ def test_a_session_that_nobody_could_join_is_an_error(changes: Any, says: str) -
         ({"agent_id": "a", "metadata": "x"}, "metadata must be a mapping"),
     ],
 )
-async def test_an_option_that_cannot_be_used_sends_no_request(
+async def test_invalid_option_sends_no_request(
     gateway: LocalGateway, speko: Speko, options: Any, says: str
 ) -> None:
     with pytest.raises(ValueError, match=says):
@@ -140,13 +140,15 @@ async def test_an_option_that_cannot_be_used_sends_no_request(
     assert gateway.requests == []
 
 
-async def test_an_error_of_the_service_has_its_code(gateway: LocalGateway, speko: Speko) -> None:
+async def test_error_of_the_service_has_its_code(gateway: LocalGateway, speko: Speko) -> None:
     with pytest.raises(SpekoApiError) as caught:
         await speko.sessions.create(agent_id="unknown")
     assert (caught.value.status, caught.value.code) == (404, "AGENT_NOT_FOUND")
 
 
-async def test_an_echo_of_the_prompt_is_in_no_error(gateway: LocalGateway, speko: Speko) -> None:
+async def test_echo_of_the_prompt_is_removed_from_errors(
+    gateway: LocalGateway, speko: Speko
+) -> None:
     prompt = "The secret of the hotel."
     gateway.sessions.script(Refusal(400, f"bad prompt: {prompt}", "VALIDATION_ERROR"))
     with pytest.raises(SpekoApiError, match="bad prompt: ") as caught:
@@ -163,7 +165,7 @@ async def test_reported_turns_are_in_the_transcript(gateway: LocalGateway, speko
 
 
 @pytest.mark.parametrize("turns", [[], [TURN] * 201, TURN, "turns", [1]])
-async def test_turns_that_the_service_never_takes_are_refused(
+async def test_turns_that_the_service_does_not_accept_are_refused(
     gateway: LocalGateway, speko: Speko, turns: Any
 ) -> None:
     with pytest.raises(ValueError, match="turns must be"):
@@ -179,7 +181,7 @@ async def test_turns_of_an_unknown_session_are_an_error(
     assert (caught.value.status, caught.value.code) == (404, "SESSION_NOT_FOUND")
 
 
-async def test_a_session_is_ended_once(gateway: LocalGateway, speko: Speko) -> None:
+async def test_session_is_ended_once(gateway: LocalGateway, speko: Speko) -> None:
     session = await speko.sessions.create(intent={"language": "en"})
     first = await speko.sessions.end(session.session_id)
     second = await speko.sessions.end(session.session_id)
@@ -187,7 +189,7 @@ async def test_a_session_is_ended_once(gateway: LocalGateway, speko: Speko) -> N
 
 
 @pytest.mark.parametrize("answer", [{}, {"entries": None}, {"entries": ["x"]}, []])
-async def test_a_transcript_that_cannot_be_read_is_an_error(
+async def test_unreadable_transcript_is_an_error(
     gateway: LocalGateway, speko: Speko, answer: Any
 ) -> None:
     gateway.register_session("s-1")
@@ -197,7 +199,7 @@ async def test_a_transcript_that_cannot_be_read_is_an_error(
 
 
 @pytest.mark.parametrize("session_id", ["", " ", "..", None])
-async def test_an_id_that_names_no_session_is_refused(
+async def test_invalid_session_id_is_refused(
     gateway: LocalGateway, speko: Speko, session_id: Any
 ) -> None:
     for call in (speko.sessions.transcript, speko.sessions.end):

@@ -42,9 +42,7 @@ async def test_voices_of_one_provider(gateway: LocalGateway, speko: Speko) -> No
     assert gateway.requests[0].query == {"provider": "a&b"}
 
 
-async def test_entries_that_cannot_be_read_are_left_out(
-    gateway: LocalGateway, speko: Speko
-) -> None:
+async def test_unreadable_entries_are_left_out(gateway: LocalGateway, speko: Speko) -> None:
     rows = [SOPHIA, 5, {"name": "x"}]
     gateway.voices.script(JsonAnswer({"voices": rows, "providers": [{"key": 1}, "x"]}))
     found = await speko.voices.list()
@@ -53,7 +51,7 @@ async def test_entries_that_cannot_be_read_are_left_out(
 
 
 @pytest.mark.parametrize("answer", [[], {}, {"voices": "x"}])
-async def test_a_catalogue_without_voices_is_an_error(
+async def test_catalogue_without_voices_is_an_error(
     gateway: LocalGateway, speko: Speko, answer: Any
 ) -> None:
     gateway.voices.script(JsonAnswer(answer))
@@ -61,7 +59,7 @@ async def test_a_catalogue_without_voices_is_an_error(
         await speko.voices.list()
 
 
-async def test_a_hosted_agent_has_its_settings(gateway: LocalGateway, speko: Speko) -> None:
+async def test_hosted_agent_has_its_settings(gateway: LocalGateway, speko: Speko) -> None:
     gateway.register_agent("a/1", PROFILE)
     agent = await speko.agents.get("a/1")
     assert (agent.id, agent.name) == ("a/1", "a/1")
@@ -73,21 +71,21 @@ async def test_a_hosted_agent_has_its_settings(gateway: LocalGateway, speko: Spe
     assert agent.fields["somethingNew"] == 1
 
 
-async def test_fields_of_another_type_count_as_not_set(gateway: LocalGateway, speko: Speko) -> None:
+async def test_fields_of_another_type_count_as_unset(gateway: LocalGateway, speko: Speko) -> None:
     gateway.agents.script(JsonAnswer({"systemPrompt": 1, "intent": "en", "sttOptions": []}))
     agent = await speko.agents.get("a-1")
     assert agent.id == "a-1"
     assert [agent.system_prompt, agent.intent, agent.stt_options] == [None] * 3
 
 
-async def test_an_unknown_agent_is_an_error(gateway: LocalGateway, speko: Speko) -> None:
+async def test_unknown_agent_is_an_error(gateway: LocalGateway, speko: Speko) -> None:
     with pytest.raises(SpekoApiError) as caught:
         await speko.agents.get("unknown")
     assert (caught.value.status, caught.value.code) == (404, "AGENT_NOT_FOUND")
 
 
 @pytest.mark.parametrize("agent_id", ["", " ", ".", None])
-async def test_an_id_that_names_no_agent_is_refused(
+async def test_invalid_agent_id_is_refused(
     gateway: LocalGateway, speko: Speko, agent_id: Any
 ) -> None:
     with pytest.raises(ValueError, match="must be the id of an agent"):
