@@ -1,4 +1,4 @@
-"""Where and how to connect with a speech-to-speech session's credentials. No I/O."""
+"""URL and handshake of a connection with a speech-to-speech session's credentials. No I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When an utterance is worth recognising early, from the VAD's events alone."""
+"""Pauses worth an early recognition, from the VAD's events alone."""
 
 from __future__ import annotations
 

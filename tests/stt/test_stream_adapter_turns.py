@@ -1,4 +1,4 @@
-"""When a session gets a preflight transcript: its turns, its agent and LiveKit's limits."""
+"""Preflight transcripts in a session: its turns, its agent and LiveKit's limits."""
 
 from __future__ import annotations
 
