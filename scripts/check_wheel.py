@@ -19,13 +19,18 @@ import livekit_plugins_speko.testing
 NAME = "livekit-plugins-speko"
 PACKAGE = "livekit_plugins_speko"
 CORE = [
+    "aiohttp",
     "anyio",
+    "async-timeout",
     "httpx",
     "httpx-sse",
     "livekit",
     "livekit-agents",
     "livekit-plugins-silero",
+    "multidict",
     "numpy",
+    "opentelemetry-api",
+    "pydantic",
 ]
 
 

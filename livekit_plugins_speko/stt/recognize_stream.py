@@ -126,29 +126,38 @@ class SpekoRecognizeStream(stt.RecognizeStream):
         self._recognition.renew(options)
 
     async def _run(self) -> None:
-        feeder = asyncio.create_task(self._feed(), name="speko_stt_feed")
         try:
             await self._recognition.run()
         except SpekoApiError as fault:
             error = _to_final_error(fault)
             raise error from cause_to_show(fault)
         finally:
-            feeder.cancel()
             self._end_of_speech()
             self._usage.report()
-            await asyncio.wait([feeder])
-            if not feeder.cancelled():
-                feeder.result()  # raises a bug
 
-    async def _feed(self) -> None:
-        """Move the caller's frames from LiveKit's channel into the recognition."""
-        recognition = self._recognition
-        async for item in self._input_ch:
+    def push_frame(self, frame: rtc.AudioFrame) -> None:
+        """Push audio to be recognised, int16, mono, at one sample rate."""
+        super().push_frame(frame)
+        self._forward_input()
+
+    def flush(self) -> None:
+        """Ask for the final transcript of the audio so far."""
+        super().flush()
+        self._forward_input()
+
+    def end_input(self) -> None:
+        """Declare that no more audio will be pushed. The stream ends within 2 s then."""
+        super().end_input()
+        self._recognition.end()
+
+    def _forward_input(self) -> None:
+        """Move audio from LiveKit's channel, at once: a task for it costs more than the audio."""
+        while not self._input_ch.empty():
+            item = self._input_ch.recv_nowait()
             if isinstance(item, rtc.AudioFrame):
-                recognition.push(item.data.tobytes())
+                self._recognition.push(item.data.tobytes())
             else:
-                recognition.flush()
-        recognition.end()
+                self._recognition.flush()
 
     async def __aenter__(self) -> SpekoRecognizeStream:
         return self
