@@ -49,21 +49,19 @@ class EagerCaller(Caller):
             self._frames.put_nowait(whole[at : at + FRAME_BYTES].ljust(FRAME_BYTES, b"\0"))
 
 
-class EagerCall(Call):
+class TextCall(Call):
     """A call that reports each transcript.
 
     Attributes:
-        adapter: The session's STT.
         interim: Texts that were not final, in order; a preflight transcript is one of them.
         final: Texts that were.
     """
 
     caller: EagerCaller
 
-    def __init__(self, session: Any, gateway: LocalGateway, adapter: SpekoSTTAdapter) -> None:
+    def __init__(self, session: Any, gateway: LocalGateway) -> None:
         super().__init__(session, gateway)
         self.caller = EagerCaller()
-        self.adapter = adapter
         self.interim: list[str] = []
         self.final: list[str] = []
         session.on("user_input_transcribed", self._note_text)
@@ -114,6 +112,14 @@ class EagerCall(Call):
     def _note_text(self, event: UserInputTranscribedEvent) -> None:
         (self.final if event.is_final else self.interim).append(event.transcript)
         self._note(event)
+
+
+class EagerCall(TextCall):
+    """A call through the eager adapter, which is `adapter`."""
+
+    def __init__(self, session: Any, gateway: LocalGateway, adapter: SpekoSTTAdapter) -> None:
+        super().__init__(session, gateway)
+        self.adapter = adapter
 
 
 def question_in(request: GatewayRequest) -> str:
