@@ -1,4 +1,4 @@
-"""Whole sessions over a recognition that streams, and a recogniser that hears stretches of sound."""
+"""Whole sessions over a recognition that streams, and a recogniser that tells sounds apart."""
 
 from __future__ import annotations
 
