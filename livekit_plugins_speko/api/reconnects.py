@@ -41,8 +41,8 @@ class Reconnects:
         """Give up once `timeout_s` seconds have passed since the last good connection."""
         self._timeout_s = timeout_s
         self._bounds = bounds
-        # Time at which the last good connection ended, or the first attempt was made. None while
-        # no connection is wanted.
+        # Time at which the last good connection ended, the first attempt failed, or the first
+        # connection dropped. None while no connection is wanted.
         self._began_s: float | None = None
         # Failures since then.
         self._failures = 0
@@ -64,8 +64,10 @@ class Reconnects:
 
     def lost(self, now_s: float, fault: Exception, *, good: bool) -> None:
         """Note that a connection dropped."""
-        if good:
+        if good or not self._failures:
+            # The time without a connection counts, not the lifetime of one that was there.
             self._began_s = now_s
+        if good:
             self._failures = 0
         else:
             self._flaps += 1
