@@ -79,12 +79,12 @@ class StreamSettings:
     """The facts about a stream that do not change.
 
     Attributes:
-        language: Language of its transcripts.
+        language: Language that it was opened with. None for the intent's.
         is_aligned: True if transcripts are expected to have word times.
         bounds: Bounds of the connection care.
     """
 
-    language: LanguageCode
+    language: str | None
     is_aligned: bool
     bounds: Bounds
 
@@ -120,6 +120,11 @@ class SpekoRecognizeStream(stt.RecognizeStream):
         self._request_id = ""
         # True between the first text of a segment and its end.
         self._speaking = False
+        # Language of the transcripts of the connection under way.
+        self._language = self._language_now()
+
+    def _language_now(self) -> LanguageCode:
+        return LanguageCode(self._settings.language or self._recognition.options.intent.language)
 
     def renew(self, options: StreamOptions) -> None:
         """Use other options, from the end of what is being said."""
@@ -212,7 +217,7 @@ class SpekoRecognizeStream(stt.RecognizeStream):
     def _to_speech(self, transcript: Transcript) -> stt.SpeechData:
         offset = self.start_time_offset
         speech = stt.SpeechData(
-            language=self._settings.language,
+            language=self._language,
             text=transcript.text,
             confidence=transcript.confidence,
         )
@@ -244,7 +249,8 @@ class SpekoRecognizeStream(stt.RecognizeStream):
         self._request_id = self._usage.request_id = utils.shortuuid("speko_stt_")
 
     def on_connected(self) -> None:
-        """Report how long it took to connect."""
+        """Report how long it took to connect. Its options are the stream's by now."""
+        self._language = self._language_now()
         self._timing.note_connection(reused=False)
         self._timing.headers_s = self._timing.connected_s
         self._report_connection_acquired(self._timing.elapsed_s, False)

@@ -190,7 +190,7 @@ class SpekoSTT(SpekoIdentity, stt.STT[Any]):
             sockets=self._streamer.sockets,
             options=self._stream_options(requested),
             settings=StreamSettings(
-                language=LanguageCode(requested or self._options.intent.language),
+                language=requested,
                 is_aligned=self.capabilities.aligned_transcript == "word",
                 bounds=self._bounds,
             ),

@@ -342,6 +342,22 @@ async def test_a_language_of_the_stream_is_the_providers_and_the_transcripts() -
     assert server.connections[0].config["sttOptions"] == {"language": "de"}
 
 
+async def test_another_language_is_that_of_the_transcripts_after_its_connection() -> None:
+    async with SttServer() as server, recognizing(server) as recognizer:
+        async with recognizer.stream() as stream:
+            push(stream, word(1))
+            await until(stream, Kind.INTERIM_TRANSCRIPT)
+            recognizer.update_options(intent={"language": "es"})
+            stream.flush()
+            first = await until(stream, Kind.FINAL_TRANSCRIPT)
+            heard = await server.connected(2)
+            push(stream, word(2))
+            stream.end_input()
+            second = await until(stream, Kind.FINAL_TRANSCRIPT)
+    languages = [each.alternatives[0].language for each in (first, second)]
+    assert (languages, heard.config["language"]) == (["en-US", "es"], "es")
+
+
 async def test_a_caller_who_leaves_in_mid_segment_ends_it() -> None:
     async with SttServer() as server, recognizing(server) as recognizer:
         stream = recognizer.stream()
