@@ -48,11 +48,11 @@ def with_space(before: str, after: str) -> str:
         return after
     last = next((c for c in reversed(before) if c.isalnum()), "")
     first = next((c for c in after if c.isalnum()), "")
-    together = any(_without_spaces(c) for c in (before[-1], last, first) if c)
+    together = any(has_no_spaces(c) for c in (before[-1], last, first) if c)
     return after if together else f" {after}"
 
 
-def _without_spaces(character: str) -> bool:
+def has_no_spaces(character: str) -> bool:
     if unicodedata.east_asian_width(character) in "WF":
         return not unicodedata.name(character, "").startswith("HANGUL")
     return unicodedata.name(character, "").startswith(_WITHOUT_SPACES)

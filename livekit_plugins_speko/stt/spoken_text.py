@@ -7,6 +7,7 @@ from dataclasses import replace
 from livekit.agents import stt
 
 from .._text import with_space
+from .continuation import continuation
 
 
 class SpokenText:
@@ -17,8 +18,8 @@ class SpokenText:
         self._finals: list[stt.SpeechData] = []
         # The last interim transcript of the open segment. None when none is open.
         self._interim: stt.SpeechData | None = None
-        # Letters and digits of the open segment that were sent with an earlier utterance.
-        self._sent_letters = 0
+        # Text of the open segment that was sent with earlier utterances.
+        self._sent = ""
 
     @property
     def is_open(self) -> bool:
@@ -40,7 +41,7 @@ class SpokenText:
     def close_segment(self) -> None:
         """Drop the open segment's interim text: it was final, or there was nothing to it."""
         self._interim = None
-        self._sent_letters = 0
+        self._sent = ""
 
     def joined(self) -> stt.SpeechData | None:
         """Return the text so far, the open segment's included. None when there is none."""
@@ -68,21 +69,11 @@ class SpokenText:
         """
         data = self.joined()
         if self._interim is not None:
-            self._sent_letters += _letters(self._interim.text)
+            self._sent += with_space(self._sent, self._interim.text)
         self._finals, self._interim = [], None
         return data
 
     def _unsent(self, data: stt.SpeechData) -> stt.SpeechData:
-        left = self._sent_letters
-        if not left:
+        if not self._sent:
             return data
-        text = data.text
-        at = 0
-        while at < len(text) and (left > 0 or not text[at].isalnum()):
-            left -= text[at].isalnum()
-            at += 1
-        return replace(data, text=text[at:], words=None)
-
-
-def _letters(text: str) -> int:
-    return sum(map(str.isalnum, text))
+        return replace(data, text=continuation(self._sent, data.text), words=None)
