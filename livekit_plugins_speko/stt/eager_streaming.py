@@ -60,6 +60,26 @@ class EagerStreamingStream(stt.StreamAdapterWrapper):
         self._continued_at: stt.SpeechData | None = None
         # The last text that was sent and isn't final. None after a final one.
         self._open_text: stt.SpeechData | None = None
+        # True once an interim transcript came: from then on an open segment shows a final to come.
+        self._has_interims = False
+        # True if the caller has spoken since the last final transcript came.
+        self._spoken = False
+
+    @property
+    def start_time_offset(self) -> float:
+        """Seconds to add to the times of words: those of the call before this stream."""
+        return self._recognition.start_time_offset
+
+    @start_time_offset.setter
+    def start_time_offset(self, value: float) -> None:
+        self._recognition.start_time_offset = value
+
+    async def aclose(self) -> None:
+        """Close the stream and its recognition, also before either has begun."""
+        try:
+            await super().aclose()
+        finally:
+            await self._recognition.aclose()
 
     async def _run(self) -> None:
         vad_stream = self._parts.detector.stream()
@@ -102,6 +122,7 @@ class EagerStreamingStream(stt.StreamAdapterWrapper):
         if self._ended is not None:
             self._send_final()
         self._pauses = Pauses(delay_s=self._parts.delay_s)
+        self._spoken = True
         self._send(stt.SpeechEventType.START_OF_SPEECH)
 
     def _continue(self, pauses: Pauses, event: vad.VADEvent) -> None:
@@ -123,15 +144,20 @@ class EagerStreamingStream(stt.StreamAdapterWrapper):
         self._send(stt.SpeechEventType.END_OF_SPEECH, None, self._ended)
         if not paused:
             self._recognition.flush()
-        if not self._text.is_open and self._text.joined() is not None:
+        if not self._is_final_due() and self._text.joined() is not None:
             self._send_final()
         else:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(FINAL_WAIT_S, self._send_final)
 
+    def _is_final_due(self) -> bool:
+        """Return True if words were spoken that no final transcript covers."""
+        return self._text.is_open or (self._spoken and not self._has_interims)
+
     async def _follow_transcripts(self) -> None:
         async for event in self._recognition:
             if event.type == stt.SpeechEventType.INTERIM_TRANSCRIPT:
+                self._has_interims = True
                 self._text.add_interim(event.alternatives[0])
                 self._changed(is_final=False)
             elif event.type == stt.SpeechEventType.FINAL_TRANSCRIPT:
@@ -143,6 +169,8 @@ class EagerStreamingStream(stt.StreamAdapterWrapper):
 
     def _changed(self, *, is_final: bool) -> None:
         """Send the change that a transcript makes."""
+        if is_final and (self._pauses is None or self._pauses.silence_s > 0):
+            self._spoken = False
         if self._ended is not None:
             if is_final and self._text.joined() is not None:
                 self._send_final()
@@ -171,6 +199,7 @@ class EagerStreamingStream(stt.StreamAdapterWrapper):
     def _resume(self) -> None:
         """Stop the reply to a text that turned out not to be complete."""
         self._paused = False
+        self._spoken = True
         if (data := self._preflight) is not None:
             self._preflight, self._continued_at = None, data
             marked = replace(data, text=data.text + CONTINUES)

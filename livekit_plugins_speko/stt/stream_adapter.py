@@ -95,6 +95,8 @@ class SpekoSTTAdapter(stt.StreamAdapter):
         self._preflight = PreflightRule(wanted=eager and preflight)
         self._counter = RequestCounter()
         self._recognizer.on("route", self._on_route)
+        if eager and stt.capabilities.streaming:
+            self._recognizer.on("error", self._on_error)
 
     @property
     def capabilities(self) -> stt.STTCapabilities:
@@ -141,7 +143,14 @@ class SpekoSTTAdapter(stt.StreamAdapter):
     async def aclose(self) -> None:
         """Emit no more events of the wrapped STT, which stays open."""
         self._recognizer.off("route", self._on_route)
+        if self._eager and self._recognizer.capabilities.streaming:
+            self._recognizer.off("error", self._on_error)
         await super().aclose()
 
     def _on_route(self, *args: Any) -> None:
         self.emit("route", *args)
+
+    def _on_error(self, error: stt.STTError) -> None:
+        """Emit a problem that the service reported. An error that ends a stream it emits itself."""
+        if error.recoverable:
+            self.emit("error", error)

@@ -14,6 +14,7 @@ from livekit_plugins_speko.stt import eager_streaming
 from livekit_plugins_speko.testing import (
     After,
     AfterAudio,
+    ErrorEvent,
     Final,
     Gate,
     Interim,
@@ -21,6 +22,7 @@ from livekit_plugins_speko.testing import (
     RecognitionStep,
     Refusal,
     StreamedTranscript,
+    TimedWord,
 )
 from tests.helpers.eager_calls import (
     END,
@@ -234,6 +236,60 @@ async def test_wrong_key_ends_the_stream_with_one_error(
     assert isinstance(listener.failure, APIStatusError) and not listener.failure.retryable
     assert [error.recoverable for error in errors] == [False]
     assert len(gateway.requests) == 1
+
+
+async def test_final_of_words_without_an_interim_is_waited_for(
+    gateway: LocalGateway, speko: Speko
+) -> None:
+    late = Gate()
+    steps = (After("flush"), Final("One."), After("flush"), late, Final("Two."))
+    async with hearing(gateway, speko, *steps) as listener:
+        listener.push(SOME_WORDS)
+        await listener.until_pause(PREFLIGHT)
+        listener.push(SOME_WORDS, PAUSE, REST)
+        await listener.until(END)
+        late.open()
+        await listener.over()
+        finals = [each.alternatives[0].text for each in listener.events if each.type is FINAL]
+        assert finals == ["One. Two."]
+
+
+async def test_word_times_have_the_offset_of_the_stream(
+    gateway: LocalGateway, speko: Speko
+) -> None:
+    words = [TimedWord("Hello", 0.1, 0.3)]
+    async with hearing(gateway, speko, After("flush"), Final("Hello.", words=words)) as listener:
+        listener.stream.start_time_offset = 100.0
+        listener.push(SOME_WORDS, PAUSE, REST)
+        (data,) = (await listener.until(FINAL)).alternatives
+        assert listener.stream.start_time_offset == pytest.approx(100.0)
+        assert (data.start_time, data.end_time) == pytest.approx((100.1, 100.3))
+
+
+async def test_stream_that_is_closed_at_once_opens_no_connection(
+    gateway: LocalGateway, speko: Speko
+) -> None:
+    adapter = SpekoSTTAdapter(stt=make_stt(speko, streaming=True), vad=LoudnessVAD(), eager=True)
+    await adapter.stream().aclose()
+    await gateway.idle()
+    assert gateway.requests == []
+
+
+async def test_reported_problem_is_an_error_event_of_the_adapter(
+    gateway: LocalGateway, speko: Speko
+) -> None:
+    steps = (ErrorEvent("provider is slow", "SLOW"), After("flush"), Final("Hi."))
+    gateway.transcribe_stream.script(StreamedTranscript(steps))
+    adapter = SpekoSTTAdapter(stt=make_stt(speko, streaming=True), vad=LoudnessVAD(), eager=True)
+    errors: list[Any] = []
+    adapter.on("error", errors.append)
+    async with listening(adapter) as listener:
+        listener.push(SOME_WORDS, PAUSE, REST)
+        await listener.until(FINAL)
+    assert [(error.recoverable, "SLOW" in str(error.error)) for error in errors] == [(True, True)]
+    await adapter.aclose()
+    adapter.wrapped_stt.emit("error", errors[0])
+    assert len(errors) == 1
 
 
 def test_factory_returns_the_stream_itself_unless_it_is_eager(speko: Speko) -> None:
