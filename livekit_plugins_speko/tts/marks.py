@@ -34,7 +34,8 @@ _WITHOUT_FULL_STOPS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
 
 # The few lower-case abbreviations that are as long as words.
 _LONG_ABBREVIATIONS = frozenset(
-    "approx aprox assoc ausschl depto einschl entspr gesch przyp urspr просп".split()
+    "approx aprox assoc ausschl depto einschl entspr gesch insbes odpow przyp rozdz sogen urspr "
+    "vorauss zusätzl гражд просп".split()
 )
 _SHORTEST_WORD = 5
 """Letters of a lower-case word that is taken for no abbreviation."""

@@ -44,6 +44,8 @@ DOUBTFUL = [
     *("Hauptstr. Zwölf. Also!", "U.S. law! ", "J. Smith! ", "No. 5! ", "It is 42. And! "),
     *("Etc. They! ", "Hi, Sam. I! ", "e.g. cats! ", "It takes approx. Five! "),
     *("Es gilt allg. Recht! ", "Das ist einschl. Steuer! ", "Hmm... Let me! "),
+    *("Es gilt insbes. Recht! ", "Das kostet zusätzl. Geld! ", "Vide rozdz. Drugi! "),
+    *("To jest odpow. Numer! ", "Это гражд. Иванов! "),
     *("Well… Yes! ", "TV. On! "),
     *("ดร. สมชาย อยู่ที่นี่ครับ! ", "คุณโทรหา กทม. ได้เลยครับ! ", "ທ່ານ ດຣ. ສົມ! "),
     *("လ. သ! ", "ស.រ.អ. ក្រុង! ", "திரு. குமார்! ", "డా. రావు! ", "ಡಾ. ರಾವ್! "),
