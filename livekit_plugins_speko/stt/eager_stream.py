@@ -13,17 +13,8 @@ from livekit.agents.types import NotGivenOr
 
 from ..log import logger
 from .eager import Change, EagerStats, Utterance, begins_with
+from .open_text import OpenTextStream
 from .preflight import PreflightRule
-
-CONTINUES = "\N{MIDLINE HORIZONTAL ELLIPSIS}"
-"""Appended to a text that turned out not to be complete, so that LiveKit stops the reply to it.
-
-It does so on an interim transcript whose words differ from the preflight's, case and punctuation
-apart. The next words aren't known yet, so a mark has to differ, and it must be no punctuation to
-Unicode, as the ordinary ellipsis is. At the end of the last word it adds no word (LiveKit counts
-them, ``min_words``). The plain text follows at once: LiveKit commits the last interim text of a
-session that is closed before the final one comes, and the caller did not say the mark.
-"""
 
 
 class RequestCounter:
@@ -70,7 +61,7 @@ class _Request:
         self.task: asyncio.Task[stt.SpeechEvent | None]
 
 
-class EagerStream(stt.StreamAdapterWrapper):
+class EagerStream(OpenTextStream):
     """One caller's audio. Three tasks: for the VAD's input, for its events, for a request ahead.
 
     The VAD's events are followed while a request ahead is under way. After the end of an utterance
@@ -87,8 +78,8 @@ class EagerStream(stt.StreamAdapterWrapper):
     ) -> None:
         super().__init__(
             adapter,
-            vad=parts.detector,
-            wrapped_stt=parts.recognizer,
+            detector=parts.detector,
+            recognizer=parts.recognizer,
             language=language,
             conn_options=conn_options,
         )
@@ -104,8 +95,6 @@ class EagerStream(stt.StreamAdapterWrapper):
         self._utterance: Utterance | None = None
         # The request whose response may become the final transcript. None when there is none.
         self._request: _Request | None = None
-        # The last text that was sent and isn't final. None after a final one.
-        self._open_text: stt.SpeechData | None = None
 
     async def _run(self) -> None:
         vad_stream = self._parts.detector.stream()
@@ -192,7 +181,7 @@ class EagerStream(stt.StreamAdapterWrapper):
                     ended = response.speech_end_time
                 self._send(stt.SpeechEventType.FINAL_TRANSCRIPT, data, ended)
         finally:
-            self._clear()
+            self._withdraw()
 
     async def _response_ahead(self, event: vad.VADEvent) -> stt.SpeechEvent | None:
         """Return the response to the request ahead. None when the end needs a request of its own.
@@ -216,9 +205,7 @@ class EagerStream(stt.StreamAdapterWrapper):
         request.given_up = True
         if (data := request.preflight) is not None:
             # First of all: the reply to it must not continue.
-            marked = replace(data, text=data.text + CONTINUES)
-            self._send_open(stt.SpeechEventType.INTERIM_TRANSCRIPT, marked)
-            self._send_open(stt.SpeechEventType.INTERIM_TRANSCRIPT, data)
+            self._retract(data)
         await utils.aio.cancel_and_wait(request.task)
         self._settle(request, reason)
 
@@ -228,14 +215,7 @@ class EagerStream(stt.StreamAdapterWrapper):
         try:
             await self._give_up(reason)
         finally:
-            self._clear()
-
-    def _clear(self) -> None:
-        """Take back a text that no final transcript replaces: LiveKit adds it to turns."""
-        if self._open_text is not None:
-            nothing = replace(self._open_text, text="")
-            self._open_text = None
-            self._send(stt.SpeechEventType.INTERIM_TRANSCRIPT, nothing)
+            self._withdraw()
 
     def _settle(self, request: _Request, reason: str) -> stt.SpeechEvent | None:
         """Count a request that is over, and return its response; `reason` says how it ended.
@@ -263,26 +243,6 @@ class EagerStream(stt.StreamAdapterWrapper):
         return await self._parts.recognizer.recognize(
             buffer=audio, language=self._spoken_language, conn_options=conn_options
         )
-
-    def _send_open(
-        self,
-        type_: stt.SpeechEventType,
-        data: stt.SpeechData,
-        speech_end_time: float | None = None,
-    ) -> None:
-        """Send a text that is not final."""
-        self._open_text = data
-        self._send(type_, data, speech_end_time)
-
-    def _send(
-        self,
-        type_: stt.SpeechEventType,
-        data: stt.SpeechData | None = None,
-        speech_end_time: float | None = None,
-    ) -> None:
-        alternatives = [] if data is None else [data]
-        event = stt.SpeechEvent(type_, alternatives=alternatives, speech_end_time=speech_end_time)
-        self._event_ch.send_nowait(event)
 
 
 def _best(response: stt.SpeechEvent) -> stt.SpeechData | None:

@@ -11,14 +11,15 @@ from livekit.agents import APIConnectOptions, stt, utils, vad
 from livekit.agents.types import NotGivenOr
 
 from .eager import Change, Pauses
-from .eager_stream import CONTINUES, EagerParts
+from .eager_stream import EagerParts
+from .open_text import OpenTextStream
 from .spoken_text import SpokenText
 
 FINAL_WAIT_S = 2.0
 """Longest wait for the final transcript of an utterance that has ended, in seconds."""
 
 
-class EagerStreamingStream(stt.StreamAdapterWrapper):
+class EagerStreamingStream(OpenTextStream):
     """One caller's audio, for a VAD and a streaming STT at once. One final for each utterance.
 
     Three tasks: one feeds both, one follows the VAD's events, one the transcripts. In the caller's
@@ -35,8 +36,8 @@ class EagerStreamingStream(stt.StreamAdapterWrapper):
     ) -> None:
         super().__init__(
             adapter,
-            vad=parts.detector,
-            wrapped_stt=parts.recognizer,
+            detector=parts.detector,
+            recognizer=parts.recognizer,
             language=language,
             conn_options=conn_options,
         )
@@ -58,8 +59,6 @@ class EagerStreamingStream(stt.StreamAdapterWrapper):
         self._preflight: stt.SpeechData | None = None
         # The text at which the caller continued: no preflight before there is more. None before.
         self._continued_at: stt.SpeechData | None = None
-        # The last text that was sent and isn't final. None after a final one.
-        self._open_text: stt.SpeechData | None = None
         # True once an interim transcript came: from then on an open segment shows a final to come.
         self._has_interims = False
         # True if the caller has spoken since the last final transcript came.
@@ -202,9 +201,7 @@ class EagerStreamingStream(stt.StreamAdapterWrapper):
         self._spoken = True
         if (data := self._preflight) is not None:
             self._preflight, self._continued_at = None, data
-            marked = replace(data, text=data.text + CONTINUES)
-            self._send_open(stt.SpeechEventType.INTERIM_TRANSCRIPT, marked)
-            self._send_open(stt.SpeechEventType.INTERIM_TRANSCRIPT, data)
+            self._retract(data)
 
     def _send_final(self) -> None:
         """Send the final transcript of the utterance that has ended."""
@@ -217,35 +214,14 @@ class EagerStreamingStream(stt.StreamAdapterWrapper):
         if data is not None:
             self._open_text = None
             self._send(stt.SpeechEventType.FINAL_TRANSCRIPT, data, ended)
-        elif self._open_text is not None:
-            # LiveKit adds a text to turns that no final transcript replaces.
-            nothing, self._open_text = replace(self._open_text, text=""), None
-            self._send(stt.SpeechEventType.INTERIM_TRANSCRIPT, nothing)
+        else:
+            self._withdraw()
 
     def _finish(self) -> None:
         """Send the rest: the input ended, or the recognition failed, before the VAD's end."""
         if not self._event_ch.closed:
             self._send_final()
         self._pauses = None
-
-    def _send_open(
-        self,
-        type_: stt.SpeechEventType,
-        data: stt.SpeechData,
-        speech_end_time: float | None = None,
-    ) -> None:
-        self._open_text = data
-        self._send(type_, data, speech_end_time)
-
-    def _send(
-        self,
-        type_: stt.SpeechEventType,
-        data: stt.SpeechData | None = None,
-        speech_end_time: float | None = None,
-    ) -> None:
-        alternatives = [] if data is None else [data]
-        event = stt.SpeechEvent(type_, alternatives=alternatives, speech_end_time=speech_end_time)
-        self._event_ch.send_nowait(event)
 
 
 def _same(one: stt.SpeechData, other: stt.SpeechData) -> bool:

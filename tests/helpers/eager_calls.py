@@ -10,7 +10,7 @@ from typing import Any
 from livekit import rtc
 from livekit.agents import APIConnectOptions, APIError, stt, utils, vad
 
-from livekit_plugins_speko.stt.eager_stream import CONTINUES
+from livekit_plugins_speko.stt.open_text import CONTINUES
 from livekit_plugins_speko.stt.stream_adapter import SpekoSTTAdapter
 from livekit_plugins_speko.testing._gateway.waiting import Changes, within
 from tests.helpers.stt_calls import make_stt

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from livekit.agents import Agent, llm, vad
 
-from livekit_plugins_speko.stt.eager_stream import CONTINUES
+from livekit_plugins_speko.stt.open_text import CONTINUES
 from livekit_plugins_speko.testing import Refusal, Reply, Transcript
 from tests.cancel.answers import Held
 from tests.helpers.eager_calls import counts
