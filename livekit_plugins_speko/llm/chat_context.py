@@ -170,12 +170,27 @@ def function_tools_to_speko(tools: Sequence[llm.Tool | llm.Toolset] | None) -> l
 
 
 def _finite(schema: Any) -> Any:
-    """Return a JSON Schema without the numbers that JSON has no word for, such as a default."""
+    """Return a JSON Schema without the numbers that JSON has no word for.
+
+    A default that holds one is left out as a whole: a part of it would be another default.
+    """
     if isinstance(schema, Mapping):
-        return {key: _finite(value) for key, value in schema.items() if not _is_endless(value)}
+        return {
+            key: _finite(value)
+            for key, value in schema.items()
+            if not _is_endless(value) and not (key == "default" and _holds_endless(value))
+        }
     if isinstance(schema, list | tuple):
         return [_finite(value) for value in schema if not _is_endless(value)]
     return schema
+
+
+def _holds_endless(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_holds_endless, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(_holds_endless, value))
+    return _is_endless(value)
 
 
 def _is_endless(value: Any) -> bool:

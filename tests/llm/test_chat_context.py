@@ -439,7 +439,10 @@ def test_default_that_json_cannot_represent_is_left_out_of_the_schema() -> None:
 def test_infinite_numbers_are_removed_from_a_raw_schema() -> None:
     schema: dict[str, Any] = {
         "type": "object",
-        "properties": {"n": {"enum": [1, math.inf], "maximum": math.inf, "minimum": 0}},
+        "properties": {
+            "n": {"enum": [1, math.inf], "maximum": math.inf, "minimum": 0},
+            "range": {"type": "array", "default": [1, math.inf]},
+        },
     }
 
     @llm.function_tool(raw_schema={"name": "count", "description": "", "parameters": schema})
@@ -447,4 +450,7 @@ def test_infinite_numbers_are_removed_from_a_raw_schema() -> None:
         return ""
 
     (tool,) = function_tools_to_speko([count])
-    assert tool.parameters["properties"]["n"] == {"enum": [1], "minimum": 0}
+    assert tool.parameters["properties"] == {
+        "n": {"enum": [1], "minimum": 0},
+        "range": {"type": "array"},
+    }
