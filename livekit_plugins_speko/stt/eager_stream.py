@@ -194,7 +194,7 @@ class EagerStream(OpenTextStream):
         if not begins_with(event.frames, request.audio):
             await self._give_up("other_audio")
             return None
-        # Cancelling this wait must not wait for an STT that does not let go.
+        # Awaiting the task itself, an STT that ignores its cancellation would swallow this one's.
         await asyncio.wait([request.task])
         return self._settle(request, "final")
 

@@ -235,8 +235,8 @@ class Slow(tts.TTS[Any]):
         # Texts of the requests begun, and of those cancelled.
         self.begun: asyncio.Queue[str] = asyncio.Queue()
         self.cancelled: asyncio.Queue[str] = asyncio.Queue()
-        # Set when they may end.
-        self.may_end = asyncio.Event()
+        # Set when the request for a text may end.
+        self.may_end = {text: asyncio.Event() for text in SENTENCES}
 
     def synthesize(
         self, text: str, *, conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS
@@ -252,10 +252,10 @@ class SlowStream(tts.ChunkedStream):
             await asyncio.Event().wait()
         finally:
             self._tts.cancelled.put_nowait(self.input_text)
-            await self._tts.may_end.wait()
+            await self._tts.may_end[self.input_text].wait()
 
 
-async def test_slow_close_delays_no_other_cancellation() -> None:
+async def test_closing_cancels_all_requests_at_once_and_waits_for_each() -> None:
     voice = Slow()
     stream = adapt(voice, 2).stream()
     stream.push_text(REPLY)
@@ -264,8 +264,13 @@ async def test_slow_close_delays_no_other_cancellation() -> None:
     closing = asyncio.create_task(stream.aclose())
     try:
         cancelled = [await asyncio.wait_for(voice.cancelled.get(), 5) for _ in range(3)]
+        for text in (ONE, TWO):
+            voice.may_end[text].set()
+            done, _ = await asyncio.wait({closing}, timeout=0.05)
+            assert not done, f"the stream closed although only {text!r} and before had ended"
     finally:
-        voice.may_end.set()
+        for may_end in voice.may_end.values():
+            may_end.set()
         await closing
     assert sorted(cancelled) == sorted(texts) == sorted([ONE, TWO, THREE])
 
