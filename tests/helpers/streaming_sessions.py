@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
@@ -11,9 +11,11 @@ from typing import Any
 from livekit import rtc
 from livekit.agents import Agent, stt, vad
 from livekit.agents.types import APIConnectOptions
+from livekit.agents.voice import io
 
 from livekit_plugins_speko import Speko, create_speko_components
 from livekit_plugins_speko.testing import (
+    Answer,
     Final,
     Interim,
     LocalGateway,
@@ -22,7 +24,7 @@ from livekit_plugins_speko.testing import (
 )
 from tests.helpers.eager_sessions import EagerCaller, TextCall, answer
 from tests.helpers.session_calls import ONCE, make_session
-from tests.helpers.session_line import FRAME_BYTES, SILENCE, say
+from tests.helpers.session_line import FRAME_BYTES, SILENCE, Ear, say
 
 _FRAME_S = 0.02
 # Digital silence that ends a stretch of sound, and sound that begins one, in seconds.
@@ -71,7 +73,9 @@ class _Ear:
     async def listen(self) -> None:
         async for frame in self._connection.incoming():
             if frame.kind == "audio":
-                await self._take(frame.pcm)
+                # What is sent again comes in longer pieces.
+                for at in range(0, len(frame.pcm), FRAME_BYTES):
+                    await self._take(frame.pcm[at : at + FRAME_BYTES])
             elif frame.kind == "end" or self._engine.obeys_flush:
                 await self._finalise()
 
@@ -120,12 +124,32 @@ class LiveCaller(EagerCaller):
         return rtc.AudioFrame(pcm, 16_000, 1, FRAME_BYTES // 2)
 
 
+class PatientEar(Ear):
+    """A loudspeaker that plays its first segment until the caller interrupts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._interrupted = False
+
+    def flush(self) -> None:
+        if self._interrupted:
+            super().flush()
+        else:
+            io.AudioOutput.flush(self)
+
+    def clear_buffer(self) -> None:
+        self._interrupted = True
+        super().clear_buffer()
+
+
 @asynccontextmanager
 async def streaming_calling(
     voice_detector: vad.VAD,
-    recognise: Stretches | None,
+    recognise: Stretches,
     *,
+    script: Sequence[Answer] = (),
     agent: Agent | None = None,
+    ear: Ear | None = None,
     wrap: Callable[[stt.STT[Any]], stt.STT[Any]] | None = None,
     conn_options: APIConnectOptions = ONCE,
     max_errors: int = 3,
@@ -134,12 +158,13 @@ async def streaming_calling(
 ) -> AsyncIterator[TextCall]:
     """A call whose recognition streams. When it is over nothing is left on the network.
 
-    No request was made to recognise a whole utterance. `session_options` are those of
+    No request was made to recognise a whole utterance. The first connections play the `script`,
+    the others `recognise`. `session_options` are those of
     `AgentSession.update_options`; `wrap` makes the session's STT of the components'.
     """
     async with LocalGateway() as gateway:
-        if recognise is not None:
-            gateway.transcribe_stream.always(StreamedTranscript(recognise))
+        gateway.transcribe_stream.script(*script)
+        gateway.transcribe_stream.always(StreamedTranscript(recognise))
         gateway.synthesize.use(say)
         gateway.complete.use(answer)
         async with Speko(base_url=gateway.base_url, api_key=gateway.api_key) as speko:
@@ -156,7 +181,7 @@ async def streaming_calling(
             if session_options:
                 session.update_options(**session_options)
             call = TextCall(session, gateway)
-            call.caller = LiveCaller()
+            call.caller, call.ear = LiveCaller(), ear or call.ear
             session.input.audio, session.output.audio = call.caller, call.ear
             await session.start(agent=agent or Agent(instructions="You are a concierge."))
             try:
