@@ -120,12 +120,12 @@ class _FirstWordsStream(SentenceStream):
         self._check_not_closed()
         self._leave_to_the_rest()
         self._rest.end_input()
-        self._do_close()
+        self._event_ch.close()
 
     async def aclose(self) -> None:
         self._search = None
         self._decided.set()
-        self._do_close()
+        self._event_ch.close()
         await self._rest.aclose()
 
     async def __anext__(self) -> TokenData:

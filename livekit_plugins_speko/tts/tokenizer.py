@@ -67,10 +67,10 @@ class _PieceStream(SentenceStream):
 
     def end_input(self) -> None:
         self.flush()
-        self._do_close()
+        self._event_ch.close()
 
     async def aclose(self) -> None:
-        self._do_close()
+        self._event_ch.close()
 
     def _send(self, pieces: list[str]) -> None:
         for piece in pieces:
