@@ -33,6 +33,7 @@ from .llm.chat_context import chat_context_to_speko
 from .llm.llm import SpekoLLM
 from .llm.tools import RegisteredToolsLoader, merge_tools
 from .log import logger
+from .realtime.model import SpekoRealtimeModel
 from .settings import SessionSettings
 from .stt.recognize_stream import SpekoRecognizeStream
 from .stt.stream_adapter import EagerStats, SpekoSTTAdapter
@@ -61,6 +62,7 @@ __all__ = [
     "SpekoDataChannel",
     "SpekoLLM",
     "SpekoRateLimitError",
+    "SpekoRealtimeModel",
     "SpekoRecognizeStream",
     "SpekoSTT",
     "SpekoSTTAdapter",

@@ -25,7 +25,7 @@ from .api.timing import CURRENT_TIMING, RouteLike, Timing
 from .api.types import Route
 from .log import logger
 
-CallKind = Literal["transcribe", "transcribe_stream", "complete", "synthesize"]
+CallKind = Literal["transcribe", "transcribe_stream", "complete", "synthesize", "realtime"]
 """A service of the gateway."""
 
 

@@ -1,0 +1,1 @@
+"""Speech to speech: a whole voice model as LiveKit's realtime model."""

@@ -1,0 +1,57 @@
+"""The caller's audio as the wire takes it."""
+
+from __future__ import annotations
+
+import numpy as np
+from livekit import rtc
+
+FRAME_MS = 20
+"""Length of a frame on the wire, in milliseconds."""
+
+
+class Microphone:
+    """Converts frames of any rate to PCM16, mono, in pieces of 20 ms. One a connection."""
+
+    def __init__(self, sample_rate: int) -> None:
+        """Convert to `sample_rate` Hz."""
+        self._rate = sample_rate
+        self._size = sample_rate * FRAME_MS // 1000 * 2
+        # Samples that do not fill a piece yet.
+        self._rest = bytearray()
+        # Converts audio of `_source_rate` Hz. None while the caller's rate is the wire's.
+        self._resampler: rtc.AudioResampler | None = None
+        self._source_rate = sample_rate
+
+    def push(self, frame: rtc.AudioFrame) -> list[bytes]:
+        """Take a frame; return the pieces that are full."""
+        mono = _mix(frame)
+        if mono.sample_rate != self._source_rate:
+            self._source_rate = mono.sample_rate
+            same = mono.sample_rate == self._rate
+            self._resampler = None if same else rtc.AudioResampler(mono.sample_rate, self._rate)
+        frames = [mono] if self._resampler is None else self._resampler.push(mono)
+        for each in frames:
+            self._rest += each.data.cast("b")
+        full = len(self._rest) // self._size * self._size
+        pieces = [bytes(self._rest[at : at + self._size]) for at in range(0, full, self._size)]
+        del self._rest[:full]
+        return pieces
+
+    def flush(self) -> list[bytes]:
+        """Return what is left, shorter than a piece."""
+        rest = bytes(self._rest)
+        self._rest.clear()
+        return [rest] if rest else []
+
+    def clear(self) -> None:
+        """Drop what is left."""
+        self._rest.clear()
+
+
+def _mix(frame: rtc.AudioFrame) -> rtc.AudioFrame:
+    """Return a frame as mono."""
+    if frame.num_channels == 1:
+        return frame
+    samples = np.frombuffer(frame.data, dtype=np.int16).reshape(-1, frame.num_channels)
+    mono = samples.mean(axis=1).astype(np.int16)
+    return rtc.AudioFrame(mono.tobytes(), frame.sample_rate, 1, len(mono))
