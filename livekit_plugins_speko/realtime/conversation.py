@@ -36,6 +36,9 @@ SPEECH_S = 5.0
 LINE_WAIT_S = 2.0
 """Longest wait, in seconds, for the final of a line whose reply has begun."""
 
+SKIP_S = 0.5
+"""Time, in seconds, in which LiveKit starts the tools that it runs after an interruption."""
+
 TOOL_REPLY_S = 8.0
 """Longest wait, in seconds, for the reply to a tool's result: until then the agent thinks."""
 
@@ -70,6 +73,8 @@ class Conversation:
         self._line_timer: asyncio.TimerHandle | None = None
         # Shows LiveKit an end of its waiting for the reply to a tool's result. None without one.
         self._tool_timer: asyncio.TimerHandle | None = None
+        # Answers calls that LiveKit does not run because of an interruption. None without one.
+        self._skip_timer: asyncio.TimerHandle | None = None
         # True once a reply to the caller's line under way has begun.
         self._is_answered = False
         # True once words of the caller came since the latest reply began.
@@ -161,7 +166,9 @@ class Conversation:
             self._watch_speech()
 
     def _is_late(self, event: Transcript) -> bool:
-        """Return True for words of a line whose reply has begun before them."""
+        """Return True for words that came later than what they led to: a commit, or a reply."""
+        if self._is_committed:
+            return True
         if self.lines.is_open or self.lines.is_due:
             return self._is_answered
         is_heard = self.replies.current is not None or self.replies.playback.left_s > 0
@@ -230,8 +237,21 @@ class Conversation:
 
     def interrupt(self) -> None:
         """Cancel the reply, for LiveKit. One that the service cut needs no message."""
+        self._skip_calls_soon()
         if self.replies.cut():
             self._outbox.push(Command(kind="interrupt"))
+
+    def _skip_calls_soon(self) -> None:
+        if self.tools.are_open and self._skip_timer is None:
+            loop = asyncio.get_running_loop()
+            self._skip_timer = loop.call_later(SKIP_S, self._skip_calls)
+
+    def _skip_calls(self) -> None:
+        self._skip_timer = None
+        for result in self.tools.skip():
+            self._outbox.push(
+                Command(kind="tool_result", call_id=result.call_id, text=result.output)
+            )
 
     def abandon(self) -> None:
         """Cancel a reply that was requested and has not begun."""
@@ -255,7 +275,9 @@ class Conversation:
     def close(self) -> None:
         """End the call. No event follows."""
         self.drop("the session is closed")
-        self._cancel_tool_timer()
+        for timer in (self._tool_timer, self._skip_timer):
+            if timer is not None:
+                timer.cancel()
 
     def on_line(self, line: llm.InputTranscriptionCompleted) -> None:
         """Report the caller's words."""
@@ -298,6 +320,7 @@ class Conversation:
 
     def _start_speech(self) -> None:
         self.replies.cut()
+        self._skip_calls_soon()
         self.lines.begin()
         self._line_owed_at = None
         self._is_speaking, self._is_answered = True, False

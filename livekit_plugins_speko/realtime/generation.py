@@ -33,7 +33,7 @@ class Words:
     def update(self, text: str, *, final: bool) -> str:
         """Take all of the utterance so far; return what can be forwarded."""
         self.text = text
-        end = len(text) if final else text.rfind(" ")
+        end = len(text) if final else max(0, text.rfind(" "))
         if not final and len(text) - end > _HELD_BACK:
             end = len(text)
         piece = text[self._forwarded : end]

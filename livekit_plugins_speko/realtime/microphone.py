@@ -29,16 +29,22 @@ class Microphone:
             self._source_rate = mono.sample_rate
             same = mono.sample_rate == self._rate
             self._resampler = None if same else rtc.AudioResampler(mono.sample_rate, self._rate)
-        frames = [mono] if self._resampler is None else self._resampler.push(mono)
-        for each in frames:
-            self._rest += each.data.cast("b")
+        self._take([mono] if self._resampler is None else self._resampler.push(mono))
         full = len(self._rest) // self._size * self._size
         pieces = [bytes(self._rest[at : at + self._size]) for at in range(0, full, self._size)]
         del self._rest[:full]
         return pieces
 
+    def _take(self, frames: list[rtc.AudioFrame]) -> None:
+        for each in frames:
+            self._rest += each.data.cast("b")
+
     def flush(self) -> list[bytes]:
-        """Return what is left, shorter than a piece."""
+        """Return what is left, of any length."""
+        if self._resampler is not None:
+            self._take(self._resampler.flush())
+            # One that was flushed begins anew.
+            self._resampler, self._source_rate = None, self._rate
         rest = bytes(self._rest)
         self._rest.clear()
         return [rest] if rest else []

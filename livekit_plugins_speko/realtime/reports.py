@@ -46,7 +46,8 @@ class Reports:
             waiting, self._waiting = self._waiting, None
             self._send(waiting, usage, self._duration_s)
         else:
-            self._emit_metrics(utils.shortuuid("speko_reply_"), time.time(), usage)
+            request_id = utils.shortuuid("speko_reply_")
+            self._emit("metrics_collected", self._metrics(request_id, time.time(), usage))
 
     def ended(self, reply: Generation) -> None:
         """Note that a reply ended: its usage may still come."""
@@ -68,41 +69,31 @@ class Reports:
 
     def _send(self, reply: Generation, usage: Usage, duration_s: float) -> None:
         first_s = reply.timing.first_output_s
-        self._emit_metrics(
-            reply.id,
-            reply.began_at,
-            usage,
-            duration=duration_s,
-            ttft=-1 if first_s is None else first_s,
-            cancelled=reply.cancelled,
-        )
+        metrics = self._metrics(reply.id, reply.began_at, usage)
+        metrics.duration = duration_s
+        metrics.ttft = -1 if first_s is None else first_s
+        metrics.cancelled = reply.cancelled
+        if duration_s > 0:
+            metrics.tokens_per_second = metrics.output_tokens / duration_s
+        self._emit("metrics_collected", metrics)
         reply.timing.route = self.route
-        outcome: Literal["completed", "cancelled"] = "completed"
-        self._calls.report(reply.id, "cancelled" if reply.cancelled else outcome, reply.timing)
+        self._calls.report(reply.id, "cancelled" if reply.cancelled else "completed", reply.timing)
 
-    def _emit_metrics(
-        self, request_id: str, timestamp: float, usage: Usage, **figures: float
-    ) -> None:
+    def _metrics(self, request_id: str, timestamp: float, usage: Usage) -> RealtimeModelMetrics:
         came = usage.input_audio_tokens + usage.input_text_tokens
         went = usage.output_audio_tokens + usage.output_text_tokens
-        duration = figures.get("duration", 0.0)
-        self._emit(
-            "metrics_collected",
-            RealtimeModelMetrics(
-                label=self._label,
-                request_id=request_id,
-                timestamp=timestamp,
-                input_tokens=came,
-                output_tokens=went,
-                total_tokens=came + went,
-                tokens_per_second=went / duration if duration > 0 else 0.0,
-                input_token_details=RealtimeModelMetrics.InputTokenDetails(
-                    audio_tokens=usage.input_audio_tokens, text_tokens=usage.input_text_tokens
-                ),
-                output_token_details=RealtimeModelMetrics.OutputTokenDetails(
-                    audio_tokens=usage.output_audio_tokens, text_tokens=usage.output_text_tokens
-                ),
-                metadata=self._metadata,
-                **figures,
+        return RealtimeModelMetrics(
+            label=self._label,
+            request_id=request_id,
+            timestamp=timestamp,
+            input_tokens=came,
+            output_tokens=went,
+            total_tokens=came + went,
+            input_token_details=RealtimeModelMetrics.InputTokenDetails(
+                audio_tokens=usage.input_audio_tokens, text_tokens=usage.input_text_tokens
             ),
+            output_token_details=RealtimeModelMetrics.OutputTokenDetails(
+                audio_tokens=usage.output_audio_tokens, text_tokens=usage.output_text_tokens
+            ),
+            metadata=self._metadata,
         )

@@ -15,6 +15,9 @@ TOO_MANY = (
 )
 """Result of a call beyond them."""
 
+SKIPPED = "Error: the tool was not run, because the caller interrupted."
+"""Result of a call that was interrupted before it was run."""
+
 _NON_BLOCKING = "__livekit_agents_tool_non_blocking"
 
 
@@ -33,6 +36,8 @@ class ToolCalls:
     def __init__(self) -> None:
         # Calls without a result, by their ids.
         self._open: dict[str, llm.FunctionCall] = {}
+        # When each of them was made. LiveKit changes a call's own time as it starts the tool.
+        self._made_at: dict[str, float] = {}
         # Calls since the caller's last word.
         self._in_a_row = 0
         # Calls of connections that were lost, whose results have no one to go to.
@@ -59,11 +64,30 @@ class ToolCalls:
     def add(self, call: llm.FunctionCall) -> None:
         """Note a call that LiveKit runs."""
         self._open[call.call_id] = call
+        self._made_at[call.call_id] = call.created_at
+
+    def skip(self) -> list[Result]:
+        """Return results for the calls that LiveKit has not started.
+
+        It never starts those of a reply that was interrupted before its turn came.
+        """
+        skipped = [
+            Result(call_id=call_id, name=call.name, output=SKIPPED)
+            for call_id, call in self._open.items()
+            if call.created_at == self._made_at[call_id]
+        ]
+        for result in skipped:
+            self._close(result.call_id)
+        return skipped
+
+    def _close(self, call_id: str) -> None:
+        del self._open[call_id], self._made_at[call_id]
 
     def lose(self) -> None:
         """Note that the connection is gone, and with it whoever waits for results."""
         self._lost.update(self._open)
         self._open.clear()
+        self._made_at.clear()
 
     def was_lost(self, output: llm.FunctionCallOutput) -> bool:
         """Return True, once, for the result of a call whose connection is gone."""
@@ -91,5 +115,5 @@ class ToolCalls:
             call = self._open.get(call_id)
         if call is None:
             return None
-        del self._open[call_id]
+        self._close(call_id)
         return Result(call_id=call_id, name=call.name, output=output.output)

@@ -1,0 +1,126 @@
+"""Tools: each call is answered exactly once, and a loop of them ends."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from livekit.agents import Agent, RunContext, StopResponse, ToolError, function_tool
+
+from livekit_plugins_speko.realtime.tool_calls import MOST_IN_A_ROW, TOO_MANY
+from tests.helpers.realtime_calls import (
+    INSTRUCTIONS,
+    USAGE,
+    RealtimeCall,
+    agent,
+    calling,
+    clock,
+    speech,
+    tool_call,
+    user,
+)
+
+
+def _results(call: RealtimeCall) -> list[tuple[str, str]]:
+    return [(each["callId"], each["output"]) for each in call.line.messages]
+
+
+async def test_tool_is_run_and_its_result_sent() -> None:
+    async with calling(agent=clock()) as call:
+        tools = call.server.requests[0][0]["s2s"]["tools"]
+        assert [each["name"] for each in tools] == ["get_time"]
+        await call.line.say(user("Time?"), tool_call())
+        await call.line.until_message("tool_result")
+        await call.reply("It is noon.")
+        assert _results(call) == [("c1", "noon")]
+        assert len(call.tools_run) == 1
+
+
+async def test_words_around_a_tool_call_are_all_heard() -> None:
+    async with calling(agent=clock()) as call:
+        await call.line.say(user("Time?"), speech(0.2), agent("Let me see."), tool_call())
+        await call.line.say(speech(0.1, 300))
+        await call.line.until_message("tool_result")
+        await call.line.say(speech(0.2), agent("It is noon."), USAGE)
+        await call.until(lambda: call.history[-1] == ("assistant", "It is noon."))
+        await call.until_state("listening")
+        assert call.speaker.played == speech(0.2) + speech(0.1, 300) + speech(0.2)
+
+
+async def test_two_calls_of_a_reply_are_each_answered_once() -> None:
+    async with calling(agent=clock()) as call:
+        await call.line.say(user("Time?"), tool_call("a"), tool_call("b"), tool_call("a"))
+        await call.line.until_message("tool_result", 2)
+        await call.reply("It is noon.")
+        assert sorted(_results(call)) == [("a", "noon"), ("b", "noon")]
+
+
+def _raise(error: Exception) -> Any:
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "output"),
+    [(ToolError("closed"), "closed"), (RuntimeError("bug"), "error"), (StopResponse(), "")],
+)
+async def test_tool_that_fails_is_answered(error: Exception, output: str) -> None:
+    async with calling(agent=clock(lambda: _raise(error))) as call:
+        await call.line.say(user("Time?"), tool_call())
+        result = await call.line.until_message("tool_result")
+        assert output in result["output"]
+        await call.reply("Sorry.")
+
+
+@pytest.mark.parametrize("changes", [{"name": "unknown"}, {"arguments": "{broken"}])
+async def test_call_that_cannot_be_run_is_answered(changes: dict[str, str]) -> None:
+    async with calling(agent=clock()) as call:
+        await call.line.say(user("Time?"), tool_call(**changes))
+        await call.line.until_message("tool_result")
+        await call.reply("Sorry.")
+        assert len(_results(call)) == 1
+
+
+async def test_eleventh_call_in_a_row_is_refused() -> None:
+    async with calling(agent=clock()) as call:
+        await call.line.say(user("Time?"))
+        for at in range(MOST_IN_A_ROW + 2):
+            await call.line.say(tool_call(f"c{at}"))
+            await call.line.until_message("tool_result", at + 1)
+        outputs = [output for _, output in _results(call)]
+        assert outputs == ["noon"] * MOST_IN_A_ROW + [TOO_MANY] * 2
+        await call.line.say(user("Again?"), tool_call("next"))
+        await call.line.until_message("tool_result", MOST_IN_A_ROW + 3)
+        assert _results(call)[-1] == ("next", "noon")
+        await call.reply("Noon.")
+
+
+async def test_agent_listens_again_when_no_reply_follows_a_result() -> None:
+    async with calling(agent=clock()) as call:
+        await call.line.say(user("Time?"), tool_call())
+        await call.line.until_message("tool_result")
+        await call.until_state("thinking")
+        await call.ends()
+        await call.reply("It is noon.")
+
+
+async def test_tool_in_the_background_is_answered_with_its_final_result() -> None:
+    found = asyncio.Event()
+
+    @function_tool
+    async def get_time(context: RunContext[None]) -> str:
+        """Say the time."""
+        await context.update("looking")
+        await context.update("still looking")
+        await found.wait()
+        return "noon"
+
+    async with calling(agent=Agent(instructions=INSTRUCTIONS, tools=[get_time])) as call:
+        await call.line.say(user("Time?"), tool_call())
+        await call.until(lambda: bool(call.tools_run))
+        found.set()
+        await call.line.until_message("tool_result")
+        await call.reply("It is noon.")
+        [(call_id, output)] = _results(call)
+        assert call_id == "c1"
+        assert "noon" in output
