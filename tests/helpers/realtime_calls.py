@@ -14,7 +14,7 @@ from livekit.agents.types import APIConnectOptions
 from livekit.agents.voice import io
 from livekit.agents.voice.transcription.synchronizer import TranscriptSynchronizer
 
-from livekit_plugins_speko import RouteEvent, SpekoRealtimeModel
+from livekit_plugins_speko import RouteEvent, Speko, SpekoRealtimeModel
 from livekit_plugins_speko.testing._gateway.waiting import Changes, within
 from tests.helpers.realtime_frames import encoded
 from tests.helpers.realtime_server import Peer, RealtimeServer
@@ -285,20 +285,23 @@ async def calling(
     connected: bool = True,
     responses: list[Any] | None = None,
     wrap: Callable[[SpekoRealtimeModel], llm.RealtimeModel] | None = None,
-    session_options: dict[str, Any] | None = None,
     synchronized: bool = False,
+    build_session: Callable[[Speko], AgentSession[None]] | None = None,
     **options: Any,
 ) -> AsyncIterator[RealtimeCall]:
     """A session with a voice model, connected."""
     server = RealtimeServer(form, **(changes or {}))
     server.responses = responses or []
     async with server, server.client() as speko:
-        model = SpekoRealtimeModel(**{"speko": speko, "conn_options": QUICK, **options})
-        session = AgentSession[None](
-            llm=model if wrap is None else wrap(model),
-            aec_warmup_duration=None,
-            **(session_options or {}),
-        )
+        if build_session is not None:
+            session = build_session(speko)
+            assert isinstance(session.llm, SpekoRealtimeModel)
+            model = session.llm
+        else:
+            model = SpekoRealtimeModel(**{"speko": speko, "conn_options": QUICK, **options})
+            session = AgentSession[None](
+                llm=model if wrap is None else wrap(model), aec_warmup_duration=None
+            )
         call = RealtimeCall(session, model, server)
         server.scripts = (call.line.serve,)
         session.input.audio, session.output.audio = call.microphone, call.speaker

@@ -15,7 +15,7 @@ async def test_each_reply_has_its_usage_once() -> None:
     async with calling(provider="acme", model="voice-1") as call:
         for question in ("One?", "Two?"):
             await call.reply("Yes.", question=question)
-        await call.until(lambda: len(_replies(call)) == 2)
+        await call.until(lambda: len(_replies(call)) == 2 and len(call.history) == 4)
         metrics = [each.metrics for each in call.metrics if each.metrics.request_id]
         for each in metrics:
             assert (each.input_token_details.audio_tokens, each.input_tokens) == (7, 7)

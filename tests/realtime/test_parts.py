@@ -64,10 +64,10 @@ async def test_outbox_keeps_the_latest_audio_and_every_command_in_order() -> Non
     outbox = Outbox()
     commit = Command(kind="commit")
     outbox.push(commit)
-    frames = [frame(tone(0.1, rate=16_000, hz=200 + at)) for at in range(30)]
+    frames = [frame(tone(0.125, rate=16_000, hz=200 + at)) for at in range(30)]
     for each in frames:
         outbox.push(each)
-    kept = frames[-round(MOST_AUDIO_S / 0.1) :]
+    kept = frames[-round(MOST_AUDIO_S / 0.125) :]
     taken = [await outbox.take() for _ in range(len(kept) + 1)]
     assert taken == [commit, *kept]
 

@@ -18,6 +18,7 @@ from livekit_plugins_speko.testing import LocalGateway, Reply, Speech
 from tests.helpers.components_calls import INTENT, make, take_a_turn
 from tests.helpers.gateway_realtime import connect_realtime
 from tests.helpers.gateway_sockets import CONFIG, END, SOUND, connect_socket, wav_header
+from tests.helpers.realtime_calls import calling
 from tests.helpers.subprocesses import run_python
 from tests.helpers.support import tone
 from tests.repo.pages import (
@@ -40,7 +41,7 @@ FASTEST = "def prewarm"
 RUN_BELOW = (
     *(QUICKSTART, FASTEST, "parts = ", "complete_stream", "async def test_", "def watch"),
     *("SessionConnectOptions", "def caller_token", "def switch_to_spanish", "async def parrot"),
-    "DROPPED_ONCE",
+    *("DROPPED_ONCE", "speko.RealtimeModel("),
 )
 """Each block of the guide, by a text that only it holds."""
 
@@ -203,6 +204,16 @@ async def test_the_block_on_changing_options_changes_the_next_requests(
     (request,) = gateway.requests
     assert request.json["intent"] == {"language": "es-MX", "optimizeFor": "latency"}
     assert (request.json["voice"], request.json["speed"]) == ("sofia", 0.9)
+
+
+async def test_the_agent_with_a_voice_model_takes_a_turn(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    build = run("speko.RealtimeModel(")["build_session"]
+    async with calling(build_session=build) as call:
+        await call.reply("It is noon.", question="What time is it?")
+    assert call.history == [("user", "What time is it?"), ("assistant", "It is noon.")]
+    assert capsys.readouterr().out.startswith("realtime completed ")
 
 
 def test_the_block_on_timeouts_makes_options_that_a_session_takes() -> None:

@@ -1,0 +1,30 @@
+"""The agent with a voice model that users copy."""
+
+from __future__ import annotations
+
+import runpy
+
+from tests.helpers.realtime_calls import USAGE, agent, calling, speech, tool_call, user
+from tests.repo.pages import ROOT
+
+_EXAMPLE = ROOT / "examples" / "realtime_agent.py"
+
+
+async def test_agent_replies_and_uses_its_tool() -> None:
+    example = runpy.run_path(str(_EXAMPLE))
+
+    class Silent(example["Assistant"]):  # type: ignore[misc]
+        async def on_enter(self) -> None:
+            """Greet no one: the server has no voice."""
+
+    async with calling(
+        agent=Silent(), build_session=lambda speko: example["build_session"](speko, "xai:voice-1")
+    ) as call:
+        body = call.server.requests[0][0]["s2s"]
+        assert (body["provider"], body["model"]) == ("xai", "voice-1")
+        arguments = '{"city": "Tokyo"}'
+        await call.line.say(user("Time?"), tool_call("c1", "get_local_time", arguments))
+        result = await call.line.until_message("tool_result")
+        assert result["output"].endswith(" in Tokyo")
+        await call.line.say(speech(), agent("It is noon."), USAGE)
+        await call.until(lambda: call.history[-1] == ("assistant", "It is noon."))
