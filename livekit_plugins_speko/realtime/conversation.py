@@ -27,20 +27,12 @@ from .outbox import Command, Outbox
 from .replies import Replies
 from .reports import Reports
 from .requests import ReplyRequests
-from .tool_calls import TOO_MANY, ToolCalls
+from .speech import CallerSpeech
+from .tool_flow import ToolFlow
 from .transcripts import CallerLines
-
-SPEECH_S = 5.0
-"""Longest time without a new word, in seconds, for which the caller counts as speaking."""
 
 LINE_WAIT_S = 2.0
 """Longest wait, in seconds, for the final of a line whose reply has begun."""
-
-SKIP_S = 0.5
-"""Time, in seconds, in which LiveKit starts the tools that it runs after an interruption."""
-
-TOOL_REPLY_S = 8.0
-"""Longest wait, in seconds, for the reply to a tool's result: until then the agent thinks."""
 
 
 class Conversation:
@@ -63,18 +55,10 @@ class Conversation:
         self.requests = ReplyRequests(self.abandon)
         self.replies = Replies(self, self.requests, reports, history)
         self.lines = CallerLines(self)
-        self.tools = ToolCalls()
-        self._reports = reports
-        # True between LiveKit's input_speech_started and input_speech_stopped.
-        self._is_speaking = False
-        # Ends a speech of which no more comes. None while the caller is silent.
-        self._speech_timer: asyncio.TimerHandle | None = None
+        self.tools = ToolFlow(self.replies, outbox, history)
+        self._speech = CallerSpeech(emit)
         # Makes a line final whose reply has begun. None without one.
         self._line_timer: asyncio.TimerHandle | None = None
-        # Shows LiveKit an end of its waiting for the reply to a tool's result. None without one.
-        self._tool_timer: asyncio.TimerHandle | None = None
-        # Answers calls that LiveKit does not run because of an interruption. None without one.
-        self._skip_timer: asyncio.TimerHandle | None = None
         # True once a reply to the caller's line under way has begun.
         self._is_answered = False
         # True once words of the caller came since the latest reply began.
@@ -90,17 +74,12 @@ class Conversation:
         return not (
             self.replies.current is not None
             or self.replies.playback.left_s > 0
-            or self._is_speaking
+            or self._speech.is_under_way
             or self.lines.is_open
-            or self.tools.are_open
-            or self.requests.pending is not None
-            or self.is_reply_due
+            or self.tools.calls.are_open
+            or self.replies.is_requested
+            or self.tools.is_reply_due
         )
-
-    @property
-    def is_reply_due(self) -> bool:
-        """Return True if the model replies without being asked: a tool's result was sent."""
-        return self._tool_timer is not None
 
     @property
     def is_committed(self) -> bool:
@@ -114,7 +93,7 @@ class Conversation:
         elif isinstance(event, Transcript):
             self._take_transcript(event)
         elif isinstance(event, ToolCall):
-            self._take_call(event)
+            self.tools.take(event)
         elif isinstance(event, Usage):
             self.replies.usage(event)
         elif isinstance(event, TurnComplete):
@@ -143,27 +122,27 @@ class Conversation:
             self._take_words(event)
         elif event.final:
             self.lines.finish()
-            self._stop_speech()
+            self._speech.stop()
 
     def _take_words(self, event: Transcript) -> None:
         if self.lines.repeats(event.text):
             return
-        self.tools.caller_spoke()
+        self.tools.calls.caller_spoke()
         is_late = self._is_late(event)
         if is_late and self._line_owed_at is not None:
             self.lines.begin(self._line_owed_at)
         self._line_owed_at = None
-        if not is_late and not self._is_speaking:
+        if not is_late and not self._speech.is_under_way:
             self._start_speech()
         self._has_words = True
         self.lines.take(event.text, final=event.final)
         if event.final:
-            self._stop_speech()
+            self._speech.stop()
             self.replies.late.end()
             if not is_late:
                 self.replies.due = Timing()
-        elif self._is_speaking:
-            self._watch_speech()
+        else:
+            self._speech.note_words()
 
     def _is_late(self, event: Transcript) -> bool:
         """Return True for words that came later than what they led to: a commit, or a reply."""
@@ -178,54 +157,10 @@ class Conversation:
         self.replies.late.interrupted()
         if self._is_answered:
             self.lines.finish()
-        if not self._is_speaking:
+        if not self._speech.is_under_way:
             self._start_speech()
         else:
             self.replies.cut()
-
-    def _take_call(self, event: ToolCall) -> None:
-        if self.tools.is_running(event.call_id):
-            return
-        if not self.tools.admit():
-            logger.warning("refused a tool call: too many in a row", extra={"tool": event.name})
-            self._outbox.push(Command(kind="tool_result", call_id=event.call_id, text=TOO_MANY))
-            return
-        call = llm.FunctionCall(
-            call_id=event.call_id, name=event.name, arguments=event.arguments or "{}"
-        )
-        self.tools.add(call)
-        self.replies.call(call)
-        self._history.add(call)
-
-    def tool_results(self, items: list[llm.ChatItem]) -> bool:
-        """Send the results among `items`; return True if one has no connection to go to."""
-        is_lost = False
-        for item in items:
-            if not isinstance(item, llm.FunctionCallOutput):
-                continue
-            result = self.tools.take(item)
-            if result is not None:
-                self._outbox.push(
-                    Command(kind="tool_result", call_id=result.call_id, text=result.output)
-                )
-                self.await_tool_reply()
-            elif self.tools.was_lost(item):
-                is_lost = True
-        return is_lost
-
-    def await_tool_reply(self) -> None:
-        """Note that the model replies by itself: to a tool's result."""
-        self.replies.due = Timing()
-        if self._tool_timer is not None:
-            self._tool_timer.cancel()
-        loop = asyncio.get_running_loop()
-        self._tool_timer = loop.call_later(TOOL_REPLY_S, self._end_tool_wait)
-
-    def _end_tool_wait(self) -> None:
-        self._tool_timer = None
-        if self.replies.current is None and self.requests.pending is None:
-            logger.warning("no reply followed a tool's result")
-            self.replies.show_end()
 
     def commit(self) -> bool:
         """Note that the caller's turn is committed; return False if its reply has begun."""
@@ -237,27 +172,15 @@ class Conversation:
 
     def interrupt(self) -> None:
         """Cancel the reply, for LiveKit. One that the service cut needs no message."""
-        self._skip_calls_soon()
+        self.tools.interrupted()
         if self.replies.cut():
             self._outbox.push(Command(kind="interrupt"))
-
-    def _skip_calls_soon(self) -> None:
-        if self.tools.are_open and self._skip_timer is None:
-            loop = asyncio.get_running_loop()
-            self._skip_timer = loop.call_later(SKIP_S, self._skip_calls)
-
-    def _skip_calls(self) -> None:
-        self._skip_timer = None
-        for result in self.tools.skip():
-            self._outbox.push(
-                Command(kind="tool_result", call_id=result.call_id, text=result.output)
-            )
 
     def abandon(self) -> None:
         """Cancel a reply that was requested and has not begun."""
         self._is_committed = False
         self.replies.late.abandon()
-        if not self._is_speaking:  # else the service has cancelled it
+        if not self._speech.is_under_way:  # else the service has cancelled it
             self._outbox.push(Command(kind="interrupt"))
 
     def drop(self, reason: str) -> None:
@@ -266,7 +189,7 @@ class Conversation:
         self.requests.fail(llm.RealtimeError(reason, code="connection_lost"))
         self.lines.finish()
         self.lines.forget()
-        self._stop_speech()
+        self._speech.stop()
         self.tools.lose()
         self._line_owed_at = None
         self._is_committed = False
@@ -275,9 +198,7 @@ class Conversation:
     def close(self) -> None:
         """End the call. No event follows."""
         self.drop("the session is closed")
-        for timer in (self._tool_timer, self._skip_timer):
-            if timer is not None:
-                timer.cancel()
+        self.tools.close()
 
     def on_line(self, line: llm.InputTranscriptionCompleted) -> None:
         """Report the caller's words."""
@@ -296,18 +217,19 @@ class Conversation:
     def on_reply(self, reply: Generation) -> None:
         """End the caller's turn, whose reply begins."""
         self._note_reply(reply)
-        self._stop_speech()
+        self._speech.stop()
         self.lines.reply_began()
+        self._cancel_line_timer()
         if self.lines.is_open:
             loop = asyncio.get_running_loop()
             self._line_timer = loop.call_later(LINE_WAIT_S, self.lines.finish)
 
     def _note_reply(self, reply: Generation) -> None:
-        is_own = not reply.event.user_initiated and not self.is_reply_due
+        is_own = not reply.event.user_initiated and not self.tools.is_reply_due
         is_without_line = not (self._has_words or self.lines.is_open or self.lines.is_due)
         self._line_owed_at = reply.began_at if is_own and is_without_line else None
         self._has_words, self._is_answered, self._is_committed = False, True, False
-        self._cancel_tool_timer()
+        self.tools.reply_began()
 
     def on_reply_event(self, event: llm.GenerationCreatedEvent) -> None:
         """Report a reply."""
@@ -320,35 +242,13 @@ class Conversation:
 
     def _start_speech(self) -> None:
         self.replies.cut()
-        self._skip_calls_soon()
+        self.tools.interrupted()
         self.lines.begin()
         self._line_owed_at = None
-        self._is_speaking, self._is_answered = True, False
-        self._watch_speech()
-        self._emit("input_speech_started", llm.InputSpeechStartedEvent())
-
-    def _watch_speech(self) -> None:
-        if self._speech_timer is not None:
-            self._speech_timer.cancel()
-        self._speech_timer = asyncio.get_running_loop().call_later(SPEECH_S, self._stop_speech)
-
-    def _stop_speech(self) -> None:
-        if self._speech_timer is not None:
-            self._speech_timer.cancel()
-            self._speech_timer = None
-        if self._is_speaking:
-            self._is_speaking = False
-            self._emit(
-                "input_speech_stopped",
-                llm.InputSpeechStoppedEvent(user_transcription_enabled=True),
-            )
+        self._is_answered = False
+        self._speech.start()
 
     def _cancel_line_timer(self) -> None:
         if self._line_timer is not None:
             self._line_timer.cancel()
             self._line_timer = None
-
-    def _cancel_tool_timer(self) -> None:
-        if self._tool_timer is not None:
-            self._tool_timer.cancel()
-            self._tool_timer = None

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
-from livekit import rtc
 from livekit.agents import APIConnectionError, APIConnectOptions, APIError, APIStatusError
 
 from .._aio import timeout
@@ -14,11 +13,10 @@ from .._faults import cause_to_show, to_livekit_error
 from ..api.realtime_events import Close, Error, RealtimeEvent
 from ..api.timing import Timing
 from ..errors import INSUFFICIENT_CREDITS
-from ..log import logger
 from .connections import Connection, Connector, to_timestamp
 from .lifetime import LATEST_S, Attempts, Lifetime
-from .microphone import Microphone
-from .outbox import Command, Outbox
+from .outbox import Outbox
+from .sender import send
 
 HUNG_UP = frozenset({None, 1000, 1005})
 """Close codes of an agent that hung up. None is an ``end`` message."""
@@ -155,15 +153,15 @@ class Link:
     async def _serve(self, connection: Connection, lifetime: Lifetime) -> Close | None:
         """Send and receive until the connection's end; return None when it is to be renewed."""
         tasks: list[asyncio.Task[Close | None]] = [
-            asyncio.create_task(self._send(connection), name="speko_realtime_send"),
+            asyncio.create_task(send(self._outbox, connection), name="speko_realtime_send"),
             asyncio.create_task(self._receive(connection), name="speko_realtime_receive"),
             asyncio.create_task(self._until_renewal(lifetime), name="speko_realtime_renewal"),
         ]
-        send, receive, _ = tasks
+        sender, receiver, _ = tasks
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            if done == {send}:  # the server's reason, if there is one, is with the receiver
-                more, _ = await asyncio.wait({receive}, timeout=REASON_WAIT_S)
+            if done == {sender}:  # the server's reason, if there is one, is with the receiver
+                more, _ = await asyncio.wait({receiver}, timeout=REASON_WAIT_S)
                 done |= more
         finally:
             for task in tasks:
@@ -177,26 +175,6 @@ class Link:
         self._outbox.drop_commands()
         self._handler.on_dropped("the connection was lost" if end else "a new session begins")
         return end
-
-    async def _send(self, connection: Connection) -> Close | None:
-        microphone = Microphone(connection.input_sample_rate)
-        try:
-            while True:
-                item = await self._outbox.take()
-                if isinstance(item, rtc.AudioFrame):
-                    pieces = microphone.push(item)
-                elif item.kind == "commit":
-                    pieces = microphone.flush()
-                else:
-                    pieces = []
-                for pcm in pieces:
-                    await connection.send_audio(pcm)
-                if isinstance(item, Command):
-                    if item.kind == "clear":
-                        microphone.clear()
-                    await _send_command(connection, item)
-        except OSError as fault:
-            return Close(code=getattr(fault, "close_code", 1006), reason=str(fault))
 
     async def _receive(self, connection: Connection) -> Close | None:
         async for event in connection:
@@ -244,17 +222,3 @@ class Link:
     @property
     def _error_suffix(self) -> str:
         return f", {self._error_code}" if self._error_code else ""
-
-
-async def _send_command(connection: Connection, command: Command) -> None:
-    senders: dict[str, Callable[[], Awaitable[None]]] = {
-        "commit": connection.commit,
-        "interrupt": connection.interrupt,
-        "tool_result": lambda: connection.send_tool_result(command.call_id, command.text or ""),
-        "reply": lambda: connection.reply(command.text),
-        "text": lambda: connection.send_text(command.text or ""),
-    }
-    if command.kind in senders:
-        await senders[command.kind]()
-    else:
-        logger.debug("dropped the caller's audio", extra={"command": command.kind})

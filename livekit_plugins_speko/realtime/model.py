@@ -14,7 +14,7 @@ from .._base import Client, SpekoClient
 from .._call import Calls
 from ..api.realtime_options import RealtimeOptions
 from ..intent import IntentLike
-from .connections import require_connector
+from .connectors import require_connector
 from .session import SessionSettings, SpekoRealtimeSession
 
 _CAPABILITIES = llm.RealtimeCapabilities(

@@ -77,6 +77,11 @@ class Replies:
         # The replies before, newest last.
         self._past: deque[Generation] = deque(maxlen=REMEMBERED)
 
+    @property
+    def is_requested(self) -> bool:
+        """Return True while a reply that was requested has not begun."""
+        return self._requests.pending is not None
+
     def audio(self, event: Audio) -> None:
         """Take audio."""
         if self.late.takes():
@@ -167,7 +172,7 @@ class Replies:
     def begin(self) -> Generation:
         """Begin a reply: the one that was requested, or one of the model's own."""
         timing, self.due = self.due or Timing(), None
-        reply = Generation(user_initiated=self._requests.pending is not None, timing=timing)
+        reply = Generation(user_initiated=self.is_requested, timing=timing)
         self.current = reply
         self._listener.on_reply(reply)
         self._requests.resolve(reply.event)

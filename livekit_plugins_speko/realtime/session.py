@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from livekit import rtc
@@ -18,15 +18,16 @@ from ..api.realtime_events import Error, RealtimeEvent
 from ..api.realtime_options import RealtimeOptions
 from ..api.timing import Timing
 from ..api.types import Route
-from ..llm.chat_context import function_tools_to_speko
 from ..log import logger
+from .configuration import Configuration
 from .connections import Connection, Connector
 from .conversation import Conversation
 from .history import History
 from .link import Link
 from .outbox import Command, Outbox
 from .reports import Reports
-from .requests import ReplyRequest, fail
+from .requester import Requester
+from .requests import fail
 
 if TYPE_CHECKING:
     from .model import SpekoRealtimeModel
@@ -71,9 +72,8 @@ class SpekoRealtimeSession(llm.RealtimeSession[Literal["speko"]]):
         self._reports = Reports(self._report_metrics, settings.calls, model.label, metadata)
         self._conversation = Conversation(self._forward, self._outbox, self._reports, self._history)
         self._link = Link(self, settings.connector, self._outbox, settings.conn_options)
-        # Part of every session's prompt. None without instructions.
-        self._instructions: str | None = None
-        self._tools = llm.ToolContext.empty()
+        self._requester = Requester(self._conversation, self._outbox)
+        self._configuration = Configuration(settings.options, self._history)
         # Starts the link a moment after the first piece of the configuration. None before.
         self._start_timer: asyncio.TimerHandle | None = None
         # The link's task. None before the configuration is complete.
@@ -86,8 +86,6 @@ class SpekoRealtimeSession(llm.RealtimeSession[Literal["speko"]]):
         self._must_speak = False
         # True from `aclose` on, and once the link gave up: nothing is emitted any more.
         self._is_closed = False
-        # Options that the log named as not supported.
-        self._named: set[str] = set()
 
     @property
     def chat_ctx(self) -> llm.ChatContext:
@@ -97,21 +95,16 @@ class SpekoRealtimeSession(llm.RealtimeSession[Literal["speko"]]):
     @property
     def tools(self) -> llm.ToolContext:
         """Return the tools of the next session."""
-        return self._tools.copy()
+        return self._configuration.tools.copy()
 
     async def update_instructions(self, instructions: str) -> None:
         """Use these instructions from the next session of the service on."""
-        if instructions != self._instructions:
-            self._note_late_change("instructions")
-        self._instructions = instructions
+        self._configuration.use_instructions(instructions)
         self._configure()
 
     async def update_tools(self, tools: list[llm.Tool]) -> None:
         """Use these tools from the next session of the service on."""
-        context = llm.ToolContext(tools)
-        if set(context.function_tools) != set(self._tools.function_tools):
-            self._note_late_change("tools")
-        self._tools = context
+        self._configuration.use_tools(tools)
         self._configure()
 
     async def update_chat_ctx(self, chat_ctx: llm.ChatContext) -> None:
@@ -120,7 +113,7 @@ class SpekoRealtimeSession(llm.RealtimeSession[Literal["speko"]]):
         if self._task is None:
             self._configure()
             return
-        if self._conversation.tool_results(added):
+        if self._conversation.tools.send_results(added):
             self._must_speak = True
             self._link.renew()
         typed = [each for each in added if isinstance(each, llm.ChatMessage)]
@@ -140,7 +133,9 @@ class SpekoRealtimeSession(llm.RealtimeSession[Literal["speko"]]):
     def update_options(self, *, tool_choice: NotGivenOr[llm.ToolChoice | None] = NOT_GIVEN) -> None:
         """Change nothing: the wire has no choice of tools."""
         if utils.is_given(tool_choice) and tool_choice not in (None, "auto"):
-            self._name("tool_choice", "the service takes no tool_choice for speech to speech")
+            self._configuration.name(
+                "tool_choice", "the service takes no tool_choice for speech to speech"
+            )
 
     def push_audio(self, frame: rtc.AudioFrame) -> None:
         """Send a frame of any rate. Without a connection the last 2 s are kept."""
@@ -151,7 +146,7 @@ class SpekoRealtimeSession(llm.RealtimeSession[Literal["speko"]]):
 
     def push_video(self, frame: rtc.VideoFrame) -> None:
         """Ignore video: the service takes none."""
-        self._name("video", "the service takes no video for speech to speech")
+        self._configuration.name("video", "the service takes no video for speech to speech")
 
     def generate_reply(
         self,
@@ -170,33 +165,7 @@ class SpekoRealtimeSession(llm.RealtimeSession[Literal["speko"]]):
         if self._is_closed:
             future: asyncio.Future[llm.GenerationCreatedEvent] = asyncio.Future()
             return fail(future, llm.RealtimeError("the session is closed", code="closed"))
-        request = self._conversation.requests.add(wanted, typed)
-        if self._link.connection is not None:
-            self._send_request(request, self._link.connection)
-        return request.future
-
-    def _send_request(self, request: ReplyRequest, connection: Connection) -> None:
-        conversation, requests = self._conversation, self._conversation.requests
-        if conversation.is_reply_due and not request.text:
-            pass  # the reply to a tool's result answers it
-        elif conversation.replies.current is not None:
-            text = "the model is replying already"
-            return requests.fail(llm.RealtimeError(text, code="active_response"))
-        elif request.text is None and request.instructions is None and conversation.is_committed:
-            pass  # the commit requested it
-        elif not connection.can_take_text:
-            text = (
-                "this session's wire takes neither instructions nor text: a reply follows what "
-                "the caller says. Use say() with a TTS, or put it into the agent's instructions."
-            )
-            return requests.fail(llm.RealtimeError(text, code="not_supported"))
-        elif request.text is not None:
-            self._outbox.push(Command(kind="text", text=request.text))
-        else:
-            self._outbox.push(Command(kind="reply", text=request.instructions))
-        conversation.replies.late.end()
-        conversation.replies.due = Timing()
-        requests.sent(request)
+        return self._requester.request(wanted, typed, self._link.connection)
 
     def commit_audio(self) -> None:
         """End the caller's turn, unless there is no audio or a reply has begun."""
@@ -247,12 +216,7 @@ class SpekoRealtimeSession(llm.RealtimeSession[Literal["speko"]]):
 
     def connect_options(self) -> Mapping[str, Any]:
         """Return the options of the next session, with the history in its prompt."""
-        options = self._settings.options
-        return {
-            **{field.name: getattr(options, field.name) for field in fields(options)},
-            "system_prompt": self._history.render(self._instructions),
-            "tools": function_tools_to_speko(self._tools.flatten()) or None,
-        }
+        return self._configuration.connect_options()
 
     def on_connected(self, connection: Connection, seconds: float, *, again: bool) -> None:
         """Take a new connection."""
@@ -268,10 +232,8 @@ class SpekoRealtimeSession(llm.RealtimeSession[Literal["speko"]]):
             kind: Literal["reply", "commit"] = "reply" if connection.can_take_text else "commit"
             text = _AFTER_TOOL if connection.can_take_text else None
             self._outbox.push(Command(kind=kind, text=text))
-            self._conversation.await_tool_reply()
-        request = self._conversation.requests.pending
-        if request is not None and not request.is_sent:
-            self._send_request(request, connection)
+            self._conversation.tools.await_reply()
+        self._requester.send_waiting(connection)
 
     def on_event(self, event: RealtimeEvent) -> bool:
         """Take an event; return True if it is real traffic."""
@@ -323,15 +285,6 @@ class SpekoRealtimeSession(llm.RealtimeSession[Literal["speko"]]):
         if isinstance(error, Exception):
             logger.error("the realtime session failed", exc_info=error)
             self.on_failure(error, None, recoverable=False)
-
-    def _note_late_change(self, what: str) -> None:
-        if self._task is not None:
-            self._name(what, f"the model is given changed {what} with its next session only")
-
-    def _name(self, what: str, text: str) -> None:
-        if what not in self._named:
-            self._named.add(what)
-            logger.warning(text)
 
     def _forward(self, event: Any, payload: Any) -> None:
         if not self._is_closed:

@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given, strategies
 from livekit.agents import APIConnectOptions, llm
 
-from livekit_plugins_speko.realtime.connections import SdkConnection, to_timestamp
+from livekit_plugins_speko.realtime.connections import to_timestamp
 from livekit_plugins_speko.realtime.generation import Words
 from livekit_plugins_speko.realtime.history import MAX_CHARACTERS, History
 from livekit_plugins_speko.realtime.lifetime import Attempts, Lifetime
 from livekit_plugins_speko.realtime.microphone import Microphone
 from livekit_plugins_speko.realtime.outbox import MOST_AUDIO_S, Command, Outbox
+from livekit_plugins_speko.realtime.sdk_connection import SdkConnection
 from tests.helpers.support import frame, int16, pitch, tone
 
 

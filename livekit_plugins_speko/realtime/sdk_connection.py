@@ -1,0 +1,164 @@
+"""The official SDK's client and its handle, as a connector and a connection."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from ..api.realtime_events import (
+    Audio,
+    Close,
+    Error,
+    Interruption,
+    RealtimeEvent,
+    ToolCall,
+    Usage,
+)
+from ..api.realtime_messages.pieces import GuessedText, WholeSamples
+from .connections import Connection
+
+
+@contextmanager
+def _network_errors() -> Iterator[None]:
+    """Turn errors of the libraries below the SDK into ConnectionError.
+
+    Without their texts, which may hold the credential.
+    """
+    name = ""
+    try:
+        yield
+        return
+    except Exception as fault:
+        if type(fault).__module__.partition(".")[0] not in ("websockets", "aiortc", "aioice"):
+            raise
+        name = type(fault).__name__
+    raise ConnectionError(f"The connection to the provider failed ({name}).")
+
+
+class SdkConnector:
+    """Connects with the official SDK's client."""
+
+    def __init__(self, speko: Any) -> None:
+        """Use `speko`, which stays the caller's."""
+        self._speko = speko
+
+    async def connect(self, options: Mapping[str, Any]) -> Connection:
+        """Make a session and connect to it."""
+        known = {name: value for name, value in options.items() if value is not None}
+        if "tools" in known:
+            known["tools"] = [
+                {
+                    "name": tool.name,
+                    "description": tool.description,
+                    "parameters": dict(tool.parameters),
+                }
+                for tool in known["tools"]
+            ]
+        with _network_errors():
+            handle = await self._speko.connect_realtime(known)
+        return SdkConnection(handle)
+
+
+class SdkConnection:
+    """A handle of ``AsyncSpeko.connect_realtime`` as a `Connection`."""
+
+    can_take_text = False
+    lease_expires_at = None
+
+    def __init__(self, handle: Any) -> None:
+        """Adapt an open handle."""
+        self._handle = handle
+        self._texts = {"user": GuessedText("user"), "assistant": GuessedText("assistant")}
+        self._samples = WholeSamples()
+        # True while the caller's line is open: the SDK marks each piece of Gemini's as final, so
+        # that the line is only over once something else comes.
+        self._line_is_open = False
+        self.session_id: str = handle.session_id
+        self.expires_at: str | None = handle.expires_at
+        self.input_sample_rate: int = handle.input_sample_rate
+        self.output_sample_rate: int = handle.output_sample_rate
+
+    async def send_audio(self, pcm: bytes, /) -> None:
+        """Send the caller's audio."""
+        with _network_errors():
+            await self._handle.send_audio(pcm)
+
+    async def commit(self) -> None:
+        """End the caller's turn."""
+        with _network_errors():
+            await self._handle.commit()
+
+    async def interrupt(self) -> None:
+        """Cancel the reply under way."""
+        with _network_errors():
+            await self._handle.interrupt()
+
+    async def send_tool_result(self, call_id: str, output: str) -> None:
+        """Send the result of a tool."""
+        with _network_errors():
+            await self._handle.send_tool_result(call_id, output)
+
+    async def reply(self, instructions: str | None = None, /) -> None:
+        """Raise: the SDK's handle takes no instructions."""
+        raise NotImplementedError("the official SDK's handle takes no instructions")
+
+    async def send_text(self, text: str, /) -> None:
+        """Raise: the SDK's handle takes no text."""
+        raise NotImplementedError("the official SDK's handle takes no text")
+
+    async def close(self, code: int = 1000, reason: str = "client_closed") -> None:
+        """Close the handle."""
+        await self._handle.close(code, reason)
+
+    async def __aiter__(self) -> AsyncIterator[RealtimeEvent]:
+        try:
+            with _network_errors():
+                async for frame in self._handle:
+                    for event in self._to_events(frame):
+                        yield event
+        except ConnectionError as lost:
+            yield Close(code=1006, reason=str(lost))
+
+    def _to_events(self, frame: Mapping[str, Any]) -> list[RealtimeEvent]:
+        kind = frame.get("type")
+        if kind == "transcript":
+            return self._to_transcripts(frame)
+        events: list[RealtimeEvent] = []
+        if self._line_is_open:
+            self._line_is_open = False
+            events += self._texts["user"].feed("", final=True)
+        event = self._to_event(kind, frame)
+        return events if event is None else [*events, event]
+
+    def _to_transcripts(self, frame: Mapping[str, Any]) -> list[RealtimeEvent]:
+        role, text = frame["role"], frame["text"]
+        if role == "user":
+            self._line_is_open = True
+            return [*self._texts["user"].feed(text, final=False)]
+        events: list[RealtimeEvent] = []
+        if self._line_is_open:
+            self._line_is_open = False
+            events += self._texts["user"].feed("", final=True)
+        return [*events, *self._texts["assistant"].feed(text, final=frame["final"])]
+
+    def _to_event(self, kind: object, frame: Mapping[str, Any]) -> RealtimeEvent | None:
+        if kind == "audio":
+            pcm = self._samples.feed(frame["pcm"])
+            return Audio(pcm=pcm, sample_rate=frame["sample_rate"]) if pcm else None
+        if kind == "tool_call":
+            return ToolCall(
+                call_id=frame["call_id"], name=frame["name"], arguments=frame["arguments"]
+            )
+        if kind == "usage":
+            return Usage(
+                input_audio_tokens=frame["input_audio_tokens"],
+                output_audio_tokens=frame["output_audio_tokens"],
+            )
+        if kind == "interruption":
+            return Interruption(at=frame["at"])
+        if kind == "error":
+            return Error(code=frame.get("code") or "UNKNOWN", message=frame.get("message") or "")
+        if kind == "close":
+            return Close(code=frame.get("code"), reason=frame.get("reason") or "")
+        return None

@@ -1,0 +1,113 @@
+"""Tool calls on their way from the model to LiveKit, and results on their way back."""
+
+from __future__ import annotations
+
+import asyncio
+
+from livekit.agents import llm
+
+from ..api.realtime_events import ToolCall
+from ..api.timing import Timing
+from ..log import logger
+from .history import History
+from .outbox import Command, Outbox
+from .replies import Replies
+from .tool_calls import TOO_MANY, ToolCalls
+
+SKIP_S = 0.5
+"""Time, in seconds, in which LiveKit starts the tools that it runs after an interruption."""
+
+REPLY_S = 8.0
+"""Longest wait, in seconds, for the reply to a tool's result: until then the agent thinks."""
+
+
+class ToolFlow:
+    """Runs the tools of one call. Used by one task."""
+
+    def __init__(self, replies: Replies, outbox: Outbox, history: History) -> None:
+        """Run tools as part of `replies`, and send their results with `outbox`."""
+        self._replies = replies
+        self._outbox = outbox
+        self._history = history
+        self.calls = ToolCalls()
+        # Answers calls that LiveKit does not run because of an interruption. None without one.
+        self._skip_timer: asyncio.TimerHandle | None = None
+        # Ends LiveKit's wait for the reply to a result. None without one.
+        self._reply_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_reply_due(self) -> bool:
+        """Return True if the model replies without being asked: a result was sent."""
+        return self._reply_timer is not None
+
+    def take(self, event: ToolCall) -> None:
+        """Have LiveKit run a tool, or refuse to."""
+        if self.calls.is_running(event.call_id):
+            return
+        if not self.calls.admit():
+            logger.warning("refused a tool call: too many in a row", extra={"tool": event.name})
+            self._send(event.call_id, TOO_MANY)
+            return
+        call = llm.FunctionCall(
+            call_id=event.call_id, name=event.name, arguments=event.arguments or "{}"
+        )
+        self.calls.add(call)
+        self._replies.call(call)
+        self._history.add(call)
+
+    def send_results(self, items: list[llm.ChatItem]) -> bool:
+        """Send the results among `items`; return True if one has no connection to go to."""
+        is_lost = False
+        for item in items:
+            if not isinstance(item, llm.FunctionCallOutput):
+                continue
+            result = self.calls.take(item)
+            if result is not None:
+                self._send(result.call_id, result.output)
+                self.await_reply()
+            elif self.calls.was_lost(item):
+                is_lost = True
+        return is_lost
+
+    def await_reply(self) -> None:
+        """Note that the model replies by itself: to a result."""
+        self._replies.due = Timing()
+        self.reply_began()
+        loop = asyncio.get_running_loop()
+        self._reply_timer = loop.call_later(REPLY_S, self._end_wait)
+
+    def reply_began(self) -> None:
+        """Note that the wait is over."""
+        if self._reply_timer is not None:
+            self._reply_timer.cancel()
+            self._reply_timer = None
+
+    def interrupted(self) -> None:
+        """Answer the calls that LiveKit does not start any more."""
+        if self.calls.are_open and self._skip_timer is None:
+            loop = asyncio.get_running_loop()
+            self._skip_timer = loop.call_later(SKIP_S, self._skip)
+
+    def lose(self) -> None:
+        """Note that the connection is gone."""
+        self.calls.lose()
+
+    def close(self) -> None:
+        """End every wait."""
+        self.reply_began()
+        if self._skip_timer is not None:
+            self._skip_timer.cancel()
+
+    def _skip(self) -> None:
+        self._skip_timer = None
+        for result in self.calls.skip():
+            self._send(result.call_id, result.output)
+
+    def _end_wait(self) -> None:
+        self._reply_timer = None
+        if self._replies.current is None and not self._replies.is_requested:
+            logger.warning("no reply followed a tool's result")
+            self._replies.show_end()
+
+    def _send(self, call_id: str, output: str) -> None:
+        self._outbox.push(Command(kind="tool_result", call_id=call_id, text=output))
