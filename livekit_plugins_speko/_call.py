@@ -35,6 +35,7 @@ class RouteEvent(Route):
 
     `SpekoSTT`, `SpekoLLM`, `SpekoTTS` and the adapters around them emit it for each request they
     made, also for one that failed or was cancelled: subscribe with ``tts.on("route", callback)``.
+    `SpekoRealtimeModel` emits it for each reply, and each connection that could not be made.
     The same facts are in the debug log, and attributes ``speko.*`` of LiveKit's span. Times are
     in seconds since the request was made.
 

@@ -16,6 +16,7 @@ from .._base import Client, CompletionEvent, SpekoClient, SpekoIdentity, given
 from .._call import Call, Calls
 from .._checks import check_callback, check_flag
 from .._faults import livekit_errors
+from .._function_tools import function_tools_to_speko
 from ..api.options import CompleteOptions, ReasoningEffort
 from ..api.requests import build_tool
 from ..api.types import ChatTool
@@ -26,7 +27,7 @@ from ..intent import (
     validate_constraints,
     validate_intent,
 )
-from .chat_context import chat_context_to_speko, function_tools_to_speko
+from .chat_context import chat_context_to_speko
 from .reply import Reply
 from .tools import RegisteredToolsLoader, all_tools, to_chat_tool
 

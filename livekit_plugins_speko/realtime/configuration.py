@@ -8,8 +8,8 @@ from typing import Any
 
 from livekit.agents import llm
 
+from .._function_tools import function_tools_to_speko
 from ..api.realtime_options import RealtimeOptions
-from ..llm.chat_context import function_tools_to_speko
 from ..log import logger
 from .history import History
 

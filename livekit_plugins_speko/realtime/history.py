@@ -28,7 +28,11 @@ class History:
 
     def add(self, item: llm.ChatItem) -> None:
         """Add an item, or replace the one of its id."""
-        self.chat_ctx._upsert_item(item)
+        at = self.chat_ctx.index_by_id(item.id)
+        if at is None:
+            self.chat_ctx.insert(item)
+        else:
+            self.chat_ctx.items[at] = item
 
     def cut(self, message_id: str) -> None:
         """Count a reply as not heard at all, until `hear` says how much was."""

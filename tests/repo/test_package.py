@@ -30,6 +30,7 @@ OFFERED = {
     *("frames_to_wav", "parse_wav", "pcm_sample_rate_from_content_type"),
     *("chat_context_to_speko", "decode_synthesis_result", "__version__"),
     *("VoiceSession", "SessionSettings", "TurnReporter", "SpekoDataChannel"),
+    "SpekoRealtimeModel",
 }
 COMPANIONS = {
     *("WavAudio", "validate_constraints", "RouteEvent", "EagerStats"),
@@ -43,12 +44,12 @@ FLOORS = (
     {"errors", "intent", "log", "version"},
     {"_checks", "_aio", "_text"},
     {"api", "audio"},
-    {"_base", "_call", "_faults", "_livekit", "settings"},
-    {"stt", "llm", "tts", "data_channel"},
+    {"_base", "_call", "_faults", "_function_tools", "_livekit", "settings"},
+    {"stt", "llm", "tts", "realtime", "data_channel"},
     {"components"},
     {"__init__"},
 )
-ROOMS = {"api", "audio", "stt", "llm", "tts", "data_channel"}
+ROOMS = {"api", "audio", "stt", "llm", "tts", "realtime", "data_channel"}
 MODULES = sorted(
     path for path in ROOT.rglob("*.py") if "testing" not in path.relative_to(ROOT).parts
 )
