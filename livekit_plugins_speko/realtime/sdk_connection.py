@@ -15,7 +15,7 @@ from ..api.realtime_events import (
     ToolCall,
     Usage,
 )
-from ..api.realtime_messages.pieces import GuessedText, WholeSamples
+from ..api.realtime_messages.pieces import GrowingText, GuessedText, WholeSamples
 from .connections import Connection
 
 
@@ -69,11 +69,13 @@ class SdkConnection:
     def __init__(self, handle: Any) -> None:
         """Adapt an open handle."""
         self._handle = handle
-        self._texts = {"user": GuessedText("user"), "assistant": GuessedText("assistant")}
+        self._reply = GuessedText("assistant")
+        # The caller's line. The SDK marks each piece of Gemini's as final, so that the line is only
+        # over once something else comes.
+        self._line = GrowingText("user")
+        # True once an interim text of the caller began with the one before it: all of them do then.
+        self._is_cumulative = False
         self._samples = WholeSamples()
-        # True while the caller's line is open: the SDK marks each piece of Gemini's as final, so
-        # that the line is only over once something else comes.
-        self._line_is_open = False
         self.session_id: str = handle.session_id
         self.expires_at: str | None = handle.expires_at
         self.input_sample_rate: int = handle.input_sample_rate
@@ -124,23 +126,19 @@ class SdkConnection:
         kind = frame.get("type")
         if kind == "transcript":
             return self._to_transcripts(frame)
-        events: list[RealtimeEvent] = []
-        if self._line_is_open:
-            self._line_is_open = False
-            events += self._texts["user"].feed("", final=True)
         event = self._to_event(kind, frame)
-        return events if event is None else [*events, event]
+        return [*self._line.finish(), *([] if event is None else [event])]
 
     def _to_transcripts(self, frame: Mapping[str, Any]) -> list[RealtimeEvent]:
-        role, text = frame["role"], frame["text"]
-        if role == "user":
-            self._line_is_open = True
-            return [*self._texts["user"].feed(text, final=False)]
-        events: list[RealtimeEvent] = []
-        if self._line_is_open:
-            self._line_is_open = False
-            events += self._texts["user"].feed("", final=True)
-        return [*events, *self._texts["assistant"].feed(text, final=frame["final"])]
+        text, final = frame["text"], frame["final"]
+        if frame["role"] != "user":
+            return [*self._line.finish(), *self._reply.feed(text, final=final)]
+        before = self._line.text
+        is_whole = text.startswith(before)
+        self._is_cumulative |= bool(before) and is_whole and not final
+        if is_whole or self._is_cumulative:
+            return [*self._line.replace(text)]
+        return [*self._line.append(text)]
 
     def _to_event(self, kind: object, frame: Mapping[str, Any]) -> RealtimeEvent | None:
         if kind == "audio":
