@@ -1,18 +1,20 @@
-"""The client as the adapters see it: its protocol, the types of its responses, and its identity."""
+"""The client as adapters see it, their identity, and LiveKit's tools as the client takes them."""
 
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Literal, Protocol, TypeAlias
 
-from livekit.agents import utils
+from livekit.agents import llm, utils
 from livekit.agents.types import NotGivenOr
 
 from .api.client import Speko
 from .api.requests import build_constraints, build_intent
 from .api.timing import RouteLike
+from .api.types import ChatTool
 from .intent import Intent, OptimizeFor, PipelineConstraints
 from .log import logger
 
@@ -353,3 +355,53 @@ def require_client(speko: Any, owner: str) -> SpekoClient:
             )
     client: SpekoClient = speko
     return client
+
+
+def function_tools_to_speko(tools: Sequence[llm.Tool | llm.Toolset] | None) -> list[ChatTool]:
+    """Convert LiveKit's tools to inline tools.
+
+    Args:
+        tools: Function tools, raw function tools and sets of them. Tools of a provider have no
+            function to call, and are left out.
+
+    Returns:
+        One tool for each function, its parameters as plain JSON Schema (not strict).
+    """
+    schemas = llm.ToolContext(tools or []).parse_function_tools("openai", strict=False)
+    functions = [schema["function"] for schema in schemas]
+    return [
+        ChatTool(
+            name=function["name"],
+            description=function.get("description") or "",
+            parameters=_finite(function.get("parameters")) or {"type": "object", "properties": {}},
+        )
+        for function in functions
+    ]
+
+
+def _finite(schema: Any) -> Any:
+    """Return a JSON Schema without the numbers that JSON has no word for.
+
+    A default that holds one is left out as a whole: a part of it would be another default.
+    """
+    if isinstance(schema, Mapping):
+        return {
+            key: _finite(value)
+            for key, value in schema.items()
+            if not _is_endless(value) and not (key == "default" and _holds_endless(value))
+        }
+    if isinstance(schema, list | tuple):
+        return [_finite(value) for value in schema if not _is_endless(value)]
+    return schema
+
+
+def _holds_endless(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_holds_endless, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(_holds_endless, value))
+    return _is_endless(value)
+
+
+def _is_endless(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)

@@ -12,11 +12,17 @@ from livekit.agents import APIConnectOptions, llm, utils
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, NotGivenOr
 
 from .._aio import closing
-from .._base import Client, CompletionEvent, SpekoClient, SpekoIdentity, given
+from .._base import (
+    Client,
+    CompletionEvent,
+    SpekoClient,
+    SpekoIdentity,
+    function_tools_to_speko,
+    given,
+)
 from .._call import Call, Calls
 from .._checks import check_callback, check_flag
 from .._faults import livekit_errors
-from .._function_tools import function_tools_to_speko
 from ..api.options import CompleteOptions, ReasoningEffort
 from ..api.requests import build_tool
 from ..api.types import ChatTool

@@ -8,7 +8,7 @@ from typing import Any
 
 from livekit.agents import llm
 
-from .._function_tools import function_tools_to_speko
+from .._base import function_tools_to_speko
 from ..api.realtime_options import RealtimeOptions
 from ..log import logger
 from .history import History

@@ -11,7 +11,7 @@ from livekit import rtc
 from livekit.agents import llm
 
 from livekit_plugins_speko import ChatTool, chat_context_to_speko
-from livekit_plugins_speko._function_tools import function_tools_to_speko
+from livekit_plugins_speko._base import function_tools_to_speko
 
 SILENCE = rtc.AudioFrame(bytes(320), 16_000, 1, 160)
 RAW_SCHEMA: dict[str, Any] = {

@@ -44,7 +44,7 @@ FLOORS = (
     {"errors", "intent", "log", "version"},
     {"_checks", "_aio", "_text"},
     {"api", "audio"},
-    {"_base", "_call", "_faults", "_function_tools", "_livekit", "settings"},
+    {"_base", "_call", "_faults", "_livekit", "settings"},
     {"stt", "llm", "tts", "realtime", "data_channel"},
     {"components"},
     {"__init__"},
