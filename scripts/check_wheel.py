@@ -59,7 +59,7 @@ def installed_problems() -> list[str]:
     said, installed = livekit_plugins_speko.__version__, metadata.version(NAME)
     if said != installed:
         problems.append(f"__version__ is {said}, expected the distribution's {installed}")
-    for short in ("STT", "LLM", "TTS"):
+    for short in ("STT", "LLM", "TTS", "RealtimeModel"):
         if getattr(speko, short) is not getattr(livekit_plugins_speko, f"Speko{short}"):
             problems.append(f"livekit.plugins.speko.{short} is not Speko{short}")
     requires = metadata.requires(NAME) or []

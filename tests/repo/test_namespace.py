@@ -8,7 +8,7 @@ from livekit.plugins import speko
 import livekit_plugins_speko as package
 
 
-@pytest.mark.parametrize("short", ["STT", "LLM", "TTS"])
+@pytest.mark.parametrize("short", ["STT", "LLM", "TTS", "RealtimeModel"])
 def test_short_name_is_the_same_class(short: str) -> None:
     assert getattr(speko, short) is getattr(package, f"Speko{short}")
 
