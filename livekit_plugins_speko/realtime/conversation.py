@@ -237,8 +237,7 @@ class Conversation:
 
     def on_reply_end(self) -> None:
         """Make a line final that had none until its reply's end."""
-        if self._is_answered:
-            self.lines.finish()
+        self.lines.finish()
 
     def _start_speech(self) -> None:
         self.replies.cut()

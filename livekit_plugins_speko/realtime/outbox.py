@@ -67,8 +67,6 @@ class Outbox:
         self._items = deque(item for item in self._items if isinstance(item, rtc.AudioFrame))
 
     def _drop_oldest_audio(self) -> None:
-        for at, item in enumerate(self._items):
-            if isinstance(item, rtc.AudioFrame):
-                self._audio_s -= item.duration
-                del self._items[at]
-                return
+        oldest = next(item for item in self._items if isinstance(item, rtc.AudioFrame))
+        self._audio_s -= oldest.duration
+        self._items.remove(oldest)

@@ -25,15 +25,13 @@ def _network_errors() -> Iterator[None]:
 
     Without their texts, which may hold the credential.
     """
-    name = ""
     try:
         yield
-        return
     except Exception as fault:
         if type(fault).__module__.partition(".")[0] not in ("websockets", "aiortc", "aioice"):
             raise
         name = type(fault).__name__
-    raise ConnectionError(f"The connection to the provider failed ({name}).")
+        raise ConnectionError(f"The connection to the provider failed ({name}).") from None
 
 
 class SdkConnector:

@@ -64,15 +64,12 @@ class CallerLines:
         return text.startswith(last) or last.startswith(text)
 
     def take(self, text: str, *, final: bool) -> None:
-        """Take all of the line so far."""
-        text = text.strip()
-        if not text:
-            return
+        """Take all of the line so far, which has words."""
         if self._item_id is None:
             if self._began_at is None:
                 self.begin()
             self._item_id = utils.shortuuid("speko_line_")
-        self._text = text
+        self._text = text.strip()
         if final:
             self._finish(None)
         else:
@@ -90,8 +87,7 @@ class CallerLines:
 
     def forget(self) -> None:
         """Drop the beginning of a line of which no words came."""
-        if not self._text:
-            self._item_id, self._began_at = None, None
+        self._began_at = None
 
     def _report(self, *, is_final: bool) -> None:
         assert self._item_id is not None
