@@ -14,7 +14,7 @@ if sys.version_info >= (3, 11):
 
     def reschedule(running: Timeout, when: float) -> None:
         running.reschedule(when)
-else:
+else:  # Python 3.10
     from async_timeout import Timeout, timeout
 
     def reschedule(running: Timeout, when: float) -> None:

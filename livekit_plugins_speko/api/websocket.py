@@ -89,11 +89,6 @@ class WebSocket:
         self.close_code: int | None = None
         self.close_reason = ""
 
-    @property
-    def subprotocol(self) -> str | None:
-        """The subprotocol that the server chose."""
-        return self._ws.protocol
-
     def redact(self, text: str) -> str:
         """Return a text of the service without the API key."""
         return self._redaction.message(text)

@@ -148,3 +148,10 @@ def test_no_frame_raises_an_unexpected_error(kind: str | None, fields: dict[str,
         parse_frame(json.dumps({"type": kind, **fields}))
     except SpekoApiError as error:
         assert error.code == "MALFORMED_RESPONSE"
+
+
+def test_number_that_no_float_holds_is_no_time() -> None:
+    words = [{"text": "a", "start": 10**400, "end": 1}, {"text": "b", "start": 0, "end": 1}]
+    frame = parse(type="transcript", text="a b", isFinal=True, words=words)
+    assert isinstance(frame, Transcript)
+    assert [each.text for each in frame.words or ()] == ["b"]

@@ -388,3 +388,18 @@ async def test_stalled_connection_is_replaced() -> None:
         assert time.monotonic() - began < 9
         await stream.end()
         assert await finals(stream) == ["1"]
+
+
+async def test_sender_waits_while_half_a_minute_of_audio_waits() -> None:
+    async with SttServer() as server, streaming(server) as stream:
+        await stream.send_audio(word(1) + pause(31.0))
+        recognition = stream._recognition
+        assert recognition is not None and recognition.audio.unsent_s <= 30.0
+        await stream.end()
+        assert await finals(stream) == ["1"]
+
+
+async def test_stream_that_was_never_opened_closes() -> None:
+    async with SttServer() as server, Speko(base_url=server.base_url, api_key=KEY) as speko:
+        await speko.transcribe_stream(language="en").aclose()
+        assert server.attempts == 0

@@ -262,3 +262,29 @@ def test_small_lags_add_up_to_a_gap() -> None:
         microphone.speak(0.1)
         microphone.now_s += 0.1
     assert microphone.end_s() == pytest.approx(microphone.now_s, abs=0.4)
+
+
+def test_empty_piece_is_no_audio() -> None:
+    audio = UnconfirmedAudio(RATE_HZ)
+    audio.push(b"", 0.0)
+    assert audio.is_empty and not audio.has_news
+    assert taken(audio) == []
+
+
+def test_time_on_a_connection_without_audio_is_where_its_audio_would_begin() -> None:
+    audio = UnconfirmedAudio(RATE_HZ)
+    assert audio.place_of(3.0) == 0
+    audio.push(word(1), 0.0)
+    taken(audio)
+    audio.confirm(0.0, None)
+    audio.rewind()
+    assert audio.place_of(3.0) == len(word(1))
+
+
+def test_oldest_of_very_many_gaps_is_left_out() -> None:
+    clock = StreamClock(2 * RATE_HZ)
+    size = 2 * RATE_HZ // 50
+    for number in range(1, 1_102):
+        clock.push(size, float(number))
+    assert len(clock._places) == 1_000
+    assert clock.time_of(1_101 * size, end=True) == pytest.approx(1_101.0)

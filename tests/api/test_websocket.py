@@ -150,3 +150,29 @@ async def test_closed_client_opens_no_connection(server: SttServer, sockets: Soc
     with pytest.raises(SpekoApiError, match="closed"):
         await sockets.connect(PATH, timeout_s=5)
     assert server.attempts == 0
+
+
+async def test_connection_that_ends_without_a_close_frame_is_code_1006(
+    server: SttServer, sockets: Sockets
+) -> None:
+    async def end_the_file(heard: Heard) -> None:
+        assert heard.request.transport is not None
+        heard.request.transport.close()
+
+    server.script(end_the_file)
+    ws = await sockets.connect(PATH, timeout_s=5)
+    await ws.send_text("{}")
+    with pytest.raises(SocketLost) as raised:
+        await ws.receive()
+    assert (raised.value.code, ws.close_code) == (1006, 1006)
+    await ws.close()
+
+
+async def test_address_with_tls_is_tried_with_the_shared_context() -> None:
+    async with SttServer() as server:
+        pass
+    sockets = Sockets(api_key=KEY, base_url=server.base_url.replace("http:", "https:"))
+    with pytest.raises(SocketLost) as raised:
+        await sockets.connect(PATH, timeout_s=5)
+    assert KEY not in everything_in(raised.value)
+    await sockets.aclose()

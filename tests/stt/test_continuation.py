@@ -23,6 +23,7 @@ from livekit_plugins_speko.stt.continuation import continuation
         ("你好", "你好，世界。", "世界。"),
         ("您好", "你好世界", "世界"),
         ("สวัสดี", "สวัสดีครับ", "ครับ"),
+        ("您好，吧", "你好，吧世界", "世界"),
     ],
 )
 def test_corrected_beginning_costs_no_later_word(sent: str, whole: str, rest: str) -> None:

@@ -37,6 +37,7 @@ from tests.helpers.eager_calls import (
     LoudnessVAD,
     listening,
     retracted,
+    silence,
 )
 from tests.helpers.stt_calls import make_stt
 
@@ -305,3 +306,81 @@ def test_factory_returns_the_stream_itself_unless_it_is_eager(speko: Speko) -> N
     assert isinstance(eager, SpekoSTTAdapter) and eager.wrapped_stt.capabilities.streaming
     assert not eager.capabilities.interim_results
     assert make(streaming=True, eager=True).capabilities.interim_results
+
+
+def texts_of_finals(listener: Listener) -> list[str]:
+    return [each.alternatives[0].text for each in listener.events if each.type is FINAL]
+
+
+async def test_next_utterance_sends_the_final_that_the_last_one_waits_for(
+    gateway: LocalGateway, speko: Speko
+) -> None:
+    late = Gate()
+    steps = (SOUND_HEARD, Interim("One"), late)
+    async with hearing(gateway, speko, *steps) as listener:
+        listener.push(SOME_WORDS)
+        await listener.until(INTERIM)
+        listener.push(PAUSE, REST)
+        await listener.until(END)
+        listener.push(SOME_WORDS)
+        await listener.until(START, 2)
+        assert texts_of_finals(listener) == ["One"]
+        assert listener.summary[-2:] == [(FINAL, "One"), START]
+        late.open()
+
+
+async def test_interim_after_the_end_waits_for_its_final(
+    gateway: LocalGateway, speko: Speko
+) -> None:
+    late = Gate()
+    steps = (SOUND_HEARD, Interim("One"), late, Interim("One two"), Final("One two."))
+    async with hearing(gateway, speko, *steps) as listener:
+        listener.push(SOME_WORDS)
+        await listener.until(INTERIM)
+        listener.push(PAUSE, REST)
+        await listener.until(END)
+        late.open()
+        await listener.until(FINAL)
+        assert texts_of_finals(listener) == ["One two."]
+
+
+async def test_interim_in_the_pause_does_not_replace_the_preflight(
+    gateway: LocalGateway, speko: Speko
+) -> None:
+    late = Gate()
+    steps = (SOUND_HEARD, Interim("One"), late, Interim("One too"), Final("One two."))
+    async with hearing(gateway, speko, *steps) as listener:
+        listener.push(SOME_WORDS)
+        await listener.until(INTERIM)
+        await listener.until_pause(PREFLIGHT)
+        late.open()
+        await listener.until(PREFLIGHT, 2)
+        listener.push(REST)
+        await listener.until(FINAL)
+        assert listener.summary[2:4] == [(PREFLIGHT, "One"), (PREFLIGHT, "One two.")]
+
+
+async def test_flush_that_drops_the_utterance_retracts_its_preflight(
+    gateway: LocalGateway, speko: Speko
+) -> None:
+    async with hearing(gateway, speko, SOUND_HEARD, Interim("One"), Gate()) as listener:
+        listener.push(SOME_WORDS)
+        await listener.until(INTERIM)
+        await listener.until_pause(PREFLIGHT)
+        listener.stream.flush()
+        listener.push(silence(1))
+        await listener.until(INTERIM, 3)
+        assert listener.summary[3:5] == retracted("One")
+
+
+async def test_end_without_a_pause_before_it_requests_the_final(
+    gateway: LocalGateway, speko: Speko
+) -> None:
+    gateway.transcribe_stream.script(StreamedTranscript((After("flush"), Final("One."))))
+    adapter = SpekoSTTAdapter(
+        stt=make_stt(speko, streaming=True), vad=LoudnessVAD(), eager=True, eager_delay=5.0
+    )
+    async with listening(adapter) as listener:
+        listener.push(SOME_WORDS, PAUSE, REST)
+        await listener.until(FINAL)
+        assert listener.summary == [START, END, (FINAL, "One.")]

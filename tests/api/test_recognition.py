@@ -1,0 +1,178 @@
+"""One stream of recognition by hand: calls out of order, odd frames, and frames that repeat."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from livekit_plugins_speko import Intent, SpekoApiError
+from livekit_plugins_speko.api.recognition import Outcome, Recognition, StreamEvent, StreamOptions
+from livekit_plugins_speko.api.reconnects import Bounds
+from livekit_plugins_speko.api.stt_messages import Failure, Transcript
+from livekit_plugins_speko.api.websocket import Sockets
+from tests.helpers.stt_server import KEY, Behaviour, Heard, Recogniser, SttServer, pause, says, word
+
+QUICK = Bounds(backoff=0.01, most_backoff=0.05, end_wait=1.0, quiet=0.05, error_grace=0.1)
+FRENCH = StreamOptions(intent=Intent("fr"))
+
+
+class Events:
+    """A sink that keeps what it received."""
+
+    def __init__(self) -> None:
+        self.events: list[StreamEvent] = []
+        self.outcomes: list[Outcome] = []
+        self.sent_bytes = 0
+
+    @property
+    def finals(self) -> list[str]:
+        """The texts of the finals that have one."""
+        found = [each for each in self.events if isinstance(each, Transcript) and each.is_final]
+        return [each.text for each in found if each.text]
+
+    def on_event(self, event: StreamEvent) -> None:
+        self.events.append(event)
+
+    def on_sent(self, size: int) -> None:
+        self.sent_bytes += size
+
+    def on_attempt(self) -> None: ...
+
+    def on_connected(self) -> None: ...
+
+    def on_closed(self, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+
+
+class Run:
+    """A stream of recognition to a server, and what came of it."""
+
+    def __init__(self, server: SttServer) -> None:
+        self.sink = Events()
+        self.sockets = Sockets(api_key=KEY, base_url=server.base_url)
+        options = StreamOptions(intent=Intent("en"))
+        self.stream = Recognition(self.sockets, options, self.sink, bounds=QUICK)
+
+    async def to_the_end(self) -> None:
+        """Recognise until the input has ended, and close the client."""
+        try:
+            await self.stream.run()
+        finally:
+            await self.sockets.aclose()
+
+
+async def test_calls_after_the_end_change_nothing() -> None:
+    async with SttServer() as server:
+        run = Run(server)
+        run.stream.push(word(1) + pause())
+        run.stream.flush()
+        run.stream.end()
+        run.stream.push(word(2))
+        run.stream.flush()
+        run.stream.end()
+        await run.to_the_end()
+        assert run.sink.finals == ["1"]
+        assert run.sink.sent_bytes == len(word(1) + pause())
+        run.stream.push(word(3))
+        run.stream.renew(FRENCH)
+        assert run.stream.audio.is_empty
+        assert run.stream.options.intent == Intent("en")
+
+
+async def test_options_that_change_before_the_connection_are_those_it_opens_with() -> None:
+    async with SttServer() as server:
+        run = Run(server)
+        run.stream.renew(FRENCH)
+        run.stream.push(word(1))
+        run.stream.end()
+        await run.to_the_end()
+        (heard,) = server.connections
+        assert heard.config["language"] == "fr"
+
+
+async def test_stream_without_audio_ends_without_a_connection() -> None:
+    async with SttServer() as server:
+        run = Run(server)
+        run.stream.push(b"")
+        run.stream.flush()
+        run.stream.end()
+        await run.to_the_end()
+        assert server.attempts == 0
+
+
+async def test_second_problem_is_reported_and_the_first_is_the_reason_of_the_loss() -> None:
+    problems = [
+        json.dumps({"type": "error", "code": code, "message": f"{code} happened"})
+        for code in ("SLOW", "SLOWER")
+    ]
+    async with SttServer([says(*problems)]) as server:
+        run = Run(server)
+        run.stream.push(word(1) + pause())
+        run.stream.end()
+        await run.to_the_end()
+        failures = [each.code for each in run.sink.events if isinstance(each, Failure)]
+        assert failures == ["SLOW", "SLOWER"]
+        assert run.sink.finals == ["1"]
+
+
+async def test_transcript_after_a_problem_keeps_the_connection() -> None:
+    async def recover(heard: Heard) -> None:
+        await heard.send(type="error", code="SLOW", message="slow")
+        await heard.send(type="transcript", text="hm", isFinal=False)
+        await Recogniser()(heard)
+
+    async with SttServer([recover]) as server:
+        run = Run(server)
+        running = asyncio.create_task(run.to_the_end())
+        await server.connected()
+        await asyncio.sleep(2 * QUICK.error_grace)
+        run.stream.push(word(1) + pause())
+        run.stream.end()
+        await running
+        assert len(server.connections) == 1
+        assert run.sink.finals == ["1"]
+
+
+async def test_options_that_change_twice_in_a_word_wait_for_its_final() -> None:
+    async with SttServer(default=Recogniser(Behaviour())) as server:
+        run = Run(server)
+        running = asyncio.create_task(run.to_the_end())
+        run.stream.push(word(1) + pause())
+        heard = await server.connected()
+        await heard.heard(len(word(1)))
+        run.stream.segment_open = True
+        run.stream.renew(FRENCH)
+        run.stream.renew(StreamOptions(intent=Intent("de")))
+        await asyncio.sleep(3 * QUICK.quiet)
+        assert len(server.connections) == 1
+        run.stream.flush()
+        again = await server.connected(2)
+        run.stream.end()
+        await running
+        assert again.config["language"] == "de"
+        assert run.sink.finals == ["1"]
+
+
+async def test_bug_in_the_sink_ends_the_stream_with_its_own_error() -> None:
+    class Buggy(Events):
+        def on_sent(self, size: int) -> None:
+            raise KeyError(size)
+
+    async with SttServer() as server:
+        run = Run(server)
+        run.stream.sink = Buggy()
+        run.stream.push(word(1))
+        run.stream.end()
+        with pytest.raises(KeyError):
+            await run.to_the_end()
+
+
+async def test_closed_client_refuses_the_stream() -> None:
+    async with SttServer() as server:
+        run = Run(server)
+        await run.sockets.aclose()
+        run.stream.push(word(1))
+        with pytest.raises(SpekoApiError, match="closed"):
+            await run.to_the_end()
