@@ -139,6 +139,33 @@ async def test_cancelled_utterance_ends_at_once() -> None:
     assert loud_s(line.recording()[:, 0]) < 0.6
 
 
+async def test_utterance_cancelled_before_its_turn_leaves_no_segment() -> None:
+    async with CallLine() as line:
+        first = asyncio.create_task(line.say(tone(0.06)))
+        second = asyncio.create_task(line.say(tone(0.06)))
+        await asyncio.sleep(0)
+        second.cancel()
+        said = [await first, await line.say(tone(0.06))]
+    assert line.segments == said
+
+
+async def test_line_closes_after_a_cancelled_utterance() -> None:
+    line = CallLine()
+    async with line:
+        saying = asyncio.create_task(line.say(tone(5)))
+        await asyncio.sleep(0)
+        saying.cancel()
+        await asyncio.wait([saying])
+    assert saying.cancelled() and line.segments == []
+
+
+async def test_line_that_was_never_opened_closes() -> None:
+    line = CallLine()
+    await line.aclose()
+    with pytest.raises(RuntimeError, match="the line is not open"):
+        await line.say(tone(0.06))
+
+
 async def test_frames_are_dropped_while_no_session_is_attached() -> None:
     async with CallLine() as line:
         await line.say(tone(0.06))

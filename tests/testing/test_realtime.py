@@ -34,6 +34,7 @@ from livekit_plugins_speko.testing import (
 from tests.helpers.gateway_realtime import (
     COMMIT,
     FORMS,
+    GOOGLE_SETUP,
     INTERRUPT,
     OPENING,
     READY,
@@ -200,11 +201,19 @@ async def test_pieces_of_one_wire_alone(gateway: LocalGateway) -> None:
         ]
 
 
-async def test_piece_that_the_wire_cannot_send_fails_the_run() -> None:
-    with pytest.raises(AssertionError, match="the form xai has no frame for"):
+@pytest.mark.parametrize(
+    ("form", "piece"),
+    [
+        ("proxy", ResumptionHandle("h")),
+        ("xai", ServerToolCall("search")),
+        ("google", ServerToolCall("search")),
+    ],
+)
+async def test_piece_that_the_wire_cannot_send_fails_the_run(form: str, piece: Any) -> None:
+    with pytest.raises(AssertionError, match=f"the form {form} has no frame for"):
         async with LocalGateway() as gateway:
-            gateway.realtime.script(RealtimeScript([ServerToolCall("search")]))
-            async with connect_realtime(gateway, "xai") as client:
+            gateway.realtime.script(RealtimeScript([piece]))
+            async with connect_realtime(gateway, form) as client:
                 await client.all_messages()
                 assert client.code == 1006
 
@@ -218,6 +227,19 @@ async def test_reply_has_words_audio_calls_and_an_end(gateway: LocalGateway) -> 
         received = (await client.messages(10))[1:]
     shown = [m.get("text") or m["t"] if isinstance(m, dict) else len(m) for m in received]
     assert shown == ["Hi.", "Hi.", "Good", 641, "Good day.", 319, "Good day.", "tool_call", "usage"]
+
+
+async def test_reply_may_have_no_audio_and_never_end(gateway: LocalGateway) -> None:
+    gateway.realtime.script(RealtimeScript([RealtimeReply("Good day.", end=None), CALL]))
+    async with connect_realtime(gateway, "proxy") as client:
+        received = (await client.messages(5))[1:]
+    shown = [message.get("text") or message["t"] for message in received]
+    assert shown == ["Good", "Good day.", "Good day.", "tool_call"]
+
+
+def test_reply_in_chunks_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="chunk_bytes is 0, expected 1 or more"):
+        RealtimeReply(chunk_bytes=0)
 
 
 @every_form
@@ -335,6 +357,7 @@ async def test_browser_s_subprotocol_is_agreed_to(gateway: LocalGateway, form: s
 
 PROXY_CALL = {"t": "tool_result", "callId": "x", "output": ""}
 ITEM = {"type": "conversation.item.create"}
+TWO_INPUTS = {"audioStreamEnd": True, "activityEnd": {}}
 NO_TYPE = {**XAI_SESSION, "turn_detection": {"type": "none"}}
 
 
@@ -356,6 +379,7 @@ NO_TYPE = {**XAI_SESSION, "turn_detection": {"type": "none"}}
         ("google", OPENING["google"], "expected setup once"),
         ("google", {"realtimeInput": {"text": "a"}}, "realtimeInput.text"),
         ("google", {"toolResponse": {"functionResponses": []}}, "functionResponses: found 0"),
+        ("google", {"realtimeInput": TWO_INPUTS}, "found keys audioStreamEnd, activityEnd"),
     ],
 )
 async def test_malformed_frame_closes_with_1008(
@@ -377,6 +401,39 @@ async def test_audio_before_the_opening_is_refused(gateway: LocalGateway, form: 
         await client.send(audio_frame(form, SOUND))
         assert await client.all_messages() == []
         assert client.code == 1008
+
+
+@pytest.mark.parametrize(
+    ("form", "opening", "message"),
+    [
+        ("xai", {**XAI_SESSION, "model": "other"}, "event.session.model"),
+        ("xai", {**XAI_SESSION, "output_modalities": ["text"]}, "output_modalities"),
+        ("google", {**GOOGLE_SETUP, "model": "models/other"}, "setup.model"),
+    ],
+)
+async def test_opening_that_does_not_fit_the_session_closes_with_1008(
+    gateway: LocalGateway, form: str, opening: dict[str, Any], message: str
+) -> None:
+    gateway.realtime.script(RealtimeScript())
+    is_xai = form == "xai"
+    first = {"type": "session.update", "session": opening} if is_xai else {"setup": opening}
+    async with connect_realtime(gateway, form, opening=False) as client:
+        await client.send(first)
+        assert await client.all_messages() == []
+        assert client.code == 1008
+    connection = await gateway.realtime.connected()
+    assert connection.invalid is not None and message in connection.invalid
+
+
+async def test_result_under_another_tool_s_name_is_refused(gateway: LocalGateway) -> None:
+    gateway.realtime.script(RealtimeScript([CALL]))
+    async with connect_realtime(gateway, "google") as client:
+        await client.messages(2)
+        await client.send(*tool_result("google", "c1", "other", "{}"))
+        await client.all_messages()
+        assert client.code == 1008
+    connection = await gateway.realtime.connected()
+    assert connection.invalid is not None and "functionResponses.name" in connection.invalid
 
 
 @every_form

@@ -247,6 +247,9 @@ async def test_telemetry_needs_the_session_s_own_token(
     await assert_refused(http_client, request, "telemetry token", 401)
     headers = {"Authorization": f"Bearer {token}"}
     assert (await http_client.post(**request, headers=headers)).status_code == 202
+    # An event of a session that the gateway does not know is accepted and forgotten.
+    unknown = {"url": url, "json": {"events": [{**event, "session_id": "other"}]}}
+    assert (await http_client.post(**unknown, headers=headers)).status_code == 202
     assert gateway.session().telemetry == [event]
     assert token not in json.dumps([str(r) for r in gateway.requests]) + repr(gateway.requests)
 
@@ -265,3 +268,22 @@ async def test_lease_of_google_is_renewed_with_a_new_credential(
     assert renewed["lease_expires_at"] > lease
     assert gateway.session().renewals == 1
     await assert_refused(http_client, request, "previous_expires_at", 409)
+
+
+async def test_lease_of_xai_cannot_be_renewed(
+    gateway: LocalGateway, http_client: httpx.AsyncClient
+) -> None:
+    minted = await mint(http_client, s2s(**GOOGLE))
+    google = minted["sessionId"]
+    url = minted["reservation"]["billing"]["renewalUrl"]
+    xai = await mint(http_client, s2s(**XAI))
+    headers = {"Authorization": f"Bearer {xai['telemetry']['token']}"}
+    body = {"previous_expires_at": xai["reservation"]["leaseExpiresAt"]}
+    request = {"url": url.replace(google, xai["sessionId"]), "json": body, "headers": headers}
+    await assert_refused(http_client, request, "cannot be renewed", 409)
+    assert gateway.session().renewals == 0
+
+
+async def test_minted_session_is_sent_by_its_own_route_alone() -> None:
+    with pytest.raises(RuntimeError, match="only the route sessions"):
+        await MintedSession().write(None)  # type: ignore[arg-type]

@@ -29,6 +29,7 @@ from livekit_plugins_speko.testing import (
     StreamedTranscript,
     TimedWord,
 )
+from tests.helpers.gateway_requests import connect
 from tests.helpers.gateway_sockets import (
     CONFIG,
     END,
@@ -356,3 +357,40 @@ async def test_gateway_closes_with_connections_open() -> None:
         await socket.all_messages()
     assert (gateway.in_flight, gateway.open_connections) == (0, 0)
     assert not gateway.requests[0].cancelled
+
+
+async def test_rate_before_the_header_is_the_config_s(gateway: LocalGateway) -> None:
+    gateway.transcribe_stream.script(StreamedTranscript())
+    async with connect_socket(gateway) as socket:
+        await socket.send({**CONFIG, "sampleRate": 8000})
+        assert await socket.message() == READY
+        connection = await gateway.transcribe_stream.connected()
+        assert connection.sample_rate == 8000
+
+
+async def test_piece_of_another_route_fails_the_run() -> None:
+    with pytest.raises(AssertionError, match="found a piece of type"):
+        async with LocalGateway() as gateway:
+            steps: list[Any] = [object()]
+            gateway.transcribe_stream.script(StreamedTranscript(steps))
+            async with connect_socket(gateway) as socket:
+                await socket.send(CONFIG)
+                await socket.all_messages()
+
+
+async def test_plain_request_is_asked_to_upgrade(gateway: LocalGateway) -> None:
+    async with connect(gateway) as client:
+        response = await client.get("/v1/transcribe/stream")
+    assert (response.status_code, response.json()["code"]) == (426, "UPGRADE_REQUIRED")
+
+
+async def test_frame_that_breaks_the_protocol_ends_the_connection(gateway: LocalGateway) -> None:
+    gateway.transcribe_stream.script(StreamedTranscript([Gate()]))
+    async with connect_socket(gateway) as socket:
+        await socket.send(CONFIG)
+        assert await socket.message() == READY
+        await socket.socket._writer.send_frame(b"\xff", aiohttp.WSMsgType.TEXT)
+        await socket.all_messages()
+        assert socket.code == 1007
+    connection = await gateway.transcribe_stream.connected()
+    assert (await connection.closed(), connection.closed_by) == (1007, "gateway")

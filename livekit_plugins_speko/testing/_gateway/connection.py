@@ -213,9 +213,9 @@ class SocketConnection(ABC):
         await self._changes.until(lambda: self.audio_bytes >= size)
 
     @property
+    @abstractmethod
     def is_open(self) -> bool:
         """True once the frames that open the connection have arrived."""
-        return True
 
     @abstractmethod
     async def send(self, piece: Any) -> None:
@@ -362,7 +362,7 @@ class SocketConnection(ABC):
         if message.type is WSMsgType.CLOSE:
             self._end(int(message.data or 1005), message.extra or "", "client")
         elif message.type is WSMsgType.ERROR:
-            self._end(self._socket.close_code or 1006, str(message.data), "gateway")
+            self._end(getattr(message.data, "code", 1006), str(message.data), "gateway")
 
     @abstractmethod
     async def _accept(self, data: str | bytes) -> None:
