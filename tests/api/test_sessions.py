@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -206,3 +207,16 @@ async def test_invalid_session_id_is_refused(
         with pytest.raises(ValueError, match="must be the id of a session"):
             await call(session_id)
     assert gateway.requests == []
+
+
+async def test_options_that_are_none_are_left_out_and_any_mapping_is_written(
+    gateway: LocalGateway, speko: Speko
+) -> None:
+    await speko.sessions.create(
+        intent={"language": "en"},
+        llm={"temperature": None},
+        metadata={"caller": MappingProxyType({"tier": "gold"})},
+    )
+    (request,) = gateway.requests_to("sessions")
+    assert request.json["metadata"] == {"caller": {"tier": "gold"}}
+    assert "temperature" not in request.json.get("llm", {})
