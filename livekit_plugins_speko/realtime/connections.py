@@ -6,9 +6,8 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
-from ..api.realtime_events import (
-    RealtimeEvent,
-)
+from ..api.realtime_credentials import parse_time
+from ..api.realtime_events import RealtimeEvent
 
 
 class Connection(Protocol):
@@ -70,13 +69,10 @@ class Connector(Protocol):
 
 
 def to_timestamp(moment: Any) -> float | None:
-    """Return a moment as seconds since the epoch: ISO 8601 text, or a datetime.
+    """Return a moment as seconds since the epoch: text as `parse_time` reads it, or a datetime.
 
     None and what cannot be read are None.
     """
     if isinstance(moment, str):
-        try:
-            moment = datetime.fromisoformat(moment.replace("Z", "+00:00"))
-        except ValueError:
-            return None
+        return parse_time(moment)
     return moment.timestamp() if isinstance(moment, datetime) else None
