@@ -75,6 +75,8 @@ class Generation:
         self._odd_rate: int | None = None
         # Number of frames emitted.
         self._frames = 0
+        # Audio received, in seconds.
+        self.audio_s = 0.0
         # True once the message is in LiveKit's hands.
         self.has_message = False
         # True once its text has its end.
@@ -116,7 +118,9 @@ class Generation:
                 self._audio.send_nowait(
                     rtc.AudioFrame(piece.tobytes(), self._rate, 1, len(piece) // 2)
                 )
-        return len(pcm) / 2 / sample_rate
+        seconds = len(pcm) / 2 / sample_rate
+        self.audio_s += seconds
+        return seconds
 
     def _resample(self, frame: rtc.AudioFrame) -> list[rtc.AudioFrame]:
         assert self._rate is not None

@@ -4,6 +4,25 @@ from __future__ import annotations
 
 import time
 
+UNHEARD_S = 0.5
+"""Audio left unplayed, in seconds, from which on a complete text can't have been heard whole."""
+
+
+def cut_text(text: str, played_s: float, audio_s: float) -> str:
+    """Return the part of a text that was heard, in whole words, from how much of its audio was.
+
+    Args:
+        text: All of the reply.
+        played_s: Audio that was played, in seconds.
+        audio_s: Audio of the whole text, in seconds.
+    """
+    if played_s + UNHEARD_S > audio_s:
+        return text
+    end = round(len(text) * played_s / audio_s)
+    if " " in text:  # a language without spaces is cut between two characters
+        end = max(0, text.rfind(" ", 0, end + 1))
+    return text[:end].rstrip()
+
 
 class Playback:
     """Estimates when the audio that was received has been played.

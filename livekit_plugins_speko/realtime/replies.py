@@ -14,7 +14,7 @@ from ..api.timing import Timing
 from .generation import Generation
 from .history import History
 from .late_rest import LateRest
-from .playback import Playback
+from .playback import Playback, cut_text
 from .reports import Reports
 from .requests import ReplyRequests
 
@@ -156,6 +156,17 @@ class Replies:
         self.late.cut()
         self._end(cancelled=True)
         return True
+
+    def hear(self, message_id: str, text: str, played_s: float) -> None:
+        """Note how much of a reply that was cut was heard.
+
+        An output that does not time its words reports the whole text: what was heard of it is told
+        by the audio that was played.
+        """
+        for reply in self._past:
+            if reply.message_id == message_id and text.strip() == reply.text.strip():
+                text = cut_text(text, played_s, reply.audio_s)
+        self._history.hear(message_id, text)
 
     def drop(self) -> None:
         """End the reply because its connection is gone. What came of it is played."""

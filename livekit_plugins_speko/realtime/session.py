@@ -193,7 +193,7 @@ class SpekoRealtimeSession(llm.RealtimeSession[Literal["speko"]]):
     ) -> None:
         """Note how much of a reply was heard, for the next session of the service."""
         heard = audio_transcript if utils.is_given(audio_transcript) else ""
-        self._history.hear(message_id, heard)
+        self._conversation.replies.hear(message_id, heard, audio_end_ms / 1000)
 
     async def aclose(self) -> None:
         """Close the connection, and end every task, reply and future. Safe to call twice."""

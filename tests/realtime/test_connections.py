@@ -189,8 +189,9 @@ async def test_reply_that_is_cut_by_a_drop_ends(drop: Fault) -> None:
         await call.reply("Noon.", question="Time?")
 
 
-async def test_prompt_has_what_was_heard_and_not_what_was_cut_off() -> None:
-    async with calling(synchronized=True) as call:
+@pytest.mark.parametrize("synchronized", [True, False])
+async def test_prompt_has_what_was_heard_and_not_what_was_cut_off(synchronized: bool) -> None:
+    async with calling(synchronized=synchronized) as call:
         await call.line.say(user("Tell me."), speech(3.0))
         await call.line.say(agent("Once upon a time there lived a king in a castle by the sea."))
         await call.until_state("speaking")

@@ -17,6 +17,7 @@ from livekit_plugins_speko.realtime.history import MAX_CHARACTERS, History
 from livekit_plugins_speko.realtime.lifetime import Attempts, Lifetime
 from livekit_plugins_speko.realtime.microphone import Microphone
 from livekit_plugins_speko.realtime.outbox import MOST_AUDIO_S, Command, Outbox
+from livekit_plugins_speko.realtime.playback import cut_text
 from livekit_plugins_speko.realtime.sdk_connection import SdkConnection
 from tests.helpers.support import frame, int16, pitch, tone
 
@@ -34,6 +35,20 @@ def test_last_word_that_is_revised_comes_once_and_as_revised() -> None:
     words = Words()
     pieces = [words.update(text, final=False) for text in ("I", "I thing", "I think so")]
     assert "".join([*pieces, words.rest()]) == "I think so"
+
+
+@pytest.mark.parametrize(
+    ("text", "played_s", "heard"),
+    [
+        ("One two three.", 2.0, "One two"),
+        ("One two three.", 0.1, ""),
+        ("One two three.", 3.6, "One two three."),
+        ("One two three.", 5.0, "One two three."),
+        ("一二三四五六七八", 2.0, "一二三四"),
+    ],
+)
+def test_text_is_cut_where_its_audio_was(text: str, played_s: float, heard: str) -> None:
+    assert cut_text(text, played_s, 4.0) == heard
 
 
 def test_microphone_sends_pieces_of_20_ms_of_mono() -> None:
