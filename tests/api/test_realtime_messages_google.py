@@ -164,6 +164,19 @@ def test_caller_words_during_a_reply_are_one_line_at_its_end() -> None:
     assert [event for event in decoded(google(), *frames) if event in finals] == finals
 
 
+def test_usage_during_a_reply_waits_for_its_end_and_the_latest_counts() -> None:
+    codec = google()
+    spent = [{"usageMetadata": {"promptTokenCount": count}} for count in (1, 2)]
+    assert decoded(codec, said("It is"), *spent) == [agent("It is")]
+    assert decoded(codec, said(" noon.", turnComplete=True)) == [
+        agent("It is noon."),
+        agent("It is noon.", final=True),
+        Usage(input_audio_tokens=2),
+        TurnComplete(),
+    ]
+    assert decoded(codec, spent[0]) == [Usage(input_audio_tokens=1)]
+
+
 def test_reply_has_its_final_and_usage_before_its_end() -> None:
     last = {**said(" noon.", turnComplete=True), "usageMetadata": {"promptTokenCount": 1}}
     assert decoded(google(), said("It is"), last) == [

@@ -134,3 +134,16 @@ async def test_google_line_is_final_as_the_reply_begins() -> None:
         await call.until(lambda: len(call.history) == 2)
         assert call.history == [("user", "What time?"), ("assistant", "Noon.")]
         assert call.finals == ["What time?"]
+
+
+async def test_google_usage_in_the_middle_does_not_end_the_reply() -> None:
+    async with calling(form="google") as call:
+        await call.line.say(google_audio(speech()), google_words("It is"))
+        await call.line.say({"usageMetadata": {"promptTokenCount": 3, "responseTokenCount": 1}})
+        await call.line.say(google_audio(speech(0.1, 300)), google_words(" noon."))
+        await call.line.say({"serverContent": {"turnComplete": True}})
+        await call.until(lambda: call.history == [("assistant", "It is noon.")])
+        await call.until_state("listening")
+        assert call.speaker.played == speech() + speech(0.1, 300)
+        replies = [each.metrics for each in call.metrics if each.metrics.request_id]
+        assert [each.input_tokens for each in replies] == [3]

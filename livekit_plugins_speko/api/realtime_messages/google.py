@@ -63,6 +63,9 @@ class GoogleCodec:
         self._replying = False
         # True after an interruption, until its turn ends or another reply begins.
         self._cut = False
+        # The latest usage of the reply under way, which ends it and so waits for its end. None
+        # before it came.
+        self._spent: Usage | None = None
         # Names of the functions called, by call id.
         self._names: OrderedDict[str, str] = OrderedDict()
 
@@ -104,7 +107,7 @@ class GoogleCodec:
         is_over = content.get("turnComplete") is True
         if is_over:
             events += [*self._caller.finish(), *self._agent.finish()]
-        events += self._usage(message.get("usageMetadata"))
+        events += self._usage(message.get("usageMetadata"), is_over=is_over)
         if is_over:
             self._replying = self._cut = False
             self._received.reset()
@@ -189,15 +192,19 @@ class GoogleCodec:
             events.append(ToolCall(call_id=call_id, name=name, arguments=arguments))
         return [*self._caller.finish(), *events] if events else []
 
-    def _usage(self, usage: object) -> list[Decoded]:
-        if not isinstance(usage, dict):
-            return []
-        return [
-            Usage(
+    def _usage(self, usage: object, *, is_over: bool) -> list[Decoded]:
+        """Read the usage, which comes during a reply too; the latest counts."""
+        if isinstance(usage, dict):
+            self._spent = Usage(
                 input_audio_tokens=read_count(usage.get("promptTokenCount")),
                 output_audio_tokens=read_count(usage.get("responseTokenCount")),
             )
-        ]
+        elif not is_over:
+            return []
+        if self._spent is None or (self._replying and not is_over):
+            return []
+        spent, self._spent = self._spent, None
+        return [spent]
 
     def _resumption(self, update: Mapping[str, Any]) -> list[Decoded]:
         handle = read_text(update.get("newHandle"))
