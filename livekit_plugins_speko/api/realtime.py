@@ -23,7 +23,7 @@ from .realtime_endpoints import is_safe_for_reports
 from .realtime_messages import NotSupported
 from .realtime_options import RealtimeOptions
 from .realtime_plan import Plan, plan_connection
-from .realtime_telemetry import UsageReporter
+from .realtime_telemetry import UsageReporters
 from .requests import HttpRequest
 from .signatures import takes_options_of
 from .transport import Transport
@@ -54,6 +54,7 @@ class Realtime:
         self._transport = transport
         self._sockets = sockets
         self._base_url = base_url
+        self._reporters = UsageReporters(transport, base_url=base_url)
         # Longest wait from connecting until the other side is ready. Tests use a shorter one.
         self.ready_s = READY_S
         # Connections that are open.
@@ -62,6 +63,7 @@ class Realtime:
     async def aclose(self) -> None:
         """Close the connections that are open. Safe to call twice."""
         await asyncio.gather(*(connection.close() for connection in list(self._open)))
+        await self._reporters.aclose()
 
     async def mint(
         self,
@@ -175,10 +177,13 @@ class Realtime:
             NotSupported: The session needs WebRTC, or runs in Speko's own worker.
             TimeoutError: The other side was not ready within 10 s.
         """
-        plan = plan_connection(credentials, self._base_url)
-        connection = await self._connect(plan)
-        if isinstance(credentials, DirectCredentials) and self._reports(credentials):
-            reporter = UsageReporter(self._transport, credentials)
+        try:
+            connection = await self._connect(plan_connection(credentials, self._base_url))
+        except BaseException:
+            self._reporters.report_unused(credentials)
+            raise
+        reporter = self._reporters.make(credentials)
+        if reporter is not None:
             reporter.start()
             connection.take_reporter(reporter)
         return connection
@@ -244,12 +249,6 @@ class Realtime:
             reporter.renew(credentials)
         renewed.take_reporter(reporter)
         return renewed
-
-    def _reports(self, credentials: DirectCredentials) -> bool:
-        telemetry = credentials.telemetry
-        return telemetry is not None and is_safe_for_reports(
-            telemetry.endpoint, base_url=self._base_url
-        )
 
     async def _post(self, request: HttpRequest) -> object:
         async with self._transport.open(request) as response:

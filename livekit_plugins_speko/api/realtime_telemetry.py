@@ -12,7 +12,8 @@ import httpx
 from .._aio import timeout
 from ..errors import SpekoApiError
 from ..log import logger
-from .realtime_credentials import DirectCredentials, Telemetry
+from .realtime_credentials import DirectCredentials, RealtimeCredentials, Telemetry
+from .realtime_endpoints import is_safe_for_reports
 from .requests import HttpRequest
 from .response import drain
 from .transport import Transport
@@ -134,3 +135,36 @@ class UsageReporter:
         most = self._credentials.reservation.authorized_duration_seconds
         lasted = now - self._began_s
         return int(1000 * (lasted if most is None else min(lasted, most)))
+
+
+class UsageReporters:
+    """Makes the reporters of a client's sessions; owns those of sessions that were never used."""
+
+    def __init__(self, transport: Transport, *, base_url: str) -> None:
+        """Report through the client's connections, whose address others are checked by."""
+        self._transport = transport
+        self._base_url = base_url
+        # Reporters whose only report is under way.
+        self._ending: set[asyncio.Task[None]] = set()
+
+    def make(self, credentials: RealtimeCredentials) -> UsageReporter | None:
+        """Make the reporter of a session; None where there is no safe place to report to."""
+        telemetry = credentials.telemetry if isinstance(credentials, DirectCredentials) else None
+        if telemetry is None or not is_safe_for_reports(
+            telemetry.endpoint, base_url=self._base_url
+        ):
+            return None
+        assert isinstance(credentials, DirectCredentials), "others have no telemetry"
+        return UsageReporter(self._transport, credentials)
+
+    def report_unused(self, credentials: RealtimeCredentials) -> None:
+        """Report, in the background, that a session is closed to which no one was connected."""
+        reporter = self.make(credentials)
+        if reporter is not None:
+            task = asyncio.create_task(reporter.aclose(), name="speko_realtime_unused")
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+
+    async def aclose(self) -> None:
+        """Wait for the reports that are under way, for `LAST_REPORT_S` at most."""
+        await asyncio.gather(*self._ending)

@@ -14,6 +14,7 @@ from tests.helpers.realtime_server import (
     TELEMETRY_TOKEN,
     Peer,
     RealtimeServer,
+    Script,
     only_ready,
     renewed,
 )
@@ -80,6 +81,50 @@ async def test_close_of_the_provider_is_reported_before_the_connection_is_closed
         "usage.reported",
         "session.closed",
     ]
+
+
+async def refuse(peer: Peer) -> None:
+    await peer.say({"error": {"status": "UNAVAILABLE", "message": "no"}})
+
+
+async def never_ready(peer: Peer) -> None:
+    await peer.until_gone()
+
+
+@pytest.mark.parametrize(
+    ("script", "changes"),
+    [(refuse, {}), (never_ready, {}), (only_ready, {"endpoint": "ws://10.0.0.1/google"})],
+)
+async def test_session_that_could_not_be_connected_to_is_reported_closed(
+    script: Script, changes: dict[str, Any]
+) -> None:
+    async with RealtimeServer("google", script, **changes) as server, server.client() as speko:
+        speko.realtime.ready_s = 0.3
+        with pytest.raises((SpekoApiError, TimeoutError)):
+            await speko.realtime.connect()
+        await server.reported.wait()
+    [(body, headers)] = server.reports
+    usage, closed = body["events"]
+    assert usage["data"]["quantity_millis"] < 50
+    assert (closed["type"], closed["event_id"]) == ("session.closed", "a1:session.closed")
+    assert headers["Authorization"] == f"Bearer {TELEMETRY_TOKEN}"
+
+
+async def test_report_of_an_unused_session_that_hangs_delays_no_error() -> None:
+    over = asyncio.Event()
+
+    async def hang() -> tuple[int, Any]:
+        await over.wait()
+        return 200, {}
+
+    async with RealtimeServer("google", refuse) as server:
+        server.report_response = hang
+        async with server.client() as speko:
+            with pytest.raises(SpekoApiError, match="no"):
+                await speko.realtime.connect()
+            assert "speko_realtime_unused" in {task.get_name() for task in asyncio.all_tasks()}
+            await server.reported.wait()
+        over.set()
 
 
 @pytest.mark.parametrize("response", [(500, {}), (200, "x" * 200_000), (302, {})])
