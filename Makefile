@@ -45,12 +45,12 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup check lint types build wheel test floor newest faults demo bench livekit chromium
-.PHONY: e2e browser format lock clean
+.PHONY: help setup check lint types build wheel test floor newest faults demo bench livekit toxiproxy
+.PHONY: chromium e2e browser format lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z0-9]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z0-9]+):.*## /\1|/' \
-		| awk -F'|' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+		| awk -F'|' '{ printf "  make %-9s %s\n", $$1, $$2 }'
 	@echo
 	@echo "  PYTHON=python3.12 on any of them picks the interpreter (3.10 or newer; now: $(PYTHON))."
 
@@ -86,8 +86,9 @@ floor: $(BOOTSTRAPPED) ## Test the adapters on the lowest versions that the pack
 newest: $(BOOTSTRAPPED) ## Test the adapters on the newest versions, LiveKit's pre-releases too
 	$(call try_versions,newest,$(PYTHON),--upgrade --group test --editable . $(LIVEKIT_NEXT))
 
-faults: $(READY) ## Try every fault of the service, and print what becomes of the call
-	$(BIN)/python -m pytest -q --numprocesses 3 --dist loadfile --print-faults tests/faults
+faults: toxiproxy $(READY) ## Try every fault of service and line, and print what becomes of the call
+	$(BIN)/python -m pytest -q --numprocesses 3 --dist loadfile --print-faults tests/faults \
+		tests/bad_lines
 
 demo: $(READY) ## Hold a whole spoken conversation on this machine, without a key
 	$(BIN)/python examples/demo.py
@@ -96,7 +97,10 @@ bench: $(READY) ## Measure latency, CPU and memory beside other plugins (five mi
 	$(BIN)/python -m benchmarks
 
 livekit: ## Build LiveKit's server into .tools (with Go, once, two minutes)
-	@$(PYTHON) scripts/build_livekit.py
+	@$(PYTHON) scripts/build_tool.py livekit
+
+toxiproxy: ## Build Toxiproxy into .tools (with Go, once, one minute)
+	@$(PYTHON) scripts/build_tool.py toxiproxy
 
 chromium: ## Find the browser of the tests; in CI, install it
 	@$(PYTHON) scripts/find_chromium.py

@@ -20,7 +20,14 @@ _STREAM_HEADINGS = (
     ("fault of the first connection", "error that ends the stream", "reports   time  heard", ""),
 )
 _TOOLS_HEADINGS = (("fault", "cause of the error reported", _HEARD, "tools the model is offered"),)
-_HEADINGS = {"tools": _TOOLS_HEADINGS, "transcribe_stream": _STREAM_HEADINGS}
+_LINE_HEADINGS = (
+    ("line", "errors reported on the way", "reports   time  heard", "late / lost / said twice"),
+)
+_HEADINGS = {
+    "tools": _TOOLS_HEADINGS,
+    "transcribe_stream": _STREAM_HEADINGS,
+    **dict.fromkeys(("bad_http", "bad_stream", "bad_realtime"), _LINE_HEADINGS),
+}
 _LEGEND = (
     "",
     "THE MATRIX OF FAULTS, as this run saw it.",
@@ -35,6 +42,9 @@ _TITLES = {
     "synthesize": "SYNTHESIZE: what the caller heard of the sentence",
     "audio": "SYNTHESIZE, by the form of the audio: what the caller heard of the sentence",
     "tools": "REGISTERED TOOLS: the first turn, which fetches them",
+    "bad_http": "BAD LINES, HTTP: a turn of a session, from the caller's words to the spoken reply",
+    "bad_stream": "BAD LINES, RECOGNITION THAT STREAMS: the words that were understood",
+    "bad_realtime": "BAD LINES, SPEECH TO SPEECH: turns of a session with a voice model",
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any
 
 import pytest
@@ -124,15 +124,22 @@ async def calling(
     conn_options: APIConnectOptions = ONCE,
     max_errors: int = 3,
     base_url: str | None = None,
+    through: Callable[[str], AbstractAsyncContextManager[str]] = nullcontext,
     make_client: Callable[..., Any] = Speko,
     agent: Agent | None = None,
     **options: Any,
 ) -> AsyncIterator[Call]:
-    """A call whose voice is `spoken`. After it no request and no connection is left."""
+    """A call whose voice is `spoken`. After it no request and no connection is left.
+
+    Its client has the gateway's address, or the `base_url`, or the one that is `through` something.
+    """
     async with LocalGateway() as gateway:
         gateway.synthesize.use(say)
-        url = gateway.base_url if base_url is None else base_url
-        async with make_client(base_url=url, api_key=gateway.api_key) as speko:
+        direct = gateway.base_url if base_url is None else base_url
+        async with (
+            through(direct) as url,
+            make_client(base_url=url, api_key=gateway.api_key) as speko,
+        ):
             components = create_speko_components(
                 **{"speko": speko, "vad": voice_detector, "intent": {"language": "en"}, **options}
             )

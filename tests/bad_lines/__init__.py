@@ -1,0 +1,1 @@
+"""Calls over bad lines, which Toxiproxy makes: for `make faults` only."""
