@@ -31,7 +31,7 @@ def alike_decoded(heard: bytes, said: bytes) -> bool:
     if abs(len(heard) - len(said)) > 0.06 * 48_000:
         return False
     loudness = np.abs(int16(heard)).mean() / np.abs(int16(said)).mean()
-    return abs(pitch(heard) - pitch(said)) < 5 and 0.85 < loudness < 1.15
+    return bool(abs(pitch(heard) - pitch(said)) < 5 and 0.85 < loudness < 1.15)
 
 
 def alike_resampled(heard: bytes, said: bytes) -> bool:
