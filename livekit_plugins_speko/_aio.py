@@ -54,17 +54,33 @@ class Deadline:
     def __init__(self, seconds: float) -> None:
         """Bound each wait to `seconds`."""
         self._seconds = seconds
-        # The wait under way. Made in `__aenter__`, which runs on the loop.
+        # Ends the block. It has no time of its own until the wait is over.
         self._timeout = timeout(None)
+        # The end of the wait under way, on the loop's clock.
+        self._ends_at = 0.0
+        # Fires when a wait would have ended. None before `__aenter__`, which runs on the loop.
+        self._timer: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Deadline:
-        self._timeout = timeout(self._seconds)
         await self._timeout.__aenter__()
+        self.restart()
+        self._set_timer()
         return self
 
     def restart(self) -> None:
-        """Begin a new wait, because a piece of output came."""
-        reschedule(self._timeout, asyncio.get_running_loop().time() + self._seconds)
+        """Begin a new wait, because a piece of output came. The timer notices when it fires."""
+        self._ends_at = asyncio.get_running_loop().time() + self._seconds
+
+    def _set_timer(self) -> None:
+        self._timer = asyncio.get_running_loop().call_at(self._ends_at, self._look)
+
+    def _look(self) -> None:
+        """End the block, unless a new wait has begun since the timer was set."""
+        now = asyncio.get_running_loop().time()
+        if now < self._ends_at:
+            self._set_timer()
+        else:
+            reschedule(self._timeout, now)
 
     async def __aexit__(
         self,
@@ -72,6 +88,8 @@ class Deadline:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        assert self._timer is not None
+        self._timer.cancel()
         try:
             await self._timeout.__aexit__(exc_type, exc, traceback)
         except (TimeoutError, asyncio.TimeoutError):

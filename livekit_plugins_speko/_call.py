@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import (
     AbstractContextManager,
@@ -199,11 +200,11 @@ class Calls:
         self._report(_event(self._kind, request_id, outcome, timing))
 
     def _report(self, event: RouteEvent) -> None:
-        fields = event.fields()
         span = trace.get_current_span()
         if span.is_recording():
-            span.set_attributes(fields)
-        logger.debug("call ended", extra=fields)
+            span.set_attributes(event.fields())
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug("call ended", extra=event.fields())
         try:
             self._adapter.emit("route", event)
         except TypeError:  # LiveKit's emitter logs every other error of a listener
