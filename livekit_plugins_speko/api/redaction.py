@@ -32,7 +32,7 @@ class Redaction:
         self, api_key: str, said: tuple[str, ...] = (), *, tokens: tuple[str, ...] = ()
     ) -> None:
         """Hide `api_key`, other `tokens`, and the texts that the request `said`."""
-        self._secrets = [api_key, *tokens]
+        self._secrets = _to_hide([api_key, *tokens])
         self._said = said
         # Texts received: the latest transcripts and tool calls, and the latest pieces of the reply.
         self._received: deque[str] = deque(maxlen=_MOST_EVENTS)
@@ -54,7 +54,7 @@ class Redaction:
         if len(value) > MAX_ERROR_BYTES:
             return f"(a message of {len(value)} characters)"
         said = [*self._said, *self._received, "".join(self._reply)]
-        return _without(_spellings(said), self.key(value))[:MAX_MESSAGE_CHARS]
+        return _without(_to_hide(_spellings(said)), self.key(value))[:MAX_MESSAGE_CHARS]
 
     def error(self, payload: Mapping[str, object]) -> dict[str, str]:
         """Return the message and the code of an error's object, redacted. The rest is not read."""
@@ -69,8 +69,16 @@ def _spellings(texts: list[str]) -> list[str]:
     return [*stripped, *(text[1:-1] for text in quoted)]
 
 
+def _to_hide(secrets: list[str]) -> list[str]:
+    """Return those that are long enough, the longest first: one may be a part of another."""
+    return sorted(
+        (each for each in secrets if len(each.encode(errors="replace")) >= SHORTEST_SECRET_BYTES),
+        key=len,
+        reverse=True,
+    )
+
+
 def _without(secrets: list[str], value: str) -> str:
-    for secret in sorted(secrets, key=len, reverse=True):  # one may be a part of another
-        if len(secret.encode(errors="replace")) >= SHORTEST_SECRET_BYTES:
-            value = value.replace(secret, REDACTED)
+    for secret in secrets:
+        value = value.replace(secret, REDACTED)
     return value

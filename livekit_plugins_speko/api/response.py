@@ -43,16 +43,13 @@ class Response:
         self._exchange = exchange
         self._status = head.status_code
         self._redaction = redaction
-        self.headers = httpx.Headers(
-            [(name, redaction.key(value)) for name, value in head.headers.multi_items()],
-            encoding=head.headers.encoding,
-        )
+        # By their names in lower case. As httpx has them, each look-up decodes all of them.
+        self.headers = {name: redaction.key(value) for name, value in head.headers.items()}
 
     @property
     def media_type(self) -> str:
         """The content type without its parameters, lower case."""
-        content_type: str = self.headers.get("content-type", "")
-        return content_type.partition(";")[0].strip().lower()
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
     async def aclose(self) -> None:
         """Give the connection back if the response was read to its end, else close it."""
