@@ -64,11 +64,10 @@ DEFAULT_TIMEOUT_S = 30.0
 
 
 class Speko:
-    """A client of the Speko API. Make one for each session.
+    """A client of the Speko API. Sessions may share it, and tasks, on one event loop.
 
-    It owns its connections, unless they came with an ``http_client``, and keeps ten of them for
-    five minutes. Tasks may share it; they must share one event loop. Sessions may, too: beyond ten
-    calls at once most of them have to make a new connection then.
+    It owns its connections, unless they came with an ``http_client``, and keeps idle ones for five
+    minutes: as many as calls were made at once.
 
     Failures of the service raise `SpekoApiError`; failures of the network raise httpx's own errors.
     """

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterable, Callable
 from typing import Any
 
 import anyio
@@ -22,6 +22,7 @@ import httpx
 
 from .._aio import closing
 from .limits import MAX_WAITING_CHUNKS
+from .pools import Pool
 from .timing import CURRENT_TIMING
 
 GRACE_S = 0.05
@@ -44,26 +45,23 @@ class Exchange:
 
     def __init__(
         self,
-        client: httpx.AsyncClient,
+        pool: Pool,
         request: httpx.Request,
         *,
         redact: Callable[[str], str],
-        running: set[Exchange],
     ) -> None:
         """Take over a request that was not sent yet.
 
         Args:
-            client: What sends it.
+            pool: Sends it, and holds the exchange for as long as its task runs, so that closing
+                the client closes each one left open.
             request: The request.
             redact: Removes the key from a text.
-            running: Holds the exchange for as long as its task runs, so that closing the client
-                closes each one left open.
         """
         request.extensions = {**request.extensions, "trace": self._trace}
-        self._client = client
+        self._pool = pool
         self._request = request
         self._redact = redact
-        self._running = running
         self._scope = anyio.CancelScope()
         # Talks to the network. None before `send`.
         self._task: asyncio.Task[None] | None = None
@@ -96,7 +94,7 @@ class Exchange:
         """
         self._task = asyncio.create_task(self._run(), name="speko_request")
         self._task.add_done_callback(self._ended)
-        self._running.add(self)
+        self._pool.running.add(self)
         while self._head is None:
             self._over()
             await self._wait()
@@ -144,7 +142,7 @@ class Exchange:
             raise
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(self)
+        self._pool.release(self)
         self._news.set()
         if not task.cancelled():
             task.exception()  # retrieved here, in case the caller is gone by now
@@ -171,9 +169,7 @@ class Exchange:
     async def _run(self) -> None:
         with self._scope:
             try:
-                self._head = await self._client.send(
-                    self._request, stream=True, auth=None, follow_redirects=False
-                )
+                self._head = await self._pool.send(self._request)
                 self._news.set()
                 await self._read(self._head)
             except httpx.HTTPStatusError as fault:  # a hook of the user's client checks it first
@@ -193,7 +189,9 @@ class Exchange:
     async def _read(self, response: httpx.Response) -> None:
         # A hook of the user's client may have read all of it before.
         read = response.is_stream_consumed
-        async with closing(response.aiter_bytes() if read else response.aiter_raw()) as chunks:
+        body = response.aiter_bytes() if read else response.stream
+        assert isinstance(body, AsyncIterable), "an asynchronous client's"
+        async with closing(body) as chunks:
             async for chunk in chunks:
                 self._chunks.append(chunk)
                 self._news.set()

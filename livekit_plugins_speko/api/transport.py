@@ -16,6 +16,7 @@ from ..log import logger
 from ..version import __version__
 from .endpoint import is_loopback
 from .exchange import Exchange
+from .pools import Pool, Pools, own_pools, users_pool
 from .redaction import Redaction
 from .requests import HttpRequest
 from .response import EVENT_STREAM, Response
@@ -28,13 +29,6 @@ from .tls import check_certificates, context_at_hand, on_loop, shared_context
 for _module in ("httpcore", "anyio.abc", "anyio.streams.tls", "anyio._backends._asyncio"):
     with suppress(ImportError):
         importlib.import_module(_module)
-
-KEEPALIVE_EXPIRY_S = 300.0
-"""Time that an idle connection is kept, in seconds. A caller thinks longer than httpx's 5."""
-
-MAX_IDLE_CONNECTIONS = 10
-"""Most idle connections that a client keeps. A session uses up to four at once; httpcore checks
-each idle one before and after every request, so a large pool slows all of them."""
 
 USER_AGENT = f"livekit-plugins-speko/{__version__}"
 _ACCEPT = {
@@ -66,21 +60,18 @@ class Transport:
         self._api_key = api_key
         self._base_url = base_url
         self._timeout = httpx.Timeout(timeout_s)
-        self._owns_client = http_client is None
         # None until the TLS context is loaded.
-        self._client = http_client
-        if http_client is None:
+        self._pools: Pools | None = None
+        if http_client is not None:
+            self._pools = users_pool(http_client)
+        else:
             scheme = httpx.URL(base_url).scheme
             if scheme == "https":
                 check_certificates()
-            context = context_at_hand(scheme)
-            self._client = None if context is None else self._new_client(context)
-        # True after `aclose`: no client is made after it.
+            if (context := context_at_hand(scheme)) is not None:
+                self._pools = self._own_pools(context)
+        # True after `aclose`: no connection is made after it.
         self._closed = False
-        # Requests under way.
-        self._running: set[Exchange] = set()
-        # True once the log said that more are under way than connections are kept.
-        self._warned_of_crowd = False
         # Opens a connection ahead of the first call. None before `prewarm`.
         self._prewarming: asyncio.Task[None] | None = None
 
@@ -91,11 +82,11 @@ class Transport:
             if self._prewarming is not None:
                 self._prewarming.cancel()
                 await asyncio.wait([self._prewarming])
-            for exchange in list(self._running):
+            for exchange in [each for pool in self._pools or () for each in pool.running]:
                 await exchange.aclose()
         finally:
-            if self._owns_client and self._client is not None:
-                await self._client.aclose()
+            if self._pools is not None:
+                await self._pools.aclose()
 
     def prewarm(self) -> None:
         """Open a connection in the background, the first time that this is called on a loop."""
@@ -112,30 +103,21 @@ class Transport:
         except Exception as error:  # a call will meet it again, and raise
             logger.debug("prewarming failed", extra={"error": type(error).__name__})
 
-    def _new_client(self, context: ssl.SSLContext) -> httpx.AsyncClient:
-        return httpx.AsyncClient(
-            verify=context,
-            # No call queues for a connection.
-            limits=httpx.Limits(
-                max_connections=None,
-                max_keepalive_connections=MAX_IDLE_CONNECTIONS,
-                keepalive_expiry=KEEPALIVE_EXPIRY_S,
-            ),
-            # httpx would look for this machine through the environment's proxy.
-            trust_env=not is_loopback(self._base_url),
-        )
+    def _own_pools(self, context: ssl.SSLContext) -> Pools:
+        # Through the environment's proxy this machine would be another one.
+        return own_pools(context, trust_env=not is_loopback(self._base_url))
 
-    async def _opened(self) -> httpx.AsyncClient:
-        """Return the client, made without blocking the event loop."""
-        if self._client is None:
+    async def _pool(self) -> Pool:
+        """Return a pool with room for an exchange, made without blocking the event loop."""
+        if self._pools is None:
             context = await asyncio.to_thread(shared_context)
-            if self._client is None and not self._closed:
-                self._client = self._new_client(context)
-        if self._client is None or self._client.is_closed:
+            if self._pools is None and not self._closed:
+                self._pools = self._own_pools(context)
+        if self._pools is None or self._pools.is_closed:
             raise SpekoApiError(
                 "The client is closed. Close it after the sessions that use it.", 0, CLIENT_CLOSED
             )
-        return self._client
+        return self._pools.pick()
 
     async def send(self, request: HttpRequest, *, with_key: bool = True) -> Response:
         """Send a request; return its response with the body unread.
@@ -144,9 +126,8 @@ class Transport:
             SpekoApiError: As `Response.check`. Or the client is closed (status 0).
             httpx.HTTPError: The network failed.
         """
-        client = await self._opened()
-        self._warn_of_crowd()
-        outgoing = client.build_request(
+        pool = await self._pool()
+        outgoing = pool.build_request(
             request.method,
             _parsed(request.url or self._base_url + request.path),
             headers={**_ACCEPT, **request.headers},
@@ -160,7 +141,7 @@ class Transport:
             outgoing.headers["Authorization"] = f"Bearer {self._api_key}"
         tokens = () if request.bearer is None else (request.bearer,)
         redaction = Redaction(self._api_key, request.said, tokens=tokens)
-        exchange = Exchange(client, outgoing, redact=redaction.key, running=self._running)
+        exchange = Exchange(pool, outgoing, redact=redaction.key)
         try:
             response = Response(exchange, await exchange.send(), redaction)
             if (timing := CURRENT_TIMING.get()) is not None:
@@ -170,17 +151,6 @@ class Transport:
             await exchange.aclose()
             raise
         return response
-
-    def _warn_of_crowd(self) -> None:
-        """Warn once that connections can't be kept, so that most calls make one each."""
-        crowded = self._owns_client and len(self._running) >= MAX_IDLE_CONNECTIONS
-        if crowded and not self._warned_of_crowd:
-            self._warned_of_crowd = True
-            logger.warning(
-                "more calls at once than this client keeps connections for, so most of them wait "
-                "for a new one: make a Speko for each session",
-                extra={"calls": len(self._running), "connections_kept": MAX_IDLE_CONNECTIONS},
-            )
 
     @asynccontextmanager
     async def open(self, request: HttpRequest, *, with_key: bool = True) -> AsyncIterator[Response]:

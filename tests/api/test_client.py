@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from livekit_plugins_speko import Speko, __version__
-from livekit_plugins_speko.api.transport import KEEPALIVE_EXPIRY_S
+from livekit_plugins_speko.api.pools import KEEPALIVE_EXPIRY_S
 from livekit_plugins_speko.testing import Gate, LocalGateway, Reply, Speech, Transcript
 from tests.helpers.client_calls import CALLS, Call, synthesize, transcribe
 
@@ -258,7 +258,8 @@ async def test_more_than_a_hundred_calls_run_at_once(gateway: LocalGateway, spek
 
 async def test_idle_connection_is_kept_between_turns(gateway: LocalGateway, speko: Speko) -> None:
     """httpx alone would drop it after 5 s."""
-    client: Any = speko._transport._client
-    transport = client._transport
+    pools: Any = speko._transport._pools
+    transport = pools.pick()._transport
     assert isinstance(transport, httpx.AsyncHTTPTransport)
-    assert transport._pool._keepalive_expiry == KEEPALIVE_EXPIRY_S
+    expiry_s: float = transport._pool._keepalive_expiry  # type: ignore[attr-defined]
+    assert expiry_s == KEEPALIVE_EXPIRY_S

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,7 +11,6 @@ import httpx
 import pytest
 
 from livekit_plugins_speko import Speko, SpekoApiError, __version__
-from livekit_plugins_speko.api.transport import MAX_IDLE_CONNECTIONS
 from livekit_plugins_speko.testing import (
     AnswerWriter,
     EndOfStream,
@@ -28,7 +26,6 @@ from livekit_plugins_speko.testing import (
 from tests.helpers.client_calls import CALLS, Call, complete, stream, synthesize, transcribe
 from tests.helpers.gateway_requests import HELLO, make_wav
 from tests.helpers.support import ACME
-from tests.helpers.tts_calls import PCM
 
 INTENT = {"language": "en-US", "region": "global", "optimizeFor": "latency"}
 SPOKEN: dict[str, Any] = {"language": "en-US", "region": "global", "optimize_for": "latency"}
@@ -394,37 +391,3 @@ async def test_connection_is_reused_after_a_late_end_of_the_body(
     await gateway.idle(connections=1)
     assert (await transcribe(speko)).text == "you"
     assert [request.cancelled for request in gateway.requests] == [False, False]
-
-
-async def crowd(gateway: LocalGateway, speko: Speko, calls: int) -> None:
-    """Make so many calls at the same time."""
-    gate = Gate()
-    gateway.synthesize.script(*(Speech([gate, PCM]) for _ in range(calls)))
-    tasks = [asyncio.create_task(synthesize(speko)) for _ in range(calls)]
-    await gateway.arrived("synthesize", count=len(gateway.requests) + calls)
-    gate.open()
-    await asyncio.gather(*tasks)
-
-
-def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [each.getMessage() for each in caplog.records if each.levelno == logging.WARNING]
-
-
-async def test_more_concurrent_calls_than_kept_connections_are_warned_of_once(
-    gateway: LocalGateway, speko: Speko, caplog: pytest.LogCaptureFixture
-) -> None:
-    await crowd(gateway, speko, MAX_IDLE_CONNECTIONS)
-    assert warnings(caplog) == []
-    await crowd(gateway, speko, MAX_IDLE_CONNECTIONS + 1)
-    await crowd(gateway, speko, MAX_IDLE_CONNECTIONS + 1)
-    (text,) = warnings(caplog)
-    assert "make a Speko for each session" in text
-
-
-async def test_passed_http_client_causes_no_warning(
-    gateway: LocalGateway, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with httpx.AsyncClient() as http_client:
-        speko = Speko(base_url=gateway.base_url, api_key=gateway.api_key, http_client=http_client)
-        await crowd(gateway, speko, MAX_IDLE_CONNECTIONS + 2)
-    assert warnings(caplog) == []

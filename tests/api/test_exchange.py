@@ -11,6 +11,7 @@ import pytest
 from livekit_plugins_speko import Speko
 from livekit_plugins_speko.api.exchange import Exchange
 from livekit_plugins_speko.api.limits import MAX_WAITING_CHUNKS
+from livekit_plugins_speko.api.pools import ClientPool
 from livekit_plugins_speko.api.synthesis import SynthesizeStream
 from livekit_plugins_speko.testing import Gate, LocalGateway, Speech
 from tests.helpers.client_calls import transcribe
@@ -19,7 +20,7 @@ from tests.helpers.raw_server import RawServer, answer
 
 def get(client: httpx.AsyncClient, server: RawServer) -> Exchange:
     request = client.build_request("GET", server.base_url)
-    return Exchange(client, request, redact=str, running=set())
+    return Exchange(ClientPool(client), request, redact=str)
 
 
 async def until_held_up(stream: SynthesizeStream) -> None:
@@ -77,7 +78,7 @@ async def test_closed_exchange_is_not_a_complete_body() -> None:
 async def test_exchange_that_was_never_sent_can_be_closed() -> None:
     async with httpx.AsyncClient() as client:
         request = client.build_request("GET", "http://127.0.0.1")
-        await Exchange(client, request, redact=str, running=set()).aclose()
+        await Exchange(ClientPool(client), request, redact=str).aclose()
 
 
 async def test_service_faster_than_the_reader_waits(
@@ -191,7 +192,7 @@ async def test_cancelled_wait_closes_the_connection_before_it_ends() -> None:
             with pytest.raises(asyncio.CancelledError):
                 await waiting
             assert exchange._task is not None and exchange._task.done()
-            assert exchange._running == set()
+            assert exchange._pool.running == set()
 
 
 async def test_caller_cancelled_while_closing_stays_cancelled() -> None:

@@ -22,8 +22,8 @@ from examples.stack.servers import (
 )
 from livekit_plugins_speko.api import limits
 from livekit_plugins_speko.api.limits import MAX_KEYWORDS
+from livekit_plugins_speko.api.pools import KEEPALIVE_EXPIRY_S
 from livekit_plugins_speko.api.redaction import MAX_MESSAGE_CHARS
-from livekit_plugins_speko.api.transport import KEEPALIVE_EXPIRY_S, MAX_IDLE_CONNECTIONS
 from livekit_plugins_speko.audio.pcm import MAX_CHANNELS, SAMPLE_RATES_HZ
 from livekit_plugins_speko.audio.wav import MAX_WAV_HEADER_BYTES
 from livekit_plugins_speko.errors import RETRYABLE_ADAPTER_CODES, AdapterErrorCode
@@ -104,7 +104,6 @@ def test_documented_ranges_are_those_of_the_code() -> None:
     options = text(OPTIONS)
     assert f"| {MAX_KEYWORDS} at most |" in options
     assert f"| {SAMPLE_RATES_HZ[0]} to {SAMPLE_RATES_HZ[-1]} Hz |" in options
-    assert MAX_IDLE_CONNECTIONS == 10 and "it keeps only ten idle connections" in options
     latency = text(DOCS / "latency.md")
     assert KEEPALIVE_EXPIRY_S == 300 and "Idle connections are kept for five minutes" in latency
 
