@@ -71,9 +71,6 @@ class Replies:
         self._timer: asyncio.TimerHandle | None = None
         # Time of the loop's clock at which the latest piece of it came.
         self._latest_at = 0.0
-        # Words of a reply that was cut before its final, which the wire may put before the next
-        # reply's. Empty without.
-        self._cut_text = ""
         # The replies before, newest last.
         self._past: deque[Generation] = deque(maxlen=REMEMBERED)
 
@@ -94,26 +91,16 @@ class Replies:
 
     def words(self, event: Transcript) -> None:
         """Take the agent's words."""
-        text = self._without_cut(event)
-        if not text.strip() or (self.current is None and self._completes_past(text)):
+        text = event.text
+        if self.late.takes() or not text.strip():
+            return
+        if self.current is None and self._completes_past(text):
             return
         reply = self.current or self.begin()
         reply.push_text(text, final=event.final)
         self._touch()
         if self._is_ending and event.final:
             self._end()
-
-    def _without_cut(self, event: Transcript) -> str:
-        """Return words without those of a reply that was cut; nothing if they are its late rest."""
-        is_late, text = self.late.takes(), event.text
-        rest = text.removeprefix(self._cut_text)
-        if is_late:
-            self._cut_text, text = text, ""
-        elif self._cut_text and rest != text and not rest.startswith(" "):
-            text = rest
-        if event.final:
-            self._cut_text = ""
-        return text
 
     def call(self, call: llm.FunctionCall) -> None:
         """Take a tool call. It ends the reply, since LiveKit sends results after its end."""
@@ -152,7 +139,6 @@ class Replies:
         if self.current is None:
             return False
         self._history.cut(self.current.message_id)
-        self._cut_text = "" if self.current.text_is_final else self.current.text
         self.late.cut()
         self._end(cancelled=True)
         return True
@@ -171,7 +157,6 @@ class Replies:
     def drop(self) -> None:
         """End the reply because its connection is gone. What came of it is played."""
         self._end()
-        self._cut_text = ""
         self.late.reset()
         self._reports.flush()
 

@@ -15,7 +15,7 @@ from ..api.realtime_events import (
     ToolCall,
     Usage,
 )
-from ..api.realtime_messages.pieces import GrowingText, GuessedText, WholeSamples
+from ..api.realtime_messages.pieces import GrowingText, ReplyText, WholeSamples
 from .connections import Connection
 
 
@@ -67,7 +67,7 @@ class SdkConnection:
     def __init__(self, handle: Any) -> None:
         """Adapt an open handle."""
         self._handle = handle
-        self._reply = GuessedText("assistant")
+        self._reply = ReplyText()
         # The caller's line. The SDK marks each piece of Gemini's as final, so that the line is only
         # over once something else comes.
         self._line = GrowingText("user")
@@ -86,11 +86,13 @@ class SdkConnection:
 
     async def commit(self) -> None:
         """End the caller's turn."""
+        self._reply.committed()
         with _network_errors():
             await self._handle.commit()
 
     async def interrupt(self) -> None:
         """Cancel the reply under way."""
+        self._reply.cut()
         with _network_errors():
             await self._handle.interrupt()
 
@@ -132,6 +134,7 @@ class SdkConnection:
         if frame["role"] != "user":
             return [*self._line.finish(), *self._reply.feed(text, final=final)]
         before = self._line.text
+        self._reply.caller_said(is_first=not final and not before)
         is_whole = text.startswith(before)
         self._is_cumulative |= bool(before) and is_whole and not final
         if is_whole or self._is_cumulative:
@@ -143,15 +146,18 @@ class SdkConnection:
             pcm = self._samples.feed(frame["pcm"])
             return Audio(pcm=pcm, sample_rate=frame["sample_rate"]) if pcm else None
         if kind == "tool_call":
+            self._reply.skip_rest()
             return ToolCall(
                 call_id=frame["call_id"], name=frame["name"], arguments=frame["arguments"]
             )
         if kind == "usage":
+            self._reply.skip_rest()
             return Usage(
                 input_audio_tokens=frame["input_audio_tokens"],
                 output_audio_tokens=frame["output_audio_tokens"],
             )
         if kind == "interruption":
+            self._reply.interrupted()
             return Interruption(at=frame["at"])
         if kind == "error":
             return Error(code=frame.get("code") or "UNKNOWN", message=frame.get("message") or "")

@@ -136,6 +136,50 @@ def test_one_role_may_be_cumulative_and_the_other_in_pieces() -> None:
     assert events == [agent("c"), agent("cd")]
 
 
+def test_interruption_ends_the_agents_text_whose_late_rest_is_no_ones() -> None:
+    codec = proxy()
+    decoded(codec, says("Once ", role="assistant"), says("upon", role="assistant"))
+    assert decoded(codec, {"t": "interruption"}, says(" a time", role="assistant")) == [
+        Interruption(at="user"),
+        agent(" a time"),
+    ]
+    decoded(codec, says("What time?", final=True))
+    assert decoded(codec, says("Noon.", role="assistant")) == [agent("Noon.")]
+
+
+@pytest.mark.parametrize("end", [{"t": "usage"}, {"t": "tool_call", "callId": "c1"}])
+def test_interrupt_ends_the_agents_text_and_its_rest_ends_with_the_reply(
+    end: dict[str, Any],
+) -> None:
+    codec = proxy()
+    decoded(codec, says("Once ", role="assistant"))
+    codec.interrupt()
+    decoded(codec, says("upon", role="assistant"), end)
+    assert decoded(codec, says("Noon.", role="assistant")) == [agent("Noon.")]
+
+
+def test_first_words_of_the_caller_end_the_agents_text() -> None:
+    codec = proxy()
+    decoded(codec, says("Once ", role="assistant"), says("Stop"))
+    assert decoded(codec, says("Fine.", role="assistant", final=True))[-1] == agent(
+        "Fine.", final=True
+    )
+
+
+@pytest.mark.parametrize("due", ["interruption", "commit"])
+def test_words_of_the_caller_that_come_late_leave_the_agents_text(due: str) -> None:
+    codec = proxy()
+    if due == "commit":
+        codec.commit()
+    else:
+        decoded(codec, {"t": "interruption"})
+    decoded(codec, says("It is", role="assistant"))
+    decoded(codec, says("What"), says("What time?", final=True))
+    assert decoded(codec, says(" noon.", role="assistant", final=True)) == [
+        agent("It is noon.", final=True)
+    ]
+
+
 def test_final_that_repeats_its_pieces_is_not_joined_to_them() -> None:
     codec = proxy()
     events = decoded(codec, says("Good "), says("day"), says("Good day.", final=True))

@@ -181,6 +181,24 @@ def test_reply_is_complete_without_a_text_end_or_usage() -> None:
     assert events == [agent("Hm"), agent("Hm", final=True), TurnComplete()]
 
 
+@pytest.mark.parametrize("end", [done(), created("r2")])
+def test_text_of_a_cut_reply_has_no_final_and_is_no_part_of_the_next(end: dict[str, Any]) -> None:
+    codec = xai()
+    events = decoded(
+        codec,
+        {"type": SAID + "delta", "delta": "Once"},
+        SPEECH,
+        {"type": SAID + "delta", "delta": " upon"},
+        end,
+    )
+    assert [event for event in events if event not in (TurnComplete(),)] == [
+        agent("Once"),
+        Interruption(at="user"),
+        agent(" upon"),
+    ]
+    assert decoded(codec, {"type": SAID + "delta", "delta": "Noon."}) == [agent("Noon.")]
+
+
 def test_failed_reply_says_why() -> None:
     error = {"code": "rate_limit", "message": "slow down"}
     events = decoded(xai(), done(status="failed", status_details={"error": error}))

@@ -93,6 +93,16 @@ async def test_first_words_of_the_caller_interrupt() -> None:
         assert call.finals == ["Tell me.", "Stop it."]
 
 
+async def test_reply_that_begins_like_the_interrupted_one_is_whole_in_the_history() -> None:
+    async with calling() as call:
+        await call.line.say(user("Tell me."), speech(3.0), agent("I", False))
+        await call.until_state("speaking")
+        await _barge_in(call)
+        await call.line.say(user("What time?"), speech(), agent("It", False), agent("It is noon."))
+        await call.line.say(USAGE)
+        await call.until(lambda: call.history[-1] == ("assistant", "It is noon."))
+
+
 async def test_interruption_of_a_complete_reply_ends_its_playing() -> None:
     async with calling() as call:
         await _speak(call)

@@ -212,3 +212,20 @@ async def test_sdk_frames_become_events() -> None:
     ]
     assert b"".join(each.pcm for each in events if each.type == "audio") == b"\1\2\3\4"
     assert json.dumps(connection.expires_at)
+
+
+@pytest.mark.parametrize("how", ["interruption", "words"])
+async def test_sdk_text_of_a_cut_reply_is_no_part_of_the_next(how: str) -> None:
+    barge_in = {"interruption": {"type": "interruption", "at": "user"}}
+    connection = SdkConnection(
+        _Handle(
+            _said("assistant", "Once ", False),
+            _said("assistant", "upon", False),
+            barge_in.get(how, _said("user", "St", False)),
+            _said("assistant", " a time", False),
+            _said("user", "Stop.", False),
+            _said("assistant", "Fine.", False),
+        )
+    )
+    texts = [each.text async for each in connection if each.type == "transcript"]
+    assert texts[-1] == "Fine."

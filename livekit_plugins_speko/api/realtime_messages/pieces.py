@@ -108,6 +108,10 @@ class GrowingText:
         text, self.text = text or self.text, ""
         return [Transcript(role=self._role, text=text, final=True)] if text.strip() else []
 
+    def drop(self) -> None:
+        """Forget the utterance."""
+        self.text = ""
+
 
 class GuessedText:
     """One role's utterances on a wire that does not say if a text is a piece or the whole so far.
@@ -123,6 +127,16 @@ class GuessedText:
         # The latest text of the utterance, as it came. Empty before its first.
         self._latest = ""
 
+    @property
+    def is_open(self) -> bool:
+        """Return True during an utterance."""
+        return bool(self._growing.text)
+
+    def drop(self) -> None:
+        """Forget the utterance."""
+        self._growing.drop()
+        self._latest = ""
+
     def feed(self, text: str, *, final: bool) -> list[Transcript]:
         """Take a text as it came. An empty final ends the utterance with what came before."""
         whole = self._growing.text
@@ -136,3 +150,42 @@ class GuessedText:
             return self._growing.finish(joined)
         self._latest = text or self._latest
         return self._growing.replace(joined) if text else []
+
+
+class ReplyText(GuessedText):
+    """The agent's utterances. Of one that the caller cut, a rest may come, which is no one's."""
+
+    def __init__(self) -> None:
+        super().__init__("assistant")
+        # True while the rest of an utterance that was cut may come.
+        self._is_cut = False
+        # True while words of the caller are due which led to what the agent says.
+        self._is_line_due = False
+
+    def cut(self) -> None:
+        """End the utterance under way, if one is, without a final."""
+        self._is_cut = self._is_cut or self.is_open
+        self.drop()
+
+    def interrupted(self) -> None:
+        """Note that the caller began to speak."""
+        self._is_line_due = True
+        self.cut()
+
+    def committed(self) -> None:
+        """Note that the caller's turn was committed, whose words may follow the reply."""
+        self._is_line_due = True
+
+    def caller_said(self, *, is_first: bool) -> None:
+        """Note words of the caller. The first of a line that is not due cut the agent."""
+        if is_first and not self._is_line_due:
+            self.cut()
+        else:
+            self.skip_rest()
+        self._is_line_due = False
+
+    def skip_rest(self) -> None:
+        """Begin anew if the utterance before was cut, since no more of it comes."""
+        if self._is_cut:
+            self._is_cut = False
+            self.drop()

@@ -16,7 +16,15 @@ from ..realtime_events import (
     Usage,
 )
 from . import SAMPLE_BYTES, Frame, NotSupported
-from .pieces import GuessedText, WholeSamples, read_count, read_object, read_text, to_json
+from .pieces import (
+    GuessedText,
+    ReplyText,
+    WholeSamples,
+    read_count,
+    read_object,
+    read_text,
+    to_json,
+)
 
 SAMPLE_RATES = (16_000, 24_000)
 """Rates that the wire knows, in Hz."""
@@ -36,7 +44,8 @@ class ProxyCodec:
         self.output_sample_rate = output_sample_rate
         self._sent = WholeSamples()
         self._received = WholeSamples()
-        self._texts = {"user": GuessedText("user"), "assistant": GuessedText("assistant")}
+        self._caller = GuessedText("user")
+        self._agent = ReplyText()
         self._readers = {
             "ready": self._ready,
             "transcript": self._transcript,
@@ -71,10 +80,12 @@ class ProxyCodec:
 
     def commit(self) -> list[Frame]:
         """Build the end of the caller's turn."""
+        self._agent.committed()
         return [to_json({"t": "control", "action": "commit"})]
 
     def interrupt(self) -> list[Frame]:
         """Build the end of the reply under way."""
+        self._agent.cut()
         return [to_json({"t": "interrupt"})]
 
     def tool_result(self, call_id: str, output: str) -> list[Frame]:
@@ -107,16 +118,21 @@ class ProxyCodec:
         return [Ready(input_sample_rate=known[0], output_sample_rate=known[1])]
 
     def _transcript(self, message: dict[str, Any]) -> list[Decoded]:
-        growing = self._texts.get(read_text(message.get("role")))
-        if growing is None:
+        role, text = (read_text(message.get(key)) for key in ("role", "text"))
+        final = message.get("final") is True
+        if role == "assistant":
+            return [*self._agent.feed(text, final=final)]
+        if role != "user":
             return []
-        text = read_text(message.get("text"))
-        return [*growing.feed(text, final=message.get("final") is True)]
+        if text.strip():
+            self._agent.caller_said(is_first=not final and not self._caller.is_open)
+        return [*self._caller.feed(text, final=final)]
 
     def _tool_call(self, message: dict[str, Any]) -> list[Decoded]:
         call_id = read_text(message.get("callId"))
         if not call_id:
             return []  # there is no way to respond to it
+        self._agent.skip_rest()
         name, arguments = (read_text(message.get(key)) for key in ("name", "arguments"))
         return [ToolCall(call_id=call_id, name=name, arguments=arguments)]
 
@@ -126,6 +142,7 @@ class ProxyCodec:
 
     def _usage(self, message: dict[str, Any]) -> list[Decoded]:
         self._received.reset()
+        self._agent.skip_rest()
         return [
             Usage(
                 input_audio_tokens=read_count(message.get("inputAudioTokens")),
@@ -135,6 +152,7 @@ class ProxyCodec:
 
     def _interruption(self, message: dict[str, Any]) -> list[Decoded]:
         self._received.reset()
+        self._agent.interrupted()
         return [Interruption(at="assistant" if message.get("at") == "assistant" else "user")]
 
     def _error(self, message: dict[str, Any]) -> list[Decoded]:

@@ -49,6 +49,8 @@ class XaiCodec:
         self._sent = WholeSamples()
         self._received = WholeSamples()
         self._agent = GrowingText("assistant")
+        # True while the rest of an utterance that was cut may come.
+        self._is_cut = False
         # The caller's utterance, and the item that it belongs to.
         self._caller = GrowingText("user")
         self._caller_item = ""
@@ -150,7 +152,7 @@ class XaiCodec:
         self._cut_response = ""
         self._open_calls.clear()
         self._received.reset()
-        return [*self._agent.finish()]
+        return self._finish_agent()
 
     def _is_late(self, message: dict[str, Any]) -> bool:
         """Return True for a part of a reply that was cut; else note the reply under way."""
@@ -163,6 +165,16 @@ class XaiCodec:
     def _cut(self) -> None:
         self._cut_response, self._response = self._response or self._cut_response, ""
         self._received.reset()
+        if self._agent.text:
+            self._is_cut = True
+            self._agent.drop()
+
+    def _finish_agent(self) -> list[Decoded]:
+        """End the utterance under way; one that was cut has no final."""
+        if self._is_cut:
+            self._is_cut = False
+            self._agent.drop()
+        return [*self._agent.finish()]
 
     def _audio_delta(self, message: dict[str, Any]) -> list[Decoded]:
         if self._is_late(message):
@@ -192,7 +204,7 @@ class XaiCodec:
         response = read_map(message, "response")
         self._response = self._cut_response = ""
         self._received.reset()
-        events: list[Decoded] = [*self._agent.finish()]
+        events = self._finish_agent()
         if response.get("status") == "failed":
             events += self._error(dict(read_map(response, "status_details")))
         if isinstance(response.get("usage"), dict):
