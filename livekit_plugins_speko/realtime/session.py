@@ -28,6 +28,7 @@ from .outbox import Command, Outbox
 from .reports import Reports
 from .requester import Requester
 from .requests import fail
+from .tool_flow import ToolFlow
 
 if TYPE_CHECKING:
     from .model import SpekoRealtimeModel
@@ -113,7 +114,9 @@ class SpekoRealtimeSession(llm.RealtimeSession[Literal["speko"]]):
         if self._task is None:
             self._configure()
             return
-        if self._conversation.tools.send_results(added):
+        connection = self._link.connection
+        can_take_text = connection is not None and connection.can_take_text
+        if self._conversation.tools.send_results(added, can_take_text=can_take_text):
             self._must_speak = True
             self._link.renew()
         typed = [each for each in added if isinstance(each, llm.ChatMessage)]
@@ -161,6 +164,8 @@ class SpekoRealtimeSession(llm.RealtimeSession[Literal["speko"]]):
             The reply, or `RealtimeError` where it can't be requested or does not begin in 10 s.
         """
         wanted = instructions if utils.is_given(instructions) else None
+        if wanted is not None:
+            wanted = "\n\n".join([wanted, *self._conversation.tools.take_news()])
         typed, self._typed = self._typed, None
         if self._is_closed:
             future: asyncio.Future[llm.GenerationCreatedEvent] = asyncio.Future()
@@ -203,6 +208,11 @@ class SpekoRealtimeSession(llm.RealtimeSession[Literal["speko"]]):
             await utils.aio.cancel_and_wait(self._task)
         self._is_closed = True
         self._conversation.close()
+
+    @property
+    def tool_flow(self) -> ToolFlow:
+        """Return what runs the tools of this session."""
+        return self._conversation.tools
 
     @property
     def is_quiet(self) -> bool:

@@ -18,7 +18,14 @@ TOO_MANY = (
 SKIPPED = "Error: the tool was not run, because the caller interrupted."
 """Result of a call that was interrupted before it was run."""
 
+STILL_RUNNING = (
+    "The tool is still running. Do not call it again, and do not make up its result, which follows."
+)
+"""Result of a call whose tool takes too long to wait for."""
+
 _NON_BLOCKING = "__livekit_agents_tool_non_blocking"
+_FINAL = "_final"
+_UPDATE = "_update_"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,18 +37,36 @@ class Result:
     output: str
 
 
+@dataclass(kw_only=True)
+class _OpenCall:
+    """A call without a result.
+
+    Attributes:
+        call: LiveKit's own object, which says if its tool continues in the background.
+        made_at: Time at which it was made. LiveKit changes the call's own as it starts the tool.
+        progress: What the tool reported last, or None.
+    """
+
+    call: llm.FunctionCall
+    made_at: float
+    progress: str | None = None
+
+
 class ToolCalls:
-    """Calls that the model made on one connection. Used by one task."""
+    """Calls that the model made on one connection. Used by one task.
+
+    The first output of a tool that continues in the background is a placeholder, with the id of
+    the call. The final one has an id of its own, ``<call_id>_final``, and so has progress in
+    between, ``<call_id>_update_<n>``. Since a call has one result, the final one is waited for.
+    """
 
     def __init__(self) -> None:
         # Calls without a result, by their ids.
-        self._open: dict[str, llm.FunctionCall] = {}
-        # When each of them was made. LiveKit changes a call's own time as it starts the tool.
-        self._made_at: dict[str, float] = {}
+        self._open: dict[str, _OpenCall] = {}
         # Calls since the caller's last word.
         self._in_a_row = 0
-        # Calls of connections that were lost, whose results have no one to go to.
-        self._lost: set[str] = set()
+        # Calls whose results come too late: their connection is gone, or they were given up.
+        self._late: dict[str, llm.FunctionCall] = {}
 
     @property
     def are_open(self) -> bool:
@@ -63,8 +88,7 @@ class ToolCalls:
 
     def add(self, call: llm.FunctionCall) -> None:
         """Note a call that LiveKit runs."""
-        self._open[call.call_id] = call
-        self._made_at[call.call_id] = call.created_at
+        self._open[call.call_id] = _OpenCall(call=call, made_at=call.created_at)
 
     def skip(self) -> list[Result]:
         """Return results for the calls that LiveKit has not started.
@@ -72,48 +96,68 @@ class ToolCalls:
         It never starts those of a reply that was interrupted before its turn came.
         """
         skipped = [
-            Result(call_id=call_id, name=call.name, output=SKIPPED)
-            for call_id, call in self._open.items()
-            if call.created_at == self._made_at[call_id]
+            Result(call_id=call_id, name=each.call.name, output=SKIPPED)
+            for call_id, each in self._open.items()
+            if each.call.created_at == each.made_at
         ]
         for result in skipped:
-            self._close(result.call_id)
+            del self._open[result.call_id]
         return skipped
 
-    def _close(self, call_id: str) -> None:
-        del self._open[call_id], self._made_at[call_id]
+    def give_up(self, call_id: str) -> Result:
+        """Return a result for an open call whose own takes too long: how far the tool is."""
+        given_up = self._open.pop(call_id)
+        self._late[call_id] = given_up.call
+        return Result(
+            call_id=call_id, name=given_up.call.name, output=given_up.progress or STILL_RUNNING
+        )
 
     def lose(self) -> None:
         """Note that the connection is gone, and with it whoever waits for results."""
-        self._lost.update(self._open)
+        self._late.update({call_id: each.call for call_id, each in self._open.items()})
         self._open.clear()
-        self._made_at.clear()
-
-    def was_lost(self, output: llm.FunctionCallOutput) -> bool:
-        """Return True, once, for the result of a call whose connection is gone."""
-        if output.call_id not in self._lost:
-            return False
-        self._lost.discard(output.call_id)
-        return True
 
     def take(self, output: llm.FunctionCallOutput) -> Result | None:
         """Return what to send for an output of LiveKit's.
 
-        The first output of a tool that continues in the background is a placeholder. Since a call
-        has one result, the final one is sent for it: LiveKit gives it an id of its own,
-        ``<call_id>_final``. Progress in between, ``<call_id>_update_<n>``, is not sent.
-
         Returns:
-            The result, or None where the model made no such call or has its result.
+            The result, or None where it is no result yet, or the model made no such call.
         """
-        call_id = output.call_id
-        call = self._open.get(call_id)
-        if call is not None and call.extra.get(_NON_BLOCKING):
+        call_id, kind = self._split(output.call_id)
+        each = self._open.get(call_id)
+        if each is None:
             return None
-        if call is None:
-            call_id = call_id.removesuffix("_final")
-            call = self._open.get(call_id)
-        if call is None:
+        if kind == _UPDATE or (kind != _FINAL and each.call.extra.get(_NON_BLOCKING)):
+            each.progress = output.output
             return None
-        self._close(call_id)
-        return Result(call_id=call_id, name=call.name, output=output.output)
+        del self._open[call_id]
+        return Result(call_id=call_id, name=each.call.name, output=output.output)
+
+    def take_late(self, output: llm.FunctionCallOutput) -> bool:
+        """Return True, once, for the result of a call that has its answer or no connection."""
+        call_id, kind = self._split(output.call_id)
+        call = self._late.get(call_id)
+        if call is None or kind == _UPDATE:
+            return False
+        if kind != _FINAL and call.extra.get(_NON_BLOCKING):
+            return False
+        del self._late[call_id]
+        return True
+
+    def is_progress(self, output: llm.FunctionCallOutput) -> bool:
+        """Return True for a report of a tool that has no result, and reported before."""
+        call_id, kind = self._split(output.call_id)
+        return kind == _UPDATE and (call_id in self._open or call_id in self._late)
+
+    def is_final(self, output: llm.FunctionCallOutput) -> bool:
+        """Return True for the last output of a tool that continued in the background."""
+        return self._split(output.call_id)[1] == _FINAL
+
+    def _split(self, call_id: str) -> tuple[str, str]:
+        """Split an output's id into its call's and what LiveKit added, without the number."""
+        if call_id in self._open or call_id in self._late:
+            return call_id, ""
+        if call_id.endswith(_FINAL):
+            return call_id.removesuffix(_FINAL), _FINAL
+        base, update, number = call_id.rpartition(_UPDATE)
+        return (base, _UPDATE) if update and number.isdecimal() else (call_id, "")

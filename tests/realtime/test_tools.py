@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from livekit.agents import Agent, RunContext, StopResponse, ToolError, function_tool
 
-from livekit_plugins_speko.realtime.tool_calls import MOST_IN_A_ROW, TOO_MANY
+from livekit_plugins_speko.realtime.session import SpekoRealtimeSession
+from livekit_plugins_speko.realtime.tool_calls import (
+    MOST_IN_A_ROW,
+    STILL_RUNNING,
+    TOO_MANY,
+)
 from tests.helpers.realtime_calls import (
     INSTRUCTIONS,
+    INTERRUPTION,
     USAGE,
     RealtimeCall,
     agent,
@@ -19,7 +27,16 @@ from tests.helpers.realtime_calls import (
     speech,
     tool_call,
     user,
+    xai_audio,
 )
+
+XAI_CALL = {
+    "type": "response.function_call_arguments.done",
+    "call_id": "c1",
+    "name": "get_time",
+    "arguments": "{}",
+}
+XAI_DONE = {"type": "response.done", "response": {}}
 
 
 def _results(call: RealtimeCall) -> list[tuple[str, str]]:
@@ -124,3 +141,89 @@ async def test_tool_in_the_background_is_answered_with_its_final_result() -> Non
         [(call_id, output)] = _results(call)
         assert call_id == "c1"
         assert "noon" in output
+
+
+def _be_impatient(call: RealtimeCall) -> None:
+    realtime = call.realtime
+    assert isinstance(realtime, SpekoRealtimeSession)
+    assert realtime.tool_flow.patience_s == 10.0
+    realtime.tool_flow.patience_s = 0.2
+
+
+@asynccontextmanager
+async def _hanging() -> AsyncIterator[tuple[RealtimeCall, asyncio.Event]]:
+    """A call with a tool that hangs until an event is set, and a model that waits for 0.2 s."""
+    may_end = asyncio.Event()
+
+    async def hang() -> str:
+        await may_end.wait()
+        return "noon"
+
+    async with calling(agent=clock(hang)) as call:
+        _be_impatient(call)
+        try:
+            yield call, may_end
+        finally:
+            may_end.set()  # LiveKit closes no session whose tool runs
+
+
+async def test_model_talks_on_while_a_tool_hangs_and_is_told_its_result_later() -> None:
+    async with _hanging() as (call, may_end):
+        await call.line.say(user("Time?"), tool_call())
+        await call.line.until_message("tool_result")
+        await call.line.say(speech(), agent("One moment."), USAGE)
+        await call.until(lambda: call.history[-1] == ("assistant", "One moment."))
+        await call.line.say(user("Hello?"), speech(2.0, 300), agent("I am", False))
+        await call.until_state("speaking")
+        await call.line.say(INTERRUPTION, user("Never mind."), speech(0.1), agent("Fine."), USAGE)
+        await call.until(lambda: call.history[-1] == ("assistant", "Fine."))
+        may_end.set()
+        await call.line.until_message("tool_result")
+        assert _results(call) == [("c1", STILL_RUNNING)]
+        await call.line.connected(2)
+        assert "noon" in call.prompt
+        await call.line.until_message("control")
+        await call.reply("It is noon.")
+        assert [each["t"] for each in call.line.messages] == ["control"]
+
+
+async def test_call_is_given_up_only_once_the_model_is_silent() -> None:
+    async with _hanging() as (call, _):
+        await call.line.say(user("Time?"), tool_call())
+        await call.until_state("thinking")
+        await call.line.say(speech(1.0), agent("Let me see", False))
+        await call.until_state("speaking")
+        await asyncio.sleep(0.5)
+        assert not call.line.messages
+        await call.line.say(agent("Let me see."), USAGE)
+        await call.line.until_message("tool_result")
+
+
+async def test_tool_in_the_background_tells_the_model_how_far_it_is() -> None:
+    steps = [asyncio.Event() for _ in range(2)]
+
+    @function_tool
+    async def get_time(context: RunContext[None]) -> str:
+        """Say the time."""
+        await context.update("looking")
+        await steps[0].wait()
+        await context.update("still looking")
+        await steps[1].wait()
+        return "noon"
+
+    background = Agent(instructions=INSTRUCTIONS, tools=[get_time])
+    async with calling(form="xai", agent=background) as call:
+        _be_impatient(call)
+        await call.line.say(XAI_CALL)
+        await call.line.until_message("conversation.item.create")
+        [output] = [each["item"]["output"] for each in call.line.messages if "item" in each]
+        assert "looking" in output
+        for number, (step, news) in enumerate(zip(steps, ("still looking", "noon"), strict=True)):
+            await call.line.say(xai_audio(speech(0.1), f"r{number}"), XAI_DONE)
+            await call.until_state("listening")
+            step.set()
+            request = await call.line.until_message("response.create", number + 2)
+            assert news in request["response"]["instructions"]
+        await call.line.say(xai_audio(speech(0.1), "last"), XAI_DONE)
+        await call.until(lambda: call.speaker.played == speech(0.1) * 3)
+        assert len(call.line.peers) == 1
