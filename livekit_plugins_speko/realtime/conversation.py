@@ -30,6 +30,7 @@ from .requests import ReplyRequests
 from .speech import CallerSpeech
 from .tool_flow import ToolFlow
 from .transcripts import CallerLines
+from .turn import Turn
 
 LINE_WAIT_S = 2.0
 """Longest wait, in seconds, for the final of a line whose reply has begun."""
@@ -57,16 +58,9 @@ class Conversation:
         self.lines = CallerLines(self)
         self.tools = ToolFlow(self.replies, outbox, history)
         self._speech = CallerSpeech(emit)
+        self._turn = Turn(self.lines)
         # Makes a line final whose reply has begun. None without one.
         self._line_timer: asyncio.TimerHandle | None = None
-        # True once a reply to the caller's line under way has begun.
-        self._is_answered = False
-        # True once words of the caller came since the latest reply began.
-        self._has_words = False
-        # Beginning (time of day) of a reply whose line may follow it. None without one.
-        self._line_owed_at: float | None = None
-        # True once the caller's turn was committed and no reply has begun.
-        self._is_committed = False
 
     @property
     def is_quiet(self) -> bool:
@@ -84,7 +78,7 @@ class Conversation:
     @property
     def is_committed(self) -> bool:
         """Return True if the caller's turn was committed and no reply has begun."""
-        return self._is_committed
+        return self._turn.is_committed
 
     def take(self, event: RealtimeEvent) -> bool:
         """Take an event of the connection; return True if it is real traffic."""
@@ -128,13 +122,11 @@ class Conversation:
         if self.lines.repeats(event.text):
             return
         self.tools.calls.caller_spoke()
-        is_late = self._is_late(event)
-        if is_late and self._line_owed_at is not None:
-            self.lines.begin(self._line_owed_at)
-        self._line_owed_at = None
+        is_heard = self.replies.current is not None or self.replies.playback.left_s > 0
+        is_late = self._turn.is_late(event, is_heard=is_heard)
+        self._turn.words_came(is_late=is_late)
         if not is_late and not self._speech.is_under_way:
             self._start_speech()
-        self._has_words = True
         self.lines.take(event.text, final=event.final)
         if event.final:
             self._speech.stop()
@@ -144,18 +136,9 @@ class Conversation:
         else:
             self._speech.note_words()
 
-    def _is_late(self, event: Transcript) -> bool:
-        """Return True for words that came later than what they led to: a commit, or a reply."""
-        if self._is_committed:
-            return True
-        if self.lines.is_open or self.lines.is_due:
-            return self._is_answered
-        is_heard = self.replies.current is not None or self.replies.playback.left_s > 0
-        return self._line_owed_at is not None and event.final and is_heard
-
     def _take_interruption(self) -> None:
         self.replies.late.interrupted()
-        if self._is_answered:
+        if self._turn.is_answered:
             self.lines.finish()
         if not self._speech.is_under_way:
             self._start_speech()
@@ -166,7 +149,7 @@ class Conversation:
         """Note that the caller's turn is committed; return False if its reply has begun."""
         if self.replies.current is not None:
             return False
-        self._is_committed = True
+        self._turn.is_committed = True
         self.replies.due = Timing()
         return True
 
@@ -178,7 +161,7 @@ class Conversation:
 
     def abandon(self) -> None:
         """Cancel a reply that was requested and has not begun."""
-        self._is_committed = False
+        self._turn.is_committed = False
         self.replies.late.abandon()
         if not self._speech.is_under_way:  # else the service has cancelled it
             self._outbox.push(Command(kind="interrupt"))
@@ -191,8 +174,7 @@ class Conversation:
         self.lines.forget()
         self._speech.stop()
         self.tools.lose()
-        self._line_owed_at = None
-        self._is_committed = False
+        self._turn.drop()
         self._cancel_line_timer()
 
     def close(self) -> None:
@@ -216,20 +198,15 @@ class Conversation:
 
     def on_reply(self, reply: Generation) -> None:
         """End the caller's turn, whose reply begins."""
-        self._note_reply(reply)
+        is_own = not reply.event.user_initiated and not self.tools.is_reply_due
+        self._turn.reply_began(reply, is_own=is_own)
+        self.tools.reply_began()
         self._speech.stop()
         self.lines.reply_began()
         self._cancel_line_timer()
         if self.lines.is_open:
             loop = asyncio.get_running_loop()
             self._line_timer = loop.call_later(LINE_WAIT_S, self.lines.finish)
-
-    def _note_reply(self, reply: Generation) -> None:
-        is_own = not reply.event.user_initiated and not self.tools.is_reply_due
-        is_without_line = not (self._has_words or self.lines.is_open or self.lines.is_due)
-        self._line_owed_at = reply.began_at if is_own and is_without_line else None
-        self._has_words, self._is_answered, self._is_committed = False, True, False
-        self.tools.reply_began()
 
     def on_reply_event(self, event: llm.GenerationCreatedEvent) -> None:
         """Report a reply."""
@@ -243,8 +220,7 @@ class Conversation:
         self.replies.cut()
         self.tools.interrupted()
         self.lines.begin()
-        self._line_owed_at = None
-        self._is_answered = False
+        self._turn.speech_began()
         self._speech.start()
 
     def _cancel_line_timer(self) -> None:

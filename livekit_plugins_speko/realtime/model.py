@@ -15,7 +15,8 @@ from .._call import Calls
 from ..api.realtime_options import RealtimeOptions
 from ..intent import IntentLike
 from .connectors import require_connector
-from .session import SessionSettings, SpekoRealtimeSession
+from .session import SpekoRealtimeSession
+from .upstream import SessionSettings
 
 _CAPABILITIES = llm.RealtimeCapabilities(
     message_truncation=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
@@ -30,7 +31,8 @@ async def test_unused_session_closes_and_takes_nothing_afterwards() -> None:
         session.push_audio(frame(speech(0.1)))
         await session.update_instructions("Be brief.")
         await session._update_session(instructions="Be brief.")
-        assert session._task is None
+        links = [task for task in asyncio.all_tasks() if task.get_name() == "speko_realtime"]
+        assert len(links) == 1, "the call's own"
         assert not session._outbox._items
         await session.aclose()
 

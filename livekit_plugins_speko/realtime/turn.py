@@ -1,0 +1,59 @@
+"""The turn under way: what of it came, and what it led to."""
+
+from __future__ import annotations
+
+from ..api.realtime_events import Transcript
+from .generation import Generation
+from .transcripts import CallerLines
+
+
+class Turn:
+    """Knows which words of the caller come later than what they led to. Used by one task."""
+
+    def __init__(self, lines: CallerLines) -> None:
+        """Begin with no turn. `lines` has the caller's words."""
+        self._lines = lines
+        # True once a reply to the caller's line under way has begun.
+        self.is_answered = False
+        # True once words of the caller came since the latest reply began.
+        self._has_words = False
+        # Beginning (time of day) of a reply whose line may follow it. None without one.
+        self._line_owed_at: float | None = None
+        # True once the caller's turn was committed and no reply has begun.
+        self.is_committed = False
+
+    def is_late(self, event: Transcript, *, is_heard: bool) -> bool:
+        """Return True for words that came later than a commit, or a reply to them.
+
+        Args:
+            event: Words of the caller.
+            is_heard: True while a reply is received or played.
+        """
+        if self.is_committed:
+            return True
+        if self._lines.is_open or self._lines.is_due:
+            return self.is_answered
+        return self._line_owed_at is not None and event.final and is_heard
+
+    def speech_began(self) -> None:
+        """Note that the caller began to speak."""
+        self._line_owed_at = None
+        self.is_answered = False
+
+    def words_came(self, *, is_late: bool) -> None:
+        """Note words of the caller; late ones begin a line where the reply began."""
+        if is_late and self._line_owed_at is not None:
+            self._lines.begin(self._line_owed_at)
+        self._line_owed_at = None
+        self._has_words = True
+
+    def reply_began(self, reply: Generation, *, is_own: bool) -> None:
+        """Note that a reply began; `is_own` if neither a request nor a tool's result led to it."""
+        is_without_line = not (self._has_words or self._lines.is_open or self._lines.is_due)
+        self._line_owed_at = reply.began_at if is_own and is_without_line else None
+        self._has_words, self.is_answered, self.is_committed = False, True, False
+
+    def drop(self) -> None:
+        """Forget it, since its connection is gone."""
+        self._line_owed_at = None
+        self.is_committed = False
