@@ -22,6 +22,7 @@ class BadLine:
         error: The errors that are reported on the way, with their causes; empty when none is.
         late: The words that come later than on a good line.
         lost: The words that are never heard or recognised.
+        for_s: How long the line is bad, in seconds. None: until the call notices.
         at_least_s: How long the call takes at least, in seconds.
         patience_s: LiveKit's ``conn_options.timeout``.
     """
@@ -34,6 +35,7 @@ class BadLine:
     error: str = ""
     late: str = NOTHING
     lost: str = NOTHING
+    for_s: float | None = None
     at_least_s: float = 0.0
     patience_s: float = 1.0
 

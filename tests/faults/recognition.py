@@ -250,7 +250,7 @@ async def see(row: StreamRow) -> Seen:
             recognizer._bounds = QUICK
             errors = errors_of(recognizer)
             started = time.perf_counter()
-            raised, texts = await asyncio.wait_for(_stream(recognizer, row.patience_s), HANG_S)
+            raised, texts = await asyncio.wait_for(stream_words(recognizer, row.patience_s), HANG_S)
             seconds = time.perf_counter() - started
         requests = gateway.requests_to("transcribe_stream")
     told = " ".join(texts)
@@ -268,35 +268,65 @@ async def see(row: StreamRow) -> Seen:
     )
 
 
-async def _stream(recognizer: SpekoSTT, patience_s: float) -> tuple[APIError | None, list[str]]:
-    texts: list[str] = []
-    understood = asyncio.Event()
+async def stream_words(
+    recognizer: SpekoSTT, patience_s: float, *, ends: bool = True
+) -> tuple[APIError | None, list[str]]:
+    """Stream the words; return the error that ended it, if one did, and the final transcripts.
+
+    Args:
+        recognizer: What understands them.
+        patience_s: LiveKit's ``conn_options.timeout``.
+        ends: True if the input ends with the last word, False if it goes on until that is
+            understood.
+    """
+    heard = _Heard()
     conn_options = APIConnectOptions(max_retry=1, retry_interval=0.0, timeout=patience_s)
     async with recognizer.stream(conn_options=conn_options) as stream:
-        speaking = asyncio.create_task(_speak(stream, understood))
+        speaking = asyncio.create_task(_speak(stream, heard, ends=ends))
         try:
             async for event in stream:
                 if event.type == SpeechEventType.FINAL_TRANSCRIPT:
-                    texts.append(event.alternatives[0].text)
-                    understood.set()
+                    heard.add(event.alternatives[0].text)
         except APIError as error:
-            return error, texts
+            return error, heard.texts
         finally:
             speaking.cancel()
             await asyncio.wait([speaking])
-    return None, texts
+    return None, heard.texts
 
 
-async def _speak(stream: RecognizeStream, understood: asyncio.Event) -> None:
+class _Heard:
+    """Final transcripts.
+
+    Attributes:
+        texts: They, in order.
+        any: Set with the first.
+        all: Set with as many words as were said.
+    """
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.any, self.all = asyncio.Event(), asyncio.Event()
+
+    def add(self, text: str) -> None:
+        self.texts.append(text)
+        self.any.set()
+        if len(" ".join(self.texts).split()) >= len(WORDS):
+            self.all.set()
+
+
+async def _speak(stream: RecognizeStream, heard: _Heard, *, ends: bool) -> None:
     """Say two utterances, the second after the first one's transcript."""
     half = len(SPOKEN) // 2
     for piece in frames_of(SPOKEN[:half]):
         stream.push_frame(frame(piece))
     stream.flush()
-    await understood.wait()
+    await heard.any.wait()
     for piece in frames_of(SPOKEN[half:]):
         stream.push_frame(frame(piece))
     stream.flush()
+    if not ends:
+        await heard.all.wait()
     stream.end_input()
 
 

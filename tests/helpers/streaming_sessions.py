@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
@@ -151,6 +151,7 @@ async def streaming_calling(
     agent: Agent | None = None,
     ear: Ear | None = None,
     wrap: Callable[[stt.STT[Any]], stt.STT[Any]] | None = None,
+    through: Callable[[str], AbstractAsyncContextManager[str]] = nullcontext,
     conn_options: APIConnectOptions = ONCE,
     max_errors: int = 3,
     session_options: Mapping[str, Any] | None = None,
@@ -160,14 +161,18 @@ async def streaming_calling(
 
     No request was made to recognise a whole utterance. The first connections play the `script`,
     the others `recognise`. `session_options` are those of
-    `AgentSession.update_options`; `wrap` makes the session's STT of the components'.
+    `AgentSession.update_options`; `wrap` makes the session's STT of the components'. The client
+    has the gateway's address `through` something.
     """
     async with LocalGateway() as gateway:
         gateway.transcribe_stream.script(*script)
         gateway.transcribe_stream.always(StreamedTranscript(recognise))
         gateway.synthesize.use(say)
         gateway.complete.use(answer)
-        async with Speko(base_url=gateway.base_url, api_key=gateway.api_key) as speko:
+        async with (
+            through(gateway.base_url) as url,
+            Speko(base_url=url, api_key=gateway.api_key) as speko,
+        ):
             components = create_speko_components(
                 speko=speko,
                 vad=voice_detector,
