@@ -8,8 +8,17 @@ returns an answer, or one that takes the connection of a stream; write your own 
 from __future__ import annotations
 
 from .recogniser import Recogniser
+from .routes import use_engines
 from .rules import RulesModel
+from .speech_to_speech import SpeechToSpeech
 from .streaming import StreamingRecogniser
 from .voice import Voice
 
-__all__ = ["Recogniser", "RulesModel", "StreamingRecogniser", "Voice"]
+__all__ = [
+    "Recogniser",
+    "RulesModel",
+    "SpeechToSpeech",
+    "StreamingRecogniser",
+    "Voice",
+    "use_engines",
+]

@@ -1,9 +1,10 @@
 """Rules instead of a language model: the engine of `/v1/complete` in the demo.
 
 This is not a language model. It is a table of patterns with one answer each: a greeting, its name,
-the time and the date, opening hours, simple sums, one long story, thanks and goodbye. It calls a
-tool that takes a city and is about the weather or the time, and puts the tool's result into words.
-To everything else it says that it did not understand.
+the time and the date, opening hours, simple sums, one long story, what was asked before, thanks and
+goodbye. It calls a tool that takes a city and is about the weather or the time, and puts the tool's
+result into words. To everything else it says that it did not
+understand.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ GREETING = "Hello! I am the demo assistant. What can I do for you?"
 ABILITIES = "I can tell the time, the weather in a city, simple sums and a story."
 NOT_UNDERSTOOD = f"Sorry, I did not get that. {ABILITIES}"
 WHICH_CITY = "In which city?"
+NOTHING_ASKED = "You have not asked me anything before."
 STORY = (
     "Gladly. Once upon a time there was a lighthouse keeper who lived alone on a small island. "
     "Every evening she climbed the hundred and twenty steps and lit the great lamp. "
@@ -40,6 +42,7 @@ STORY = (
 )
 
 _CITY = re.compile(r"\b(?:in|for|at)\s+((?:[A-Z][\w'-]+)(?:\s+[A-Z][\w'-]+)*)")
+_EARLIER = re.compile(r"\bwhat did i (just )?(ask|say)\b", re.I)
 _CITY_PARAMETERS = ("city", "location", "place", "town")
 
 
@@ -125,6 +128,8 @@ def answer(
     said = next((m["content"] for m in reversed(spoken) if m["role"] == "user"), None)
     if said is None:
         return GREETING
+    if _EARLIER.search(said):
+        return _tell_earlier(spoken)
     if (asked := _ask_tool(said, tools)) is not None:
         return asked
     if (result := find_sum(said)) is not None:
@@ -133,6 +138,11 @@ def answer(
         if rule.pattern.search(said):
             return rule.answer(now or datetime.now())
     return NOT_UNDERSTOOD
+
+
+def _tell_earlier(spoken: Sequence[Message]) -> str:
+    asked = [message["content"] for message in spoken if message["role"] == "user"][:-1]
+    return f"You asked me: {asked[-1]}" if asked else NOTHING_ASKED
 
 
 def _ask_tool(said: str, tools: Sequence[Tool]) -> str | ToolCall | None:

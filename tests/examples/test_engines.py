@@ -11,7 +11,15 @@ import pytest
 from livekit import rtc
 
 from examples.engines import Recogniser, RulesModel, StreamingRecogniser, Voice
-from examples.engines.rules import ABILITIES, GREETING, NOT_UNDERSTOOD, STORY, WHICH_CITY, answer
+from examples.engines.rules import (
+    ABILITIES,
+    GREETING,
+    NOT_UNDERSTOOD,
+    NOTHING_ASKED,
+    STORY,
+    WHICH_CITY,
+    answer,
+)
 from examples.engines.sums import find_sum
 from livekit_plugins_speko import Speko, frames_to_wav, parse_wav
 from livekit_plugins_speko.testing import LocalGateway, StreamedTranscript, ToolCall
@@ -88,6 +96,13 @@ def test_conversation_without_a_user_message_begins_with_a_greeting(
     messages: list[dict[str, Any]],
 ) -> None:
     assert answer(messages) == GREETING
+
+
+def test_rules_tell_what_was_asked_before() -> None:
+    again = user("What did I ask you before?")
+    said = [user("Are you open?"), {"role": "assistant", "content": "Yes."}, again]
+    assert answer(said) == "You asked me: Are you open?"
+    assert answer([again]) == NOTHING_ASKED
 
 
 def test_rules_answer_the_last_user_message() -> None:
