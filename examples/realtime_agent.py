@@ -3,8 +3,8 @@
     python examples/realtime_agent.py dev       wait for calls from a LiveKit server
     python examples/realtime_agent.py start     the same in production
 
-It needs SPEKO_API_KEY, LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET. SPEKO_REALTIME_MODEL
-names the model as `provider:model`, by default `xai:grok-voice`.
+It needs SPEKO_API_KEY, LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET. Speko chooses the
+model by INTENT, unless SPEKO_REALTIME_MODEL names one as `provider:model`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from livekit.agents import (
     Agent,
     AgentServer,
     AgentSession,
+    APIConnectOptions,
     JobContext,
     cli,
     function_tool,
@@ -67,16 +68,23 @@ class Assistant(Agent):
         return f"{datetime.now(ZoneInfo(zone)):%H:%M} in {city}"
 
 
-def build_session(speko: Speko, model: str) -> AgentSession[None]:
+def build_session(speko: Speko, model: str = "") -> AgentSession[None]:
     """Make a session with a voice model, and a TTS beside it for the greeting.
 
     Args:
         speko: The client. Close it after the call.
-        model: The model, as ``provider:model``.
+        model: The model, as ``provider:model``; empty lets Speko choose by the intent.
     """
     provider, _, name = model.partition(":")
     return AgentSession[None](
-        llm=SpekoRealtimeModel(speko=speko, provider=provider, model=name),
+        llm=SpekoRealtimeModel(
+            speko=speko,
+            provider=provider or None,
+            model=name or None,
+            intent=INTENT,
+            # The caller hears nothing meanwhile: after 15 s without a connection the call ends.
+            conn_options=APIConnectOptions(max_retry=8),
+        ),
         # For say() alone: the model's replies are its own audio.
         tts=SpekoTTS(speko=speko, intent=INTENT, convert_audio=True),
     )
@@ -89,7 +97,7 @@ server = AgentServer()
 async def entrypoint(ctx: JobContext) -> None:
     """Handle one call."""
     speko = Speko()
-    session = build_session(speko, os.environ.get("SPEKO_REALTIME_MODEL", "xai:grok-voice"))
+    session = build_session(speko, os.environ.get("SPEKO_REALTIME_MODEL", ""))
 
     async def close() -> None:
         logger.info("usage", extra={"usage": [str(model) for model in session.usage.model_usage]})

@@ -27,3 +27,13 @@ async def test_agent_replies_and_uses_its_tool() -> None:
         assert result["output"].endswith(" in Tokyo")
         await call.line.say(speech(), agent("It is noon."), USAGE)
         await call.until(lambda: call.history[-1] == ("assistant", "It is noon."))
+
+
+async def test_service_chooses_the_model_unless_one_is_named() -> None:
+    example = runpy.run_path(str(_EXAMPLE))
+    async with calling(
+        agent=Agent(instructions=""), build_session=example["build_session"]
+    ) as call:
+        body = call.server.requests[0][0]
+        assert body["intent"]["language"] == "en-US"
+        assert not {"provider", "model"} & set(body["s2s"])
