@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -23,8 +24,10 @@ if __name__ == "__main__":
     # So that `examples` is found from any folder, as this file is.
     sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from examples.engines import Recogniser, RulesModel, StreamingRecogniser, Voice
-from livekit_plugins_speko.testing import LocalGateway, StreamedTranscript
+from livekit.plugins import silero
+
+from examples.engines import Recogniser, Voice, use_engines
+from livekit_plugins_speko.testing import LocalGateway
 
 
 async def serve(port: int) -> None:
@@ -33,17 +36,16 @@ async def serve(port: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
-        recogniser, voice = await asyncio.gather(
-            asyncio.to_thread(Recogniser), asyncio.to_thread(Voice)
+        recogniser, voice, vad = await asyncio.gather(
+            asyncio.to_thread(Recogniser),
+            asyncio.to_thread(Voice),
+            asyncio.to_thread(silero.VAD.load),
         )
         stack.callback(recogniser.close)
         stack.callback(voice.close)
         # A refused request is the agent's error, not this program's.
         gateway = await stack.enter_async_context(LocalGateway(port=port, strict=False))
-        gateway.transcribe.use(recogniser)
-        gateway.transcribe_stream.always(StreamedTranscript(StreamingRecogniser(recogniser)))
-        gateway.complete.use(RulesModel())
-        gateway.synthesize.use(voice)
+        use_engines(gateway, recogniser, voice, vad)
         print(f"SPEKO_BASE_URL={gateway.base_url} SPEKO_API_KEY={gateway.api_key}", flush=True)
         await stop.wait()
 
@@ -53,6 +55,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Serve Speko's API on this machine alone.")
     parser.add_argument("--port", type=int, default=0, help="port to listen on; 0 takes a free one")
     port = parser.parse_args().port
+    # The connections to the voice model, and their ends.
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("examples.engines").setLevel(logging.INFO)
     try:
         asyncio.run(serve(port))
     except OSError as error:

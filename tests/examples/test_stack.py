@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import sys
@@ -19,6 +20,7 @@ from examples.stack import (
     start_gateway,
     surroundings,
 )
+from livekit_plugins_speko import Speko
 
 COUNTS = "import sys, time\nfor n in range(3): print('line', n, flush=True)\ntime.sleep(60)"
 # Prints a line and exits on SIGTERM.
@@ -166,6 +168,16 @@ async def test_gateway_serves_until_it_is_stopped(tmp_path: Path) -> None:
         async with httpx.AsyncClient(timeout=30, verify=False) as http:
             response = await http.post(url, json=body, headers=headers)
         assert response.status_code == 200 and "demo" in response.text
+    assert process.stop() == 0
+
+
+async def test_gateway_has_a_voice_model_and_reports_its_connections(tmp_path: Path) -> None:
+    process, speko = start_gateway(tmp_path / "log")
+    with process:
+        client = Speko(base_url=speko["SPEKO_BASE_URL"], api_key=speko["SPEKO_API_KEY"])
+        async with client, await client.realtime.connect(intent={"language": "en"}):
+            await asyncio.to_thread(process.wait_for, "voice model: connected", 10.0)
+        await asyncio.to_thread(process.wait_for, "closed with 1000 by the client", 10.0)
     assert process.stop() == 0
 
 
