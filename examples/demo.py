@@ -2,7 +2,8 @@
 
 It starts the local gateway with real speech recognition, rules instead of a language model, and a
 real voice; it builds the session of `agent.py`, and a caller made of WAV files talks to it in real
-time. With `SPEKO_API_KEY` set the same call uses the real service.
+time. `--speech-to-speech` takes the session of `realtime_agent.py`, and a voice model made of the
+same parts. With `SPEKO_API_KEY` set the same call uses the real service.
 
 It exits with status 0 and "all N turns done", or with status 1 and the problems.
 """
@@ -23,14 +24,17 @@ FIXTURES = Path(__file__).parent.parent / "tests" / "fixtures"
 
 def main() -> int:
     """Read the command line and run the demo; return the exit status."""
-    parser = argparse.ArgumentParser(description="Hold a whole call with the agent of agent.py.")
+    parser = argparse.ArgumentParser(description="Hold a whole call with an agent.")
     add = parser.add_argument
     add("--out", type=Path, default=Path("demo-output"), help="folder for the files that it writes")
     add("--fixtures", type=Path, default=FIXTURES, help="folder with the caller's WAVs")
     add("--turns", help="take only these turns, say question,goodbye")
     add("--streaming", action="store_true", help="recognise while the caller speaks")
+    add("--speech-to-speech", action="store_true", help="use a whole voice model")
     add("--no-color", action="store_true", help="no colours on the terminal")
     arguments = parser.parse_args()
+    if arguments.streaming and arguments.speech_to_speech:
+        parser.error("--streaming: a voice model needs no recognition")
     names = arguments.turns.split(",") if arguments.turns else [turn.name for turn in TURNS]
     turns = [turn for turn in TURNS if turn.name in names]
     if len(turns) != len(names):
@@ -44,7 +48,9 @@ def main() -> int:
     screen.title("Loading")
     with screen.step("Import LiveKit Agents and the plugin"):
         from examples.demo_parts.show import Options, run
-    options = Options(arguments.out, arguments.fixtures, turns, arguments.streaming)
+    options = Options(
+        arguments.out, arguments.fixtures, turns, arguments.streaming, arguments.speech_to_speech
+    )
     return asyncio.run(run(options, screen))
 
 

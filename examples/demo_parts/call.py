@@ -11,6 +11,7 @@ from livekit.agents import Agent, AgentSession
 from livekit.agents.llm import LLM
 from livekit.agents.voice.transcription import TranscriptSynchronizer
 
+from livekit_plugins_speko import SpekoRealtimeModel
 from livekit_plugins_speko.testing import CallLine
 
 from .notes import Notes, Subtitles
@@ -33,19 +34,24 @@ class Call:
     """Runs a call turn by turn. It owns the session from its start to its close."""
 
     def __init__(
-        self, session: AgentSession[Any], llm: LLM[Any], line: CallLine, screen: Screen
+        self,
+        session: AgentSession[Any],
+        model: LLM[Any] | SpekoRealtimeModel,
+        line: CallLine,
+        screen: Screen,
     ) -> None:
         """Connect a session that is not started yet with an open line.
 
         Args:
             session: The session.
-            llm: Its model, whose metrics give the time of each reply's first token.
+            model: Its model, whose metrics or `route` events give the time of each reply's first
+                token.
             line: The line.
             screen: Shows the conversation.
         """
         self._session = session
         self._line = line
-        self._notes = Notes(session, llm, screen, lambda: line.now_s)
+        self._notes = Notes(session, model, screen, lambda: line.now_s)
         self._subtitles = Subtitles(screen, lambda: line.now_s)
         # Delays the words until they are played, as a room does.
         self._synchronizer = TranscriptSynchronizer(

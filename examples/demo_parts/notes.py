@@ -20,6 +20,8 @@ from livekit.agents.voice.events import (
     UserStateChangedEvent,
 )
 
+from livekit_plugins_speko import RouteEvent, SpekoRealtimeModel
+
 from .screen import Screen
 
 
@@ -27,13 +29,17 @@ class Notes:
     """Listens to a session and its model; the lists hold times, or pairs of time and fact."""
 
     def __init__(
-        self, session: AgentSession[Any], llm: LLM[Any], screen: Screen, now_s: Callable[[], float]
+        self,
+        session: AgentSession[Any],
+        model: LLM[Any] | SpekoRealtimeModel,
+        screen: Screen,
+        now_s: Callable[[], float],
     ) -> None:
         """Begin to listen.
 
         Args:
             session: The session, before its start.
-            llm: The model that the session uses.
+            model: The model that the session uses.
             screen: Shows each note at once.
             now_s: The clock of the line.
         """
@@ -44,7 +50,7 @@ class Notes:
         self.errors: list[tuple[float, str]] = []
         # The times at which the session detected the end of the caller's speech.
         self.ends_of_speech: list[float] = []
-        # The time of each reply's first token, by the model's own metrics.
+        # The time of each reply's first token or piece, by the model's own metrics or events.
         self.first_tokens: list[float] = []
         # Set at every change of the agent's state; the waiting task clears it.
         self.agent_changed = asyncio.Event()
@@ -54,7 +60,10 @@ class Notes:
         session.on("agent_state_changed", self._state_changed)
         session.on("conversation_item_added", self._item_added)
         session.on("error", self._error)
-        llm.on("metrics_collected", self._metrics)
+        if isinstance(model, SpekoRealtimeModel):
+            model.on("route", self._route)
+        else:
+            model.on("metrics_collected", self._metrics)
 
     def _transcript(self, event: UserInputTranscribedEvent) -> None:
         if event.is_final:
@@ -87,6 +96,11 @@ class Notes:
         if metrics.ttft >= 0 and not metrics.cancelled:
             ago_s = time.time() - (metrics.timestamp - metrics.duration + metrics.ttft)
             self.first_tokens.append(self._now_s() - ago_s)
+
+    def _route(self, event: RouteEvent) -> None:
+        """Note a voice model's reply, whose end it is."""
+        if event.first_output_s is not None:
+            self.first_tokens.append(self._now_s() - (event.end_s - event.first_output_s))
 
 
 class Subtitles(io.TextOutput):

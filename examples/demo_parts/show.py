@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 from collections.abc import Sequence
@@ -10,15 +9,16 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from livekit.plugins import silero
+from livekit.agents import Agent
 
-from examples.agent import INTENT, Assistant, build_session
-from livekit_plugins_speko import SessionSettings, Speko, parse_wav
-from livekit_plugins_speko.testing import CallLine, LocalGateway, StreamedTranscript
+from livekit_plugins_speko import parse_wav
+from livekit_plugins_speko.testing import CallLine
 
+from .agents import build_cascade, build_speech_to_speech
 from .call import Call, CallFailed
 from .picture import draw_timeline
 from .screen import Screen
+from .service import connect
 from .turns import Outcome, Turn, judge, judge_barge_in, write_latencies
 
 
@@ -34,6 +34,8 @@ class Options:
     turns: Sequence[Turn]
     # True to recognise while the caller speaks.
     streaming: bool = False
+    # True for a voice model in place of recognition, a text model and synthesis.
+    speech_to_speech: bool = False
 
     @property
     def local(self) -> bool:
@@ -57,17 +59,15 @@ async def run(options: Options, screen: Screen) -> int:
         screen.problems([str(error)])
         return 1
     async with AsyncExitStack() as stack:
-        with screen.step("Load voice activity detection (Silero)"):
-            vad = await asyncio.to_thread(silero.VAD.load)
-        speko = await _connect(options, stack, screen)
-        session, components = build_session(
-            speko, vad, SessionSettings(intent=INTENT), streaming=options.streaming
-        )
-        stack.push_async_callback(components.aclose)
+        speko = await connect(stack, screen, local=options.local)
+        if options.speech_to_speech:
+            answering = build_speech_to_speech(speko, stack)
+        else:
+            answering = await build_cascade(speko, stack, screen, streaming=options.streaming)
         line = await stack.enter_async_context(CallLine())
         screen.title("The call")
-        call = Call(session, components.llm, line, screen)
-        problems = await _hold(call, options)
+        call = Call(answering.session, answering.model, line, screen)
+        problems = await _hold(call, answering.agent, options)
     outcomes = call.outcomes()
     problems += _judge_all(outcomes, words if options.local else None)
     problems += [f"{turn.name}: not reached" for turn in options.turns[len(outcomes) :]]
@@ -103,40 +103,10 @@ def read_words(options: Options) -> dict[str, str]:
     return dict(words)
 
 
-async def _connect(options: Options, stack: AsyncExitStack, screen: Screen) -> Speko:
-    """Return a client of the real service when there is a key, else of the local gateway."""
-    if options.local:
-        gateway = await _start_gateway(stack, screen)
-        speko = Speko(base_url=gateway.base_url, api_key=gateway.api_key)
-    else:
-        speko = Speko()
-        screen.note(f"  SPEKO_API_KEY is set: the call uses {speko.base_url}")
-    return await stack.enter_async_context(speko)
-
-
-async def _start_gateway(stack: AsyncExitStack, screen: Screen) -> LocalGateway:
-    """Start the local gateway with its engines; `stack` stops both."""
-    with screen.step("Import the engines"):
-        from examples.engines import Recogniser, RulesModel, StreamingRecogniser, Voice
-    with screen.step("Load speech recognition (Whisper tiny.en)"):
-        recogniser = await asyncio.to_thread(Recogniser)
-        stack.callback(recogniser.close)
-    with screen.step("Load the voice (Piper, en_US-joe-medium)"):
-        voice = await asyncio.to_thread(Voice)
-        stack.callback(voice.close)
-    with screen.step("Start the local gateway"):
-        gateway = await stack.enter_async_context(LocalGateway())
-    gateway.transcribe.use(recogniser)
-    gateway.transcribe_stream.always(StreamedTranscript(StreamingRecogniser(recogniser)))
-    gateway.complete.use(RulesModel())
-    gateway.synthesize.use(voice)
-    return gateway
-
-
-async def _hold(call: Call, options: Options) -> list[str]:
+async def _hold(call: Call, agent: Agent, options: Options) -> list[str]:
     """Run the call; return the reason for which it ended early, if it did."""
     try:
-        await call.start(Assistant())
+        await call.start(agent)
         for turn in options.turns:
             await call.take(turn, options.fixtures / f"{turn.name}.wav")
     except CallFailed as failed:
