@@ -6,17 +6,20 @@ import inspect
 import math
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 from livekit.agents import llm, utils
 from livekit.agents.types import NotGivenOr
 
 from .api.client import Speko
+from .api.options import CallOptions
 from .api.requests import build_constraints, build_intent
 from .api.timing import RouteLike
 from .api.types import ChatTool
 from .intent import Intent, OptimizeFor, PipelineConstraints
 from .log import logger
+
+OptionsT = TypeVar("OptionsT", bound=CallOptions)
 
 
 class Transcript(RouteLike, Protocol):
@@ -217,8 +220,11 @@ class SpekoClient(Protocol):
         """Speak a text."""
 
 
-class SpekoIdentity:
+class SpekoIdentity(Generic[OptionsT]):
     """The names that LiveKit shows for an adapter. Precedes LiveKit's base class."""
+
+    # The options in use; `update_options` replaces them.
+    _options: OptionsT
 
     @property
     def model(self) -> str:
@@ -229,6 +235,11 @@ class SpekoIdentity:
     def provider(self) -> str:
         """Always ``speko``."""
         return "speko"
+
+    @property
+    def intent(self) -> Intent:
+        """Language, region and goal that the next call routes by."""
+        return self._options.intent
 
 
 class Client:

@@ -8,6 +8,7 @@ from typing import Any
 
 from livekit.agents import AgentSession
 
+from .._base import SpekoIdentity
 from .packets import Overrides
 
 
@@ -31,7 +32,7 @@ async def apply_overrides(
     for part in _parts(session if components is None else components):
         changed: dict[str, Any] = {}
         if overrides.language is not None:
-            changed["intent"] = replace(part._options.intent, language=overrides.language)
+            changed["intent"] = replace(part.intent, language=overrides.language)
         if hasattr(part, "synthesize"):
             changed |= _without_none(voice=overrides.voice, speed=overrides.speed)
         if changed:
@@ -45,8 +46,7 @@ def _parts(owner: Any) -> Iterator[Any]:
     for name in ("stt", "llm", "tts"):
         part = getattr(owner, name, None)
         part = getattr(part, f"wrapped_{name}", part)
-        ours = getattr(part, "provider", None) == "speko" and hasattr(part, "update_options")
-        if ours and hasattr(part, "_options"):
+        if isinstance(part, SpekoIdentity):
             yield part
 
 

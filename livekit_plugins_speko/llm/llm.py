@@ -48,7 +48,7 @@ class LLMOptions(CompleteOptions):
     owner = "SpekoLLM"
 
 
-class SpekoLLM(SpekoIdentity, llm.LLM[Any]):
+class SpekoLLM(SpekoIdentity[LLMOptions], llm.LLM[Any]):
     """Completes conversations with the model that Speko's router picks.
 
     It owns the fetch of the agent's registered tools, which are kept for its life: make one for

@@ -41,7 +41,7 @@ class STTOptions(TranscribeOptions):
     owner = "SpekoSTT"
 
 
-class SpekoSTT(SpekoIdentity, stt.STT[Any]):
+class SpekoSTT(SpekoIdentity[STTOptions], stt.STT[Any]):
     """Recognises speech with the provider that Speko's router picks.
 
     By default it uploads whole utterances, so a session needs a VAD to find them:

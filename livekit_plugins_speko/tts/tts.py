@@ -38,7 +38,7 @@ class TTSOptions(SynthesizeOptions):
     owner = "SpekoTTS"
 
 
-class SpekoTTS(SpekoIdentity, tts.TTS[Any]):
+class SpekoTTS(SpekoIdentity[TTSOptions], tts.TTS[Any]):
     """Speaks one text at a time, with the voice that Speko's router picks.
 
     A session passes text on as the model writes it: `create_speko_components` puts this class into

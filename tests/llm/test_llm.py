@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from livekit.agents import llm
 
-from livekit_plugins_speko import Speko
+from livekit_plugins_speko import Intent, Speko
 from livekit_plugins_speko.testing import Gate, LocalGateway, Reply, ServerToolCall
 from tests.helpers.llm_calls import (
     CALL_A,
@@ -30,6 +30,12 @@ from tests.helpers.support import ACME, conversation
 def test_label_model_and_provider(speko: Speko) -> None:
     model = make_llm(speko)
     assert (model.label, model.provider, model.model) == ("speko.LLM", "speko", "speko-router")
+
+
+def test_intent_is_the_one_of_the_next_call(speko: Speko) -> None:
+    model = make_llm(speko)
+    model.update_options(intent={"language": "es-MX"})
+    assert model.intent == Intent(language="es-MX")
 
 
 async def test_text_arrives_while_the_service_is_sending(
