@@ -50,6 +50,11 @@ class History:
         self.chat_ctx = chat_ctx.copy()
         return [item for item in chat_ctx.items if item.id not in known]
 
+    @property
+    def call_ids(self) -> set[str]:
+        """Return the ids of the tool calls."""
+        return {item.call_id for item in self.chat_ctx.items if item.type == "function_call"}
+
     def render(self, instructions: str | None) -> str | None:
         """Return the system prompt of a new session: the instructions and the conversation."""
         lines = [line for item in self.chat_ctx.items if (line := self._line(item))]

@@ -16,6 +16,8 @@ _NOT_SUPPORTED = (
     "this session's wire takes neither instructions nor text: a reply follows what the caller "
     "says. Use say() with a TTS, or put it into the agent's instructions."
 )
+_REPLY_NOW = "Reply to the caller now."
+"""Instructions of a reply without any: not each wire has a message for one."""
 
 
 class Requester:
@@ -55,7 +57,8 @@ class Requester:
         replies = self._conversation.replies
         if not self._is_under_way(request):
             if request.text is None:
-                self._outbox.push(Command(kind="reply", text=request.instructions))
+                text = request.instructions or _REPLY_NOW
+                self._outbox.push(Command(kind="reply", text=text))
             else:
                 self._outbox.push(Command(kind="text", text=request.text))
         replies.late.end()

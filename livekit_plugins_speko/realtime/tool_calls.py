@@ -133,21 +133,25 @@ class ToolCalls:
         del self._open[call_id]
         return Result(call_id=call_id, name=each.call.name, output=output.output)
 
-    def take_late(self, output: llm.FunctionCallOutput) -> bool:
-        """Return True, once, for the result of a call that has its answer or no connection."""
+    def take_late(self, output: llm.FunctionCallOutput, *, is_foreign: bool) -> bool:
+        """Return True, once, for the result of a call that has its answer or no connection.
+
+        Args:
+            output: One that `take` had no use for.
+            is_foreign: True if its call was made in a session before this one.
+        """
         call_id, kind = self._split(output.call_id)
-        call = self._late.get(call_id)
-        if call is None or kind == _UPDATE:
+        call = self._late.pop(call_id, None)
+        if call is None:
+            return is_foreign or kind == _FINAL
+        if kind == _UPDATE or (kind != _FINAL and call.extra.get(_NON_BLOCKING)):
+            self._late[call_id] = call
             return False
-        if kind != _FINAL and call.extra.get(_NON_BLOCKING):
-            return False
-        del self._late[call_id]
         return True
 
     def is_progress(self, output: llm.FunctionCallOutput) -> bool:
-        """Return True for a report of a tool that has no result, and reported before."""
-        call_id, kind = self._split(output.call_id)
-        return kind == _UPDATE and (call_id in self._open or call_id in self._late)
+        """Return True for a report of a tool in the background that is not its first."""
+        return self._split(output.call_id)[1] == _UPDATE
 
     def is_final(self, output: llm.FunctionCallOutput) -> bool:
         """Return True for the last output of a tool that continued in the background."""

@@ -77,6 +77,8 @@ class ToolFlow:
             can_take_text: True if the wire takes what a tool reported beside its result.
         """
         is_lost = False
+        new = {item.call_id for item in items if isinstance(item, llm.FunctionCall)}
+        before = self._history.call_ids - new
         for item in items:
             if not isinstance(item, llm.FunctionCallOutput):
                 continue
@@ -86,7 +88,7 @@ class ToolFlow:
             if result is not None:
                 self._send(result.call_id, result.output)
                 self.await_reply()
-            elif self.calls.take_late(item):
+            elif self.calls.take_late(item, is_foreign=item.call_id in before):
                 is_lost = self._take_late(item, can_take_text=can_take_text) or is_lost
         return is_lost
 
