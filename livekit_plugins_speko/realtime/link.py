@@ -38,6 +38,9 @@ FATAL_CODES = frozenset(
 FAREWELL_S = 8.0
 """Longest time, in seconds, that an agent's last words are played after it hung up."""
 
+OUTPUT_DELAY_S = 0.3
+"""Time, in seconds, by which the output may be behind what was received: a room's buffer."""
+
 REASON_WAIT_S = 0.5
 """Longest wait, in seconds, for the close frame of a connection that can't be written to."""
 
@@ -210,7 +213,8 @@ class Link:
                 retryable=False,
             )
         if end.code in HUNG_UP and not lifetime.is_over:
-            await asyncio.sleep(min(max(0.0, self._handler.left_s), FAREWELL_S))
+            left_s = self._handler.left_s + OUTPUT_DELAY_S
+            await asyncio.sleep(min(max(0.0, left_s), FAREWELL_S))
             raise APIError(f"Speko hung up ({told}).", retryable=False)
         error = APIConnectionError(f"The connection to Speko was lost ({told}).")
         wait_s = 0.0 if lifetime.is_over else self._attempts.fail()
