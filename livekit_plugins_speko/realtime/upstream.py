@@ -145,7 +145,8 @@ class Upstream:
         return self._conversation.take(event)
 
     def on_dropped(self, reason: str) -> None:
-        """End what is under way."""
+        """End what is under way. The next session replies to a tool's result in its place."""
+        self._must_speak = self._must_speak or self._conversation.tools.is_reply_due
         self._conversation.drop(reason)
 
     def on_failure(self, error: Exception, timing: Timing | None, *, recoverable: bool) -> None:
