@@ -108,26 +108,40 @@ class Generation:
         if self._rate is None:
             self._rate = sample_rate
         whole = rtc.AudioFrame(pcm, sample_rate, 1, len(pcm) // 2)
-        frames = [whole] if sample_rate == self._rate else self._resample(whole)
-        for frame in frames:
-            size = self._rate * FRAME_MS // 1000 * 2
-            data = frame.data.cast("b")
-            for at in range(0, len(data), size):
-                piece = data[at : at + size]
-                self._frames += 1
-                self._audio.send_nowait(
-                    rtc.AudioFrame(piece.tobytes(), self._rate, 1, len(piece) // 2)
-                )
+        if sample_rate != self._odd_rate:
+            self._end_resampling()
+        if sample_rate == self._rate:
+            self._emit(whole)
+        else:
+            self._resample(whole, self._rate)
         seconds = len(pcm) / 2 / sample_rate
         self.audio_s += seconds
         return seconds
 
-    def _resample(self, frame: rtc.AudioFrame) -> list[rtc.AudioFrame]:
-        assert self._rate is not None
-        if self._resampler is None or self._odd_rate != frame.sample_rate:
+    def _emit(self, frame: rtc.AudioFrame) -> None:
+        """Emit a frame of the reply's rate in pieces."""
+        size = frame.sample_rate * FRAME_MS // 1000 * 2
+        data = frame.data.cast("b")
+        for at in range(0, len(data), size):
+            piece = data[at : at + size]
+            self._frames += 1
+            self._audio.send_nowait(
+                rtc.AudioFrame(piece.tobytes(), frame.sample_rate, 1, len(piece) // 2)
+            )
+
+    def _resample(self, frame: rtc.AudioFrame, rate: int) -> None:
+        if self._resampler is None:
             self._odd_rate = frame.sample_rate
-            self._resampler = rtc.AudioResampler(frame.sample_rate, self._rate)
-        return self._resampler.push(frame)
+            self._resampler = rtc.AudioResampler(frame.sample_rate, rate)
+        for each in self._resampler.push(frame):
+            self._emit(each)
+
+    def _end_resampling(self) -> None:
+        """Emit what the resampler holds back, which is hundredths of a second."""
+        if self._resampler is not None:
+            for each in self._resampler.flush():
+                self._emit(each)
+        self._resampler = self._odd_rate = None
 
     def push_text(self, text: str, *, final: bool) -> None:
         """Take all of its words so far."""
@@ -145,6 +159,7 @@ class Generation:
 
     def end_audio(self) -> None:
         """End its audio. Its words may still come."""
+        self._end_resampling()
         self._audio.close()
 
     def close(self, *, cancelled: bool = False) -> None:
@@ -152,8 +167,10 @@ class Generation:
         if self.closed:
             return
         self.closed, self.cancelled = True, cancelled
-        if not cancelled and (piece := self._words.rest()):
-            self._text.send_nowait(piece)
+        if not cancelled:
+            self._end_resampling()
+            if piece := self._words.rest():
+                self._text.send_nowait(piece)
         for stream in (self._text, self._audio, self._messages, self._calls):
             stream.close()
 
