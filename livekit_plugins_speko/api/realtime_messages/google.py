@@ -162,7 +162,8 @@ class GoogleCodec:
             events += [*self._agent.append(said), *audio]
         if content.get("interrupted") is True:
             events += [*self._agent.finish(), Interruption(at="assistant")]
-            self._cut, self._replying = True, False
+            # Without a reply under way there is no rest of one that could come.
+            self._cut, self._replying = self._cut or self._replying, False
             self._received.reset()
         return events
 
