@@ -23,9 +23,13 @@ _TOOLS_HEADINGS = (("fault", "cause of the error reported", _HEARD, "tools the m
 _LINE_HEADINGS = (
     ("line", "errors reported on the way", "reports   time  heard", "late / lost / said twice"),
 )
+_CALL_HEADINGS = (
+    ("fault", "last error that is reported", "reports   time  the call", "forms of the wire"),
+)
 _HEADINGS = {
     "tools": _TOOLS_HEADINGS,
     "transcribe_stream": _STREAM_HEADINGS,
+    "realtime": _CALL_HEADINGS,
     **dict.fromkeys(("bad_http", "bad_stream", "bad_realtime"), _LINE_HEADINGS),
 }
 _LEGEND = (
@@ -34,6 +38,8 @@ _LEGEND = (
     "LiveKit may try once more (max_retry=1), after its usual 0.1 s. conn_options.timeout is 5 s,",
     "and 0.4 s where the fault is a silence. An empty last column: nothing is tried again.",
     "* A fetch of registered tools may take 5 s; here it may take 0.4 s.",
+    "Speech to speech has two attempts more, and 2 s for one. After each of its rows in which the",
+    "call goes on, the next reply is heard whole, and a new session knows what was said and heard.",
 )
 _TITLES = {
     "transcribe": "TRANSCRIBE: what the agent understood of the caller",
@@ -42,6 +48,8 @@ _TITLES = {
     "synthesize": "SYNTHESIZE: what the caller heard of the sentence",
     "audio": "SYNTHESIZE, by the form of the audio: what the caller heard of the sentence",
     "tools": "REGISTERED TOOLS: the first turn, which fetches them",
+    "connecting": "SPEECH TO SPEECH: a session that cannot be made, in each form of the wire",
+    "realtime": "SPEECH TO SPEECH: what became of the call",
     "bad_http": "BAD LINES, HTTP: a turn of a session, from the caller's words to the spoken reply",
     "bad_stream": "BAD LINES, RECOGNITION THAT STREAMS: the words that were understood",
     "bad_realtime": "BAD LINES, SPEECH TO SPEECH: turns of a session with a voice model",
@@ -123,7 +131,8 @@ def lines(seen: Iterable[Seen]) -> list[str]:
 def _row(fault: str, calls: list[Seen]) -> str:
     errors = " / ".join(sorted({call.error for call in calls} - {""})) or "none"
     cells = [[_cell(call) for call in calls if call.passes is passes] for passes in (False, True)]
-    stays, passes = cells[0] or [""], cells[1] or [calls[0].note]
+    notes = " ".join(dict.fromkeys(call.note for call in calls))
+    stays, passes = cells[0] or [""], cells[1] or [notes]
     return _line(fault, errors, stays[0], passes[0])
 
 

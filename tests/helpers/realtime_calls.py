@@ -92,6 +92,10 @@ class Speaker(io.AudioOutput):
         return bytes(self._played) + bytes(self._segment[: self._position])
 
     @property
+    def is_silent(self) -> bool:
+        return self._position == len(self._segment)
+
+    @property
     def _position(self) -> int:
         if self._began_at is None:
             return 0

@@ -1,0 +1,275 @@
+"""Rows of a reply that is odd, and of one that the caller interrupts."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from livekit_plugins_speko.api.limits import MAX_EVENT_BYTES
+from livekit_plugins_speko.testing import (
+    DropConnection,
+    EndOfReply,
+    ErrorEvent,
+    Hang,
+    Interruption,
+    RawFrame,
+    RealtimeReady,
+)
+from tests.faults.realtime.call import STORY, UNHEARD, Call
+from tests.faults.realtime.drops import GREETING, LOST
+from tests.faults.realtime.rows import FORMS, RealtimeRow, Scenario, each_form, interrupt
+from tests.faults.realtime.service import CUT, FIRST, REST, Step, agent, reply, user, voice
+
+SAID = "Once upon a time."
+HEARD = ((FIRST, 0.1), (CUT, 0.3))
+GARBAGE = ('{"t": "transc', "nonsense", "", "[1]", "null", '"t"', "[" * 10_000, "NaN")
+# Gemini ends the turn that was interrupted, and with it the caller's line.
+INTERRUPTION: dict[str, tuple[Step, ...]] = {
+    "proxy": (Interruption(),),
+    "xai": (Interruption(),),
+    "google": (Interruption(), EndOfReply()),
+}
+NOT_UTF_8 = b"{\xff\xfe}"
+UNKNOWN: dict[str, list[Any]] = {
+    "proxy": [
+        {"t": "weather"},
+        {"t": 7},
+        {},
+        {"t": "transcript", "role": "narrator", "text": "Hm."},
+        {"t": "transcript", "role": "assistant", "text": None},
+        {"t": "tool_call", "name": "get_time"},
+    ],
+    "xai": [
+        {"type": "rate_limits.updated", "rate_limits": []},
+        {"type": None},
+        {"type": "response.output_audio.delta", "delta": 7},
+        {"type": "response.output_audio.delta", "delta": "no base64!"},
+        {"type": "response.function_call_arguments.done", "name": "get_time"},
+    ],
+    "google": [
+        {"goAway": {"timeLeft": "10s"}},
+        {"serverContent": None},
+        {"serverContent": {"modelTurn": {"parts": [{"inlineData": {"data": 7}}, None]}}},
+        {"toolCall": {"functionCalls": [{"name": "get_time"}]}},
+    ],
+}
+
+
+def heard_whole(*before: Step, after: tuple[Step, ...] = (), **more: Any) -> Scenario:
+    """A reply with odd frames before its middle and after it, and heard whole."""
+
+    async def scenario(call: Call) -> None:
+        await call.ask()
+        frames = (agent("Once upon"), voice(CUT, 0.1), *before, voice(CUT, 0.2), *after)
+        await call.service.play(*frames, agent(SAID, final=True), EndOfReply(**more))
+        await call.until_said(SAID)
+
+    return scenario
+
+
+def frames(name: str, *steps: Step, form: str = "proxy", **more: Any) -> RealtimeRow:
+    """Frames in the middle of a reply that change nothing."""
+    return RealtimeRow(fault=name, scenario=heard_whole(*steps), hears=HEARD, forms=(form,), **more)
+
+
+async def stalls(call: Call) -> None:
+    """Nothing more comes of a reply. xAI names the next one, Gemini calls this one interrupted."""
+    await call.hear_a_part(0.3)
+    await call.settle(1, closes=False)
+    if call.form == "xai":
+        created = {"type": "response.created", "response": {"id": "next"}}
+        await call.service.play(RawFrame(json.dumps(created)))
+    elif call.form == "google":
+        await call.service.play(*INTERRUPTION[call.form])
+
+
+async def hangs(call: Call) -> None:
+    """The service reads and sends nothing more, and answers no ping."""
+    await call.ask()
+    await call.service.play(agent("Once upon"), voice(CUT, 0.3), Hang())
+
+
+async def odd_lengths(call: Call) -> None:
+    await call.ask()
+    await call.service.play(reply(SAID, CUT, 0.3, chunk_bytes=1_501))
+    await call.until_said(SAID)
+
+
+async def changed_rate(call: Call) -> None:
+    """The second half of a reply has another rate; it is as long as the first."""
+    await call.ask()
+    slow = (RealtimeReady(output_rate_hz=16_000), voice(CUT, 0.2, rate=16_000))
+    await call.service.play(voice(CUT, 0.2), *slow, agent(SAID, final=True), EndOfReply())
+    await call.until_said(SAID)
+    await call.service.play(RealtimeReady(output_rate_hz=24_000))
+    seconds = len(call.speaker.played) / 48_000 - 0.1
+    assert 0.39 < seconds < 0.41
+
+
+async def a_megabyte(call: Call) -> None:
+    """A frame of 20 s of audio: an interruption ends it as any other."""
+    await call.ask()
+    await call.service.play(agent(STORY), voice(CUT, 1_000_000 / 48_000))
+    await call.until_heard(CUT, 0.3)
+    await interrupt(call, *INTERRUPTION[call.form])
+
+
+def too_large(form: str) -> RealtimeRow:
+    text = json.dumps({"t": "x", "type": "x", "text": "x" * MAX_EVENT_BYTES})
+
+    async def scenario(call: Call) -> None:
+        await call.hear_a_part(0.3)
+        await call.service.play(RawFrame(text))
+
+    return RealtimeRow(
+        fault="a frame above 4 MB",
+        scenario=scenario,
+        error=LOST,
+        reports=1,
+        sessions=2,
+        connections=2,
+        knows=(*GREETING, "You: Once upon"),
+        forms=(form,),
+    )
+
+
+async def out_of_money(call: Call) -> None:
+    await call.greet()
+    await call.service.play(ErrorEvent("no money", "INSUFFICIENT_CREDITS"), DropConnection())
+
+
+def odd_replies() -> list[RealtimeRow]:
+    never = heard_whole(usage=False)
+    unknown = RawFrame(json.dumps({"t": "x", "type": "x", "text": "x" * 1_000_000}))
+    return [
+        RealtimeRow(fault="a stall in a reply", scenario=stalls, hears=HEARD, forms=FORMS),
+        RealtimeRow(
+            fault="the wire hangs in a reply",
+            scenario=hangs,
+            error=LOST,
+            reports=1,
+            sessions=2,
+            connections=2,
+            knows=(*GREETING, "You: Once upon"),
+        ),
+        RealtimeRow(fault="usage never comes", scenario=never, hears=HEARD, forms=FORMS),
+        RealtimeRow(
+            fault="frames of an odd length", scenario=odd_lengths, hears=HEARD, forms=FORMS
+        ),
+        RealtimeRow(
+            fault="another rate in a reply", scenario=changed_rate, forms=("proxy", "google")
+        ),
+        RealtimeRow(fault="audio of 1 MB, interrupted", scenario=a_megabyte, forms=FORMS),
+        *(frames("text of 1 MB", unknown, form=form) for form in FORMS),
+        *(too_large(form) for form in FORMS),
+        *(frames("JSON that is none", *map(RawFrame, GARBAGE), form=form) for form in FORMS),
+        *(frames("bytes that are no JSON", RawFrame(NOT_UTF_8), form=form) for form in FORMS[1:]),
+        *(
+            frames("unknown and half frames", *map(RawFrame, map(json.dumps, each)), form=form)
+            for form, each in UNKNOWN.items()
+        ),
+        *(
+            frames("an error in a reply", error, form=form, reports=1, error="APIError, BUSY")
+            for form, error in ((form, ErrorEvent("busy", "BUSY")) for form in FORMS)
+        ),
+        RealtimeRow(
+            fault="an error without credits, then a drop",
+            scenario=out_of_money,
+            closes="APIStatusError 402",
+            reports=1,
+            forms=FORMS,
+        ),
+    ]
+
+
+def interrupted(name: str, *steps: Step) -> RealtimeRow:
+    """An interruption of a long reply."""
+
+    async def scenario(call: Call) -> None:
+        await call.hear_a_story()
+        await interrupt(call, *(steps or INTERRUPTION[call.form]))
+
+    return RealtimeRow(fault=name, scenario=scenario, forms=FORMS)
+
+
+async def interrupts_the_rest(call: Call) -> None:
+    """A complete reply, of which the caller hears the beginning."""
+    await call.ask()
+    await call.service.play(reply(STORY, CUT, 5.0))
+    await call.until_heard(CUT, 0.3)
+    await interrupt(call, Interruption())
+
+
+async def words_interrupt(call: Call) -> None:
+    """The caller's first words come before the service calls them an interruption."""
+    await call.hear_a_story()
+    await interrupt(call, user("Stop", final=False))
+    end = () if call.form == "proxy" else (EndOfReply(),)
+    await call.service.play(user("Stop it."), *end, reply("Fine.", FIRST))
+    await call.until_said("Fine.")
+
+
+async def interrupts_nothing(call: Call) -> None:
+    await call.greet()
+    await call.service.play(Interruption(), Interruption())
+
+
+async def interrupts_before_the_reply(call: Call) -> None:
+    await call.ask()
+    await call.service.play(*INTERRUPTION[call.form])
+
+
+async def author_interrupts(call: Call) -> None:
+    """The agent's own code interrupts: the service is asked to, once."""
+    await call.hear_a_story()
+    connection = call.service.connections[-1]
+    before_s = call.seconds_of(CUT)
+    await call.session.interrupt()
+    await connection.arrived("interrupt")
+    await call.service.play(voice(REST, 0.5), agent(STORY, final=True), EndOfReply())
+    call.silent_after_s = call.seconds_of(CUT) - before_s
+    assert len(connection.received("interrupt")) == 1
+
+
+async def interrupts_and_drops(call: Call) -> None:
+    """The model of the next session knows the word that was heard, and no other."""
+    await call.hear_a_story()
+    await interrupt(call, Interruption())
+    await call.until(lambda: call.history[-1][0] == "assistant", "what was heard")
+    await call.service.play(DropConnection())
+
+
+def interruptions() -> list[RealtimeRow]:
+    rest = (Interruption(), voice(REST, 0.5), agent(STORY, final=True), EndOfReply())
+    return [
+        interrupted("interrupted in a reply"),
+        interrupted("interrupted, its late rest follows", *rest),
+        interrupted("interrupted twice, with rests", *rest[:2], *rest),
+        RealtimeRow(
+            fault="interrupted by the caller's words", scenario=words_interrupt, forms=FORMS
+        ),
+        RealtimeRow(
+            fault="interrupted once it is complete", scenario=interrupts_the_rest, forms=FORMS
+        ),
+        RealtimeRow(fault="interrupted without a reply", scenario=interrupts_nothing, forms=FORMS),
+        RealtimeRow(
+            fault="interrupted before the reply",
+            scenario=interrupts_before_the_reply,
+            forms=FORMS,
+        ),
+        RealtimeRow(fault="session.interrupt()", scenario=author_interrupts, forms=FORMS),
+        RealtimeRow(
+            fault="interrupted, then dropped",
+            scenario=interrupts_and_drops,
+            error=LOST,
+            reports=1,
+            sessions=2,
+            connections=2,
+            knows=GREETING,
+            lacks=(UNHEARD,),
+            forms=FORMS,
+        ),
+    ]
+
+
+ROWS = each_form([*odd_replies(), *interruptions()])

@@ -1,0 +1,16 @@
+"""The matrix of faults: sessions with a voice model whose connection is lost or closed."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.faults.realtime.drops import ROWS
+from tests.faults.realtime.rows import RealtimeRow, check, each
+from tests.faults.table import Record
+
+
+@each(ROWS)
+async def test_fault_ends_as_its_row_says(
+    row: RealtimeRow, record: Record, caplog: pytest.LogCaptureFixture
+) -> None:
+    record(await check(row, caplog))

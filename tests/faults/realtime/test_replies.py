@@ -1,0 +1,16 @@
+"""The matrix of faults: odd replies of a voice model, and barge-in."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.faults.realtime.replies import ROWS
+from tests.faults.realtime.rows import RealtimeRow, check, each
+from tests.faults.table import Record
+
+
+@each(ROWS)
+async def test_fault_ends_as_its_row_says(
+    row: RealtimeRow, record: Record, caplog: pytest.LogCaptureFixture
+) -> None:
+    record(await check(row, caplog))
