@@ -157,7 +157,8 @@ async def entrypoint(ctx: JobContext) -> None:
     try:
         settings = await read_settings(ctx, speko)
         if ALLOWED_OVERRIDES:
-            await ctx.connect()
+            # A page asks as it joins, which may be after this agent.
+            await ctx.wait_for_participant()
             settings = settings.with_overrides(await channel.overrides())
         session, components = build_session(
             speko, ctx.proc.userdata["vad"], settings, streaming=STREAMING

@@ -36,7 +36,7 @@ class Caller:
             linked = self._session.room_io.linked_participant
         except RuntimeError:  # started without a room, or not started yet
             if self._last is None and self._session.agent_state != "initializing":
-                self._last = _first_caller(self._room)
+                self._last = next((each.identity for each in people(self._room)), None)
             return self._last
         if linked is not None:
             self._last = linked.identity
@@ -51,6 +51,6 @@ def is_caller(participant: rtc.RemoteParticipant, room: rtc.Room) -> bool:
     )
 
 
-def _first_caller(room: rtc.Room) -> str | None:
-    people = (each for each in room.remote_participants.values() if is_caller(each, room))
-    return next((each.identity for each in people), None)
+def people(room: rtc.Room) -> list[rtc.RemoteParticipant]:
+    """Return the people in a room, in the order in which they joined."""
+    return [each for each in room.remote_participants.values() if is_caller(each, room)]

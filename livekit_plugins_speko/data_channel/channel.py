@@ -23,7 +23,8 @@ from livekit.agents import (
 from .._aio import timeout
 from .._checks import check_number
 from ..log import logger
-from .caller import Caller, is_caller
+from .caller import Caller, is_caller, people
+from .early_packets import EarlyPackets
 from .late_overrides import apply_overrides
 from .outbox import Outbox
 from .pace import Pace
@@ -133,7 +134,10 @@ class SpekoDataChannel:
         self._task: asyncio.Task[None] | None = None
         # True once no packet has an effect any more.
         self._closed = False
+        # Packets of a page whose joining is not known yet.
+        self._early = EarlyPackets()
         room.on("data_received", self._on_data)
+        room.on("participant_connected", self._on_join)
 
     async def overrides(self, timeout: float = 0.5) -> Overrides:
         """Wait for the settings that the page asks for; it does so once, as it joins.
@@ -191,6 +195,7 @@ class SpekoDataChannel:
         self._waiting.clear()
         self._overrides_came.set()
         self._room.off("data_received", self._on_data)
+        self._room.off("participant_connected", self._on_join)
         if self._session is not None:
             self._session.off("agent_state_changed", self._on_state)
             self._session.off("conversation_item_added", self._on_item)
@@ -202,7 +207,11 @@ class SpekoDataChannel:
     def _on_data(self, packet: rtc.DataPacket) -> None:
         """Take a packet of the room, if it is the caller's and one of this protocol."""
         participant = packet.participant
-        if self._closed or participant is None or packet.topic not in TOPICS:
+        if self._closed or packet.topic not in TOPICS:
+            return
+        if participant is None:
+            if not people(self._room):
+                self._early.keep(packet, time.monotonic())
             return
         if not self._may_be_caller(participant):
             self._name_once("packets of a participant who is not the caller are ignored")
@@ -220,6 +229,12 @@ class SpekoDataChannel:
             self._name_once("packets that come faster than 10 a second are dropped")
             return
         self._take(parsed, sender, packet.topic)
+
+    def _on_join(self, participant: rtc.RemoteParticipant) -> None:
+        """Take what the first person has sent already."""
+        if people(self._room) == [participant]:
+            for packet in self._early.take(participant, time.monotonic()):
+                self._on_data(packet)
 
     def _may_be_caller(self, participant: rtc.RemoteParticipant) -> bool:
         if self._caller is None:

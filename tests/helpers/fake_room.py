@@ -89,8 +89,7 @@ class FakeRoom(rtc.EventEmitter[str]):
         """
         data = packet if isinstance(packet, bytes) else json.dumps(packet).encode()
         participant = None if sender is None else self.remote_participants[sender]
-        kind = rtc.DataPacketKind.KIND_RELIABLE
-        event = rtc.DataPacket(data, kind, participant, topic)
+        event = data_packet(data, participant, topic)
         for callback in list(self._events.get("data_received", {})):
             callback(event)
 
@@ -101,6 +100,11 @@ class FakeRoom(rtc.EventEmitter[str]):
     def register_byte_stream_handler(self, topic: str, handler: Any) -> None: ...
 
     def unregister_byte_stream_handler(self, topic: str) -> None: ...
+
+
+def data_packet(data: bytes, participant: Any = None, topic: str | None = "") -> rtc.DataPacket:
+    """A reliable packet; no participant means the server, or somebody not known yet."""
+    return rtc.DataPacket(data, rtc.DataPacketKind.KIND_RELIABLE, participant, topic)
 
 
 def user_message(text: str = "Are you open?") -> dict[str, Any]:
