@@ -23,6 +23,7 @@ import httpx
 from .._aio import closing
 from .limits import MAX_WAITING_CHUNKS
 from .pools import Pool
+from .redaction import without_key
 from .timing import CURRENT_TIMING
 
 GRACE_S = 0.05
@@ -73,6 +74,8 @@ class Exchange:
         self._news = asyncio.Event()
         # Set when a read was taken.
         self._room = asyncio.Event()
+        # Until when nothing is read, on the loop's clock.
+        self._paused_until_s = 0.0
         # True once the request is to be stopped.
         self._stopped = False
         # True between connecting and sending. Stopped there, httpcore does not close.
@@ -113,6 +116,13 @@ class Exchange:
         self._chunks.clear()
         self._room.set()
         return joined
+
+    def pause(self, seconds: float) -> None:
+        """Read no more for so long: what arrives meanwhile is one read, which costs less.
+
+        The read that is under way is not held up.
+        """
+        self._paused_until_s = asyncio.get_running_loop().time() + seconds
 
     async def aclose(self) -> None:
         """Give the connection back if the response was read to its end, else close it.
@@ -161,7 +171,7 @@ class Exchange:
         if self._stopped or self._task.cancelled():
             raise httpx.ReadError("The response was closed before its end.")
         if isinstance(fault := self._task.exception(), httpx.HTTPError):
-            raise self._without_key(fault)
+            raise without_key(fault, self._redact)
         if fault is not None:
             raise fault
         return True
@@ -177,7 +187,7 @@ class Exchange:
             except ssl.SSLError as fault:  # httpcore lets it through after the handshake
                 raise httpx.ReadError(f"TLS failed: {fault.reason}") from None
             except httpx.HTTPError as fault:
-                self._without_key(fault)  # asyncio's debug log shows what a task ended with
+                without_key(fault, self._redact)  # asyncio's debug log shows what a task ended with
                 raise
             finally:
                 with anyio.move_on_after(CLOSE_S, shield=True):
@@ -198,6 +208,16 @@ class Exchange:
                 if len(self._chunks) >= MAX_WAITING_CHUNKS:
                     self._room.clear()
                     await self._room.wait()
+                if self._paused_until_s:
+                    await self._pause()
+
+    async def _pause(self) -> None:
+        """Wait for the end of the pause, which the reader may put off meanwhile."""
+        clock = asyncio.get_running_loop().time
+        while (left_s := self._paused_until_s - clock()) > 0:  # noqa: ASYNC110  it is a pause
+            await asyncio.sleep(left_s)
+        # What has arrived meanwhile is read without another.
+        self._paused_until_s = 0.0
 
     async def _trace(self, event: str, info: dict[str, Any]) -> None:
         """Follow httpcore's steps, and stop the request at one where httpcore cleans up."""
@@ -224,20 +244,3 @@ class Exchange:
     def _note_connection(self) -> None:
         if (timing := CURRENT_TIMING.get()) is not None:
             timing.note_connection(reused=not self._connected)
-
-    def _without_key(self, fault: BaseException) -> BaseException:
-        """Remove the frames and the key from an error and from its causes.
-
-        Frames hold the request's headers, and a text may quote a response.
-        """
-        seen: list[BaseException] = []
-        link: BaseException | None = fault
-        while link is not None and link not in seen:
-            seen.append(link)
-            link.__traceback__ = None
-            link.args = tuple(
-                self._redact(argument) if isinstance(argument, str) else argument
-                for argument in link.args
-            )
-            link = link.__cause__ or link.__context__
-        return fault

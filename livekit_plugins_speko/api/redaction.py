@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from .limits import MAX_ERROR_BYTES
 
@@ -60,6 +60,23 @@ class Redaction:
         """Return the message and the code of an error's object, redacted. The rest is not read."""
         read = {name: payload.get(name) for name in ("error", "code")}
         return {name: self.message(value) for name, value in read.items() if isinstance(value, str)}
+
+
+def without_key(fault: BaseException, redact: Callable[[str], str]) -> BaseException:
+    """Remove the frames and the key from an error and from its causes.
+
+    Frames hold the request's headers, and a text may quote a response.
+    """
+    seen: list[BaseException] = []
+    link: BaseException | None = fault
+    while link is not None and link not in seen:
+        seen.append(link)
+        link.__traceback__ = None
+        link.args = tuple(
+            redact(argument) if isinstance(argument, str) else argument for argument in link.args
+        )
+        link = link.__cause__ or link.__context__
+    return fault
 
 
 def _spellings(texts: list[str]) -> list[str]:

@@ -58,6 +58,10 @@ class Response:
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._exchange
 
+    def pause(self, seconds: float) -> None:
+        """Read no more for so long: what arrives meanwhile is one read, which costs less."""
+        self._exchange.pause(seconds)
+
     async def check(self) -> None:
         """Check that the response is a success and can be read.
 

@@ -37,9 +37,17 @@ class FrameCutter:
         self._first_bytes = self._bytes_of(FIRST_S)
         # Audio that is shorter than a short frame.
         self._rest = b""
+        # When playing the frames so far ends at the earliest, on the caller's clock.
+        self._played_at_s = 0.0
 
-    def push(self, pcm: bytes) -> Iterator[rtc.AudioFrame]:
-        """Take more audio, in whole samples; yield the frames that it completes."""
+    def push(self, pcm: bytes, now_s: float) -> Iterator[rtc.AudioFrame]:
+        """Take more audio, in whole samples; yield the frames that it completes.
+
+        Args:
+            pcm: The audio.
+            now_s: The time, on a clock of the caller's.
+        """
+        self._played_at_s = max(self._played_at_s, now_s)
         pcm = self._rest + pcm
         at = 0
         while (left := len(pcm) - at) >= self._short_bytes:
@@ -48,6 +56,10 @@ class FrameCutter:
             yield self._frame(pcm[at : at + size])
             at += size
         self._rest = pcm[at:]
+
+    def ahead_s(self, now_s: float) -> float:
+        """Return how far the frames are ahead of playing them, at least."""
+        return self._played_at_s - now_s
 
     def flush(self) -> Iterator[rtc.AudioFrame]:
         """Yield the last frame, if any audio is left."""
@@ -59,4 +71,5 @@ class FrameCutter:
         return round(self._sample_rate * seconds) * SAMPLE_BYTES
 
     def _frame(self, pcm: bytes) -> rtc.AudioFrame:
+        self._played_at_s += len(pcm) / SAMPLE_BYTES / self._sample_rate
         return rtc.AudioFrame(pcm, self._sample_rate, 1, len(pcm) // SAMPLE_BYTES)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any, NoReturn
 
@@ -18,18 +17,16 @@ from .._checks import check_flag, check_rate
 from .._text import is_speakable
 from ..api.options import SynthesizeOptions
 from ..api.response import LATE_ERRORS, drain
+from ..api.synthesis import SynthesizeStream
 from ..audio.decoding import Late, decode
-from ..audio.pcm import DEFAULT_SAMPLE_RATE, SAMPLE_BYTES, SAMPLE_RATES_HZ, AudioFormat
+from ..audio.pcm import DEFAULT_SAMPLE_RATE, SAMPLE_RATES_HZ, AudioFormat
 from ..intent import (
     ConstraintsLike,
     IntentLike,
     validate_constraints,
     validate_intent,
 )
-from .frames import FrameCutter
-
-# One sample. LiveKit takes an attempt at a text without a frame for a failure.
-_SILENCE = bytes(SAMPLE_BYTES)
+from .emission import Emission, push_silence
 
 
 class TTSOptions(SynthesizeOptions):
@@ -209,7 +206,7 @@ class SpekoTTSChunkedStream(tts.ChunkedStream):
         )
         if not is_speakable(self._input_text):
             if self._input_text.strip():
-                output_emitter.push(_SILENCE)
+                push_silence(output_emitter)
             return
         async with self._calls.open(request_id, self._conn_options.timeout) as call:
             await self._speak(output_emitter, call)
@@ -231,28 +228,17 @@ class SpekoTTSChunkedStream(tts.ChunkedStream):
             # Half of the patience, so that a wait for more never ends as a timeout of the call.
             late = Late(min(Late.seconds, self._conn_options.timeout / 2), LATE_ERRORS)
             async with closing(stream) as chunks, closing(decode(chunks, audio, late)) as decoded:
-                await self._emit(decoded, output_emitter, call)
+                emission = Emission(
+                    output_emitter,
+                    sample_rate=self._tts.sample_rate,
+                    spoken_samples=self._spoken_samples,
+                    pause=stream.pause if isinstance(stream, SynthesizeStream) else None,
+                )
+                async for pcm in decoded:
+                    call.progress()
+                    emission.push(pcm)
+                    if emission.began:
+                        call.timing.note_output()
+                emission.flush()
                 # What follows the samples of a WAV.
                 await drain(chunks)
-
-    async def _emit(
-        self, decoded: AsyncIterator[bytes], output_emitter: AudioEmitter, call: Call
-    ) -> None:
-        """Emit the audio that no earlier attempt has emitted."""
-        spoken_bytes = self._spoken_samples * SAMPLE_BYTES
-        received_bytes = 0
-        cutter = FrameCutter(self._tts.sample_rate)
-        async for pcm in decoded:
-            if pcm:
-                call.progress()
-            new = pcm[max(0, spoken_bytes - received_bytes) :]
-            received_bytes += len(pcm)
-            if new:
-                call.timing.note_output()
-                for frame in cutter.push(new):
-                    output_emitter.push_frame(frame)
-        for frame in cutter.flush():
-            output_emitter.push_frame(frame)
-        if received_bytes <= spoken_bytes:
-            # All of it was spoken before.
-            output_emitter.push(_SILENCE)

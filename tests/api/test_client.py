@@ -261,5 +261,4 @@ async def test_idle_connection_is_kept_between_turns(gateway: LocalGateway, spek
     pools: Any = speko._transport._pools
     transport = pools.pick()._transport
     assert isinstance(transport, httpx.AsyncHTTPTransport)
-    expiry_s: float = transport._pool._keepalive_expiry  # type: ignore[attr-defined]
-    assert expiry_s == KEEPALIVE_EXPIRY_S
+    assert transport._pool._keepalive_expiry == KEEPALIVE_EXPIRY_S

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -100,6 +101,36 @@ async def test_service_faster_than_the_reader_waits(
             assert sent < 1_000
             assert sum([len(chunk) async for chunk in stream]) == 1_000 * 64 * 1024
             assert sent == 1_000
+
+
+async def trickle(pieces: int) -> AsyncIterator[bytes]:
+    """Audio in short pieces, each a moment after the other."""
+    for _ in range(pieces):
+        yield bytes(960)
+        await asyncio.sleep(0.005)
+
+
+async def test_audio_that_arrives_in_a_pause_is_one_read(
+    gateway: LocalGateway, speko: Speko
+) -> None:
+    gateway.synthesize.script(Speech(trickle(20)))
+    async with await speko.synthesize_stream("hello", language="en") as stream:
+        sizes = []
+        async for chunk in stream:
+            sizes.append(len(chunk))
+            stream.pause(0.5)
+    # The read under way when the pause began is not held up.
+    assert len(sizes) <= 3 and sum(sizes) == 20 * 960
+
+
+async def test_paused_response_can_be_closed(gateway: LocalGateway, speko: Speko) -> None:
+    gateway.synthesize.script(Speech(trickle(1_000)))
+    async with await speko.synthesize_stream("hello", language="en") as stream:
+        for _ in range(2):
+            await anext(aiter(stream))
+            stream.pause(60)
+    await gateway.idle()
+    assert gateway.requests[0].cancelled
 
 
 async def test_client_with_another_transport_works() -> None:

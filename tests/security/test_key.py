@@ -121,7 +121,7 @@ async def test_a_completed_call_does_not_show_the_key(stage: Stage) -> None:
         answer_all(gateway)
         await fail(evidence, gateway, stage, CLIENT)
     places = {where for where, _ in evidence.texts}
-    assert {"metrics", "span", "log httpcore.http11", "log httpx", "log asyncio"} <= places
+    assert {"metrics", "span", "log httpcore.http11", "log asyncio"} <= places
     assert "error" not in places and not evidence.places_of(MARK)
 
 

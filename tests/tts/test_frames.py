@@ -18,9 +18,9 @@ def cut(sizes: list[int], pcm: bytes = PCM, rate: int = RATE) -> list[tuple[floa
     cutter, at = FrameCutter(rate), 0
     frames: list[rtc.AudioFrame] = []
     for size in sizes:
-        frames += cutter.push(pcm[at : at + 2 * size])
+        frames += cutter.push(pcm[at : at + 2 * size], 0.0)
         at += 2 * size
-    frames += cutter.push(pcm[at:])
+    frames += cutter.push(pcm[at:], 0.0)
     frames += cutter.flush()
     return [(frame.duration, bytes(frame.data)) for frame in frames]
 
@@ -46,5 +46,21 @@ def test_later_frame_holds_what_has_arrived() -> None:
 
 def test_less_than_a_short_frame_waits_for_more() -> None:
     cutter = FrameCutter(RATE)
-    assert list(cutter.push(PCM[:958])) == []
-    assert [frame.duration for frame in cutter.push(PCM[958:960])] == [0.02]
+    assert list(cutter.push(PCM[:958], 0.0)) == []
+    assert [frame.duration for frame in cutter.push(PCM[958:960], 0.0)] == [0.02]
+
+
+def test_frames_are_ahead_of_playing_by_what_has_not_been_played() -> None:
+    cutter, second = FrameCutter(RATE), PCM[: 2 * RATE]
+    assert cutter.ahead_s(5.0) < 0
+    list(cutter.push(second, 10.0))
+    assert cutter.ahead_s(10.4) == pytest.approx(0.6)
+    list(cutter.push(second, 10.4))
+    assert cutter.ahead_s(10.4) == pytest.approx(1.6)
+
+
+def test_audio_after_an_outage_is_not_ahead_by_what_was_played_before() -> None:
+    cutter = FrameCutter(RATE)
+    list(cutter.push(PCM[:RATE], 10.0))
+    list(cutter.push(PCM[:960], 20.0))
+    assert cutter.ahead_s(20.0) == pytest.approx(0.02)
