@@ -17,7 +17,7 @@ from .tool_calls import TOO_MANY, ToolCalls
 SKIP_S = 0.5
 """Time, in seconds, in which LiveKit starts the tools that it runs after an interruption."""
 
-PATIENCE_S = 10.0
+PATIENCE_S = 8.0
 """Longest time, in seconds, that the model waits for a result. Some say nothing until they have
 it, even if the caller asks."""
 
