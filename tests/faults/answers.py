@@ -63,7 +63,7 @@ class Raw(Answer):
         heard: Opened when what was sent has been heard.
     """
 
-    serves = frozenset({"transcribe", "complete", "synthesize", "tools", "sessions"})
+    serves = frozenset({"transcribe", "complete", "synthesize", "tools", "sessions", "realtime"})
 
     pieces: tuple[bytes, ...] = ()
     content_type: str = ""

@@ -20,18 +20,13 @@ from livekit_plugins_speko.testing import (
     SocketStep,
 )
 from tests.faults.answers import Raw, silence
-from tests.faults.realtime.call import Call
-from tests.faults.realtime.rows import FORMS, RealtimeRow, each_form
+from tests.faults.realtime.rows import FORMS, RealtimeRow, each_form, wait
 from tests.faults.rows import IMPATIENT_S
 
 IMPATIENT = {
     "conn_options": APIConnectOptions(max_retry=2, retry_interval=0.05, timeout=IMPATIENT_S)
 }
 ATTEMPTS = 3
-
-
-async def wait(call: Call) -> None:
-    """The fault comes by itself."""
 
 
 def row(fault: str, **fields: Any) -> RealtimeRow:

@@ -92,6 +92,7 @@ async def in_a_tool_call(call: Call) -> None:
     await call.service.connected(2)
     call.tool.may_end.set()
     await call.service.connected(3)
+    await call.until_asked()
     await call.reply_to_the_result()
 
 
@@ -103,6 +104,7 @@ async def as_the_tool_ends(call: Call) -> None:
     await call.service.connected(2)
     while RESULT not in call.prompts[-1]:
         await call.service.connected(len(call.service.connections) + 1)
+    await call.until_asked()
     await call.reply_to_the_result()
 
 
@@ -111,6 +113,7 @@ async def with_the_result(call: Call) -> None:
     await call.have_a_result()
     await call.service.play(DropConnection())
     await call.service.connected(2)
+    await call.until_asked()
     await call.reply_to_the_result()
 
 

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any, TypeAlias
 
 import numpy as np
 from aiohttp import WSMsgType
 
 from livekit_plugins_speko.testing import (
+    CloseSocket,
+    DropConnection,
+    EndSession,
+    ErrorEvent,
     Gate,
+    Hang,
+    Interruption,
     LocalGateway,
+    RawFrame,
     RealtimeConnection,
+    RealtimeReady,
     RealtimeReply,
     RealtimeScript,
     RealtimeTranscript,
     SocketConnection,
     SocketStep,
+    ToolCall,
 )
 from livekit_plugins_speko.testing._gateway.realtime_pieces import RealtimePiece
 from livekit_plugins_speko.testing._gateway.steps import play_step
@@ -60,15 +70,24 @@ class CloseWithoutCode(SocketStep):
         await connection.until_closed()
 
 
+# Steps from which on the time of a row counts.
+FAULTS = (
+    *(CloseSocket, CloseWithoutCode, DropConnection, EndSession, Hang),
+    *(ErrorEvent, Interruption, RawFrame, RealtimeReady, ToolCall),
+)
+
+
 class Service:
     """Plays steps on the latest connection of a gateway.
 
     Attributes:
         connections: Those that became ready, in order.
+        fault_at: Time of `time.perf_counter` at which the first fault was played. None before.
     """
 
     def __init__(self, gateway: LocalGateway) -> None:
         self.connections: list[RealtimeConnection] = []
+        self.fault_at: float | None = None
         self._changes = Changes()
         # Steps for the latest connection, and what is set once they were played.
         self._steps: asyncio.Queue[tuple[tuple[Step, ...], asyncio.Event]] = asyncio.Queue()
@@ -93,6 +112,8 @@ class Service:
 
     async def play(self, *steps: Step) -> None:
         """Play steps, and wait until they were played."""
+        if self.fault_at is None and any(isinstance(step, FAULTS) for step in steps):
+            self.fault_at = time.perf_counter()
         played = asyncio.Event()
         self._steps.put_nowait((steps, played))
         await within(played.wait(), WITHIN_S, f"{len(steps)} steps of the service")

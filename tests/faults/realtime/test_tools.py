@@ -1,0 +1,19 @@
+"""The matrix of faults: tools of a voice model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from tests.faults.realtime.rows import RealtimeRow, check_each, each
+from tests.faults.realtime.tools import ROWS
+from tests.faults.table import Record
+
+
+@each(ROWS)
+async def test_fault_ends_as_its_row_says(
+    rows: Sequence[RealtimeRow], record: Record, caplog: pytest.LogCaptureFixture
+) -> None:
+    for seen in await check_each(rows, caplog):
+        record(seen)
