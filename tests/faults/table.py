@@ -38,8 +38,8 @@ _LEGEND = (
     "LiveKit may try once more (max_retry=1), after its usual 0.1 s. conn_options.timeout is 5 s,",
     "and 0.4 s where the fault is a silence. An empty last column: nothing is tried again.",
     "* A fetch of registered tools may take 5 s; here it may take 0.4 s.",
-    "Speech to speech has two attempts more, and 2 s for one. After each of its rows in which the",
-    "call goes on, the next reply is heard whole, and a new session knows what was said and heard.",
+    "Speech to speech has three attempts of 2 s, or of 1 s where the fault is a silence. Where it",
+    "goes on, the next reply is heard whole, and a new session knows what was said and heard.",
 )
 _TITLES = {
     "transcribe": "TRANSCRIBE: what the agent understood of the caller",

@@ -21,11 +21,8 @@ from livekit_plugins_speko.testing import (
 )
 from tests.faults.answers import Raw, silence
 from tests.faults.realtime.rows import FORMS, RealtimeRow, each_form, wait
-from tests.faults.rows import IMPATIENT_S
 
-IMPATIENT = {
-    "conn_options": APIConnectOptions(max_retry=2, retry_interval=0.05, timeout=IMPATIENT_S)
-}
+IMPATIENT = {"conn_options": APIConnectOptions(max_retry=2, retry_interval=0.05, timeout=1.0)}
 ATTEMPTS = 3
 
 
@@ -86,7 +83,7 @@ ROWS = each_form(
         *passing(**refused(503, "UNAVAILABLE")),
         row(
             "mint: slow, below its timeout",
-            latency=Latency(first_s=2 * IMPATIENT_S),
+            latency=Latency(first_s=0.8),
         ),
         *passing("mint: silence", "APITimeoutError", minted=[SILENT], options=IMPATIENT),
         replace(

@@ -159,6 +159,8 @@ async def _settle(row: RealtimeRow, call: Call) -> str:
         return "closes"
     if call.silent_after_s is not None:
         return f"silent in {1000 * call.silent_after_s:.0f} ms"
+    if row.stage == "connecting":
+        return "connects"
     return "new session" if len(call.prompts) > 1 else "goes on"
 
 
