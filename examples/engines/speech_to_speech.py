@@ -51,6 +51,8 @@ class SpeechToSpeech:
         self._recogniser = recogniser
         self._voice = voice
         self._vad = vad
+        # Calls that are being closed.
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def __call__(self, connection: RealtimeConnection) -> None:
         """Talk on a connection until it is closed."""
@@ -59,9 +61,14 @@ class SpeechToSpeech:
         try:
             await call.run()
         finally:
-            await call.aclose()
-            by, code = connection.closed_by, connection.close_code
-            _logger.info("voice model: closed with %s by the %s", code, by)
+            # Without a close frame neither is known yet.
+            code, side = connection.close_code or 1006, connection.closed_by or "client"
+            _logger.info("voice model: closed with %s by the %s", code, side)
+            # A client that is gone cancels this twice: once for its close, once for its socket.
+            closing = asyncio.create_task(call.aclose())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+            await asyncio.shield(closing)
 
 
 class Call:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -9,12 +10,14 @@ from typing import Any
 
 import pytest
 from livekit.agents import vad
+from yarl import URL
 
 from examples.engines import Recogniser, SpeechToSpeech, Voice
 from examples.engines.caller_words import CallerWords
 from examples.engines.rules import GREETING, STORY
 from livekit_plugins_speko import Speko, parse_wav
 from livekit_plugins_speko.api.realtime_connection import RealtimeConnection
+from livekit_plugins_speko.api.realtime_credentials import ProxyCredentials
 from livekit_plugins_speko.api.realtime_events import (
     Audio,
     Interruption,
@@ -220,6 +223,30 @@ async def test_silence_has_no_reply(speko: Speko, gateway: LocalGateway) -> None
         await client.until_end()
     assert len([each for each in client.events if isinstance(each, Interruption)]) == 1
     assert await (await gateway.realtime.connected()).closed() == 1000
+
+
+async def test_client_that_is_gone_right_after_its_close_leaves_no_task(
+    gateway: LocalGateway, speko: Speko
+) -> None:
+    for _ in range(10):
+        credentials = await speko.realtime.mint(intent={"language": "en"})
+        assert isinstance(credentials, ProxyCredentials)
+        url = URL(credentials.ws_url)
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        writer.write(
+            f"GET {url.path} HTTP/1.1\r\nHost: {url.authority}\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n"
+            f"Sec-WebSocket-Protocol: {credentials.ws_token}\r\n\r\n".encode()
+        )
+        await reader.readuntil(b'"ready"')
+        # A second of audio and a close with 1000, both masked with zeros.
+        writer.write(b"\x82\xfe" + (48_000).to_bytes(2, "big") + bytes(4 + 48_000))
+        writer.write(b"\x88\x82\0\0\0\0" + (1000).to_bytes(2, "big"))
+        await reader.readuntil(b"\x88")
+        writer.transport.abort()
+    await gateway.idle(connections=1)
+    assert {each.close_code for each in gateway.realtime.connections} == {1000}
 
 
 async def test_word_that_was_sent_is_never_taken_back(gateway: LocalGateway, speko: Speko) -> None:
