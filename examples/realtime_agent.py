@@ -82,8 +82,8 @@ def build_session(speko: Speko, model: str = "") -> AgentSession[None]:
             provider=provider or None,
             model=name or None,
             intent=INTENT,
-            # The caller hears nothing meanwhile: after 15 s without a connection the call ends.
-            conn_options=APIConnectOptions(max_retry=8),
+            # The caller hears nothing meanwhile: after 18 s without a connection the call ends.
+            conn_options=APIConnectOptions(max_retry=10),
         ),
         # For say() alone: the model's replies are its own audio.
         tts=SpekoTTS(speko=speko, intent=INTENT, convert_audio=True),
