@@ -1,8 +1,9 @@
 """The local gateway with the demo's engines, as a service for an agent without a key.
 
-    python examples/gateway.py [--port 8787]
+    python examples/gateway.py [--port 8787] [--wait]
 
 It prints the two variables that point an agent to it, and serves this machine until it is stopped.
+With `--wait` it takes the port over from a gateway that ends, as a service does that is restarted.
 """
 
 from __future__ import annotations
@@ -29,9 +30,17 @@ from livekit.plugins import silero
 from examples.engines import Recogniser, Voice, use_engines
 from livekit_plugins_speko.testing import LocalGateway
 
+# The time between two attempts to open the port with --wait, in seconds.
+RETRY_S = 0.1
 
-async def serve(port: int) -> None:
-    """Serve until SIGINT or SIGTERM."""
+
+async def serve(port: int, *, wait: bool = False) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Args:
+        port: The port; 0 takes a free one.
+        wait: True to wait for a port that is in use, else that is an `OSError`.
+    """
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -43,23 +52,45 @@ async def serve(port: int) -> None:
         )
         stack.callback(recogniser.close)
         stack.callback(voice.close)
-        # A refused request is the agent's error, not this program's.
-        gateway = await stack.enter_async_context(LocalGateway(port=port, strict=False))
+        gateway = await _open(port, wait=wait)
+        stack.push_async_callback(gateway.aclose)
         use_engines(gateway, recogniser, voice, vad)
         print(f"SPEKO_BASE_URL={gateway.base_url} SPEKO_API_KEY={gateway.api_key}", flush=True)
         await stop.wait()
+
+
+async def _open(port: int, *, wait: bool) -> LocalGateway:
+    """Return a gateway that listens."""
+    told = False
+    while True:
+        # A refused request is the agent's error, not this program's.
+        gateway = LocalGateway(port=port, strict=False)
+        try:
+            await gateway.start()
+        except OSError:
+            await gateway.aclose()
+            if not wait:
+                raise
+        else:
+            return gateway
+        if not told:
+            told = True
+            print(f"waiting for port {port}", flush=True)
+        await asyncio.sleep(RETRY_S)
 
 
 def main() -> int:
     """Read the command line and serve; return the exit status."""
     parser = argparse.ArgumentParser(description="Serve Speko's API on this machine alone.")
     parser.add_argument("--port", type=int, default=0, help="port to listen on; 0 takes a free one")
-    port = parser.parse_args().port
+    parser.add_argument("--wait", action="store_true", help="wait until the port is free")
+    arguments = parser.parse_args()
+    port = arguments.port
     # The connections to the voice model, and their ends.
     logging.basicConfig(format="%(message)s")
     logging.getLogger("examples.engines").setLevel(logging.INFO)
     try:
-        asyncio.run(serve(port))
+        asyncio.run(serve(port, wait=arguments.wait))
     except OSError as error:
         print(f"port {port} can't be opened: {error}", file=sys.stderr)
         return 1

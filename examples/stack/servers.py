@@ -7,7 +7,7 @@ import re
 import shutil
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,7 @@ ROOT = Path(__file__).parent.parent.parent
 LIVEKIT_SERVER = ROOT / ".tools" / "livekit-server"
 # Relative to the project's root, as in docs/deploying.md.
 WORKER = ("examples/agent.py", "dev")
+REALTIME_WORKER = ("examples/realtime_agent.py", "dev")
 GATEWAY = ("examples/gateway.py",)
 SERVER_FLAGS = (
     *("--dev", "--bind", "127.0.0.1", "--node-ip", "127.0.0.1"),
@@ -90,16 +91,37 @@ def start_gateway(log: Path, port: int = 0) -> tuple[Process, dict[str, str]]:
     return process, dict(pair.split("=", 1) for pair in ready[0].split())
 
 
+def start_successor(log: Path, port: int) -> Process:
+    """Start a gateway that takes a port over once the program that listens there ends.
+
+    Args:
+        log: The file that its output is appended to.
+        port: The port, in use.
+
+    Returns:
+        The process, which has loaded its engines. It prints SPEKO_BASE_URL when it listens.
+    """
+    command = [sys.executable, *GATEWAY, "--port", str(port), "--wait"]
+    process = Process("the gateway's successor", command, log, surroundings(), ROOT)
+    _wait_until_ready(process, f"waiting for port {port}")
+    return process
+
+
 def start_worker(
-    log: Path, livekit: LiveKit, speko: Mapping[str, str], agent_name: str = ""
+    log: Path,
+    livekit: LiveKit,
+    speko: Mapping[str, str],
+    agent_name: str = "",
+    program: Sequence[str] = WORKER,
 ) -> Process:
-    """Run `python examples/agent.py dev`, and wait until it is registered.
+    """Run an agent's program, and wait until it is registered.
 
     Args:
         log: The file that its output is appended to.
         livekit: The server that it takes calls from.
         speko: SPEKO_BASE_URL, SPEKO_API_KEY, and any further variables.
         agent_name: The name by which rooms request it; empty takes every room's call.
+        program: The program and its arguments; `python examples/agent.py dev` by default.
 
     Returns:
         The process.
@@ -109,7 +131,7 @@ def start_worker(
     """
     own = {**speko, **livekit.environment, "LIVEKIT_AGENT_NAME": agent_name}
     environment = {**surroundings(), **own}
-    process = Process("the worker", [sys.executable, *WORKER], log, environment, ROOT)
+    process = Process("the worker", [sys.executable, *program], log, environment, ROOT)
     line = _wait_until_ready(process, f"registered worker|{REFUSED}")
     if line["error"] is not None:
         process.stop()

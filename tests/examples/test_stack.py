@@ -18,9 +18,11 @@ from examples.stack import (
     free_ports,
     livekit_server,
     start_gateway,
+    start_successor,
     surroundings,
 )
 from livekit_plugins_speko import Speko
+from livekit_plugins_speko.testing import LocalGateway
 
 COUNTS = "import sys, time\nfor n in range(3): print('line', n, flush=True)\ntime.sleep(60)"
 # Prints a line and exits on SIGTERM.
@@ -179,6 +181,15 @@ async def test_gateway_has_a_voice_model_and_reports_its_connections(tmp_path: P
             await asyncio.to_thread(process.wait_for, "voice model: connected", 10.0)
         await asyncio.to_thread(process.wait_for, "closed with 1000 by the client", 10.0)
     assert process.stop() == 0
+
+
+async def test_gateway_takes_a_port_over_from_one_that_ends(tmp_path: Path) -> None:
+    async with LocalGateway(strict=False) as first:
+        port = int(first.base_url.rpartition(":")[2])
+        second = await asyncio.to_thread(start_successor, tmp_path / "log", port)
+    with second:
+        await asyncio.to_thread(second.wait_for, f"SPEKO_BASE_URL=http://127.0.0.1:{port} ", 10.0)
+    assert second.stop() == 0
 
 
 def test_gateway_reports_a_port_in_use(tmp_path: Path) -> None:
