@@ -93,7 +93,7 @@ faults: toxiproxy $(READY) ## Try every fault of service and line, and print wha
 demo: $(READY) ## Hold a whole spoken conversation on this machine, without a key
 	$(BIN)/python examples/demo.py
 
-bench: $(READY) ## Measure latency, CPU and memory beside other plugins (five minutes)
+bench: $(READY) ## Measure latency, CPU and memory beside other plugins (six minutes)
 	$(BIN)/python -m benchmarks
 
 livekit: ## Build LiveKit's server into .tools (with Go, once, two minutes)

@@ -21,7 +21,17 @@ from pathlib import Path
 from benchmarks.common.report import ROOT, Aim, machine, print_aims
 
 # Whole calls come last, with the machine to themselves.
-QUESTIONS = ("overhead", "holes", "sessions", "event_loop", "imports", "turns", "streaming")
+QUESTIONS = (
+    "overhead",
+    "holes",
+    "sessions",
+    "event_loop",
+    "imports",
+    "realtime_loop",
+    "realtime",
+    "turns",
+    "streaming",
+)
 # Waits for a minute and measures no time, so it runs beside the others.
 IDLE = "idle"
 

@@ -11,21 +11,23 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import multiprocessing
-import os
-import tempfile
-import time
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple
 
-import certifi
 from livekit.agents import llm, stt, tts, vad
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS
 
 from benchmarks.common import callers, setup
 from benchmarks.common.callers import SENTENCE, UTTERANCE, asked, openai_parts
-from benchmarks.common.gateway import API_KEY, CERTIFICATE, INTENT, Gateway
-from benchmarks.common.report import Aim, machine, parser, print_table, write_json
+from benchmarks.common.gateway import API_KEY, INTENT, Gateway
+from benchmarks.common.report import Aim, parser, write_json
+from benchmarks.common.stopwatch import (
+    Blocks,
+    Stopwatch,
+    gateway_is_trusted,
+    in_fresh_processes,
+    print_blocks,
+)
 from livekit_plugins_speko import Speko, create_speko_components
 
 OURS, ALONE, THEIRS = "speko", "LiveKit alone", "openai plugin"
@@ -34,12 +36,6 @@ STEPS = ("client", "parts", "prewarm", "recognize", "chat", "synthesize", "secon
 PREWARM_S = 0.25
 QUICK = {"recognition_ms": 20, "first_token_ms": 20, "first_audio_ms": 20, "audio_speed": 20}
 
-T = TypeVar("T")
-Longest: TypeAlias = tuple[float, float]
-"""The time of a callback and its CPU time, in milliseconds."""
-Blocks: TypeAlias = dict[str, Longest]
-"""By step: its longest callback."""
-
 
 class Parts(NamedTuple):
     """A session's STT, LLM and TTS, in their adapters."""
@@ -47,39 +43,6 @@ class Parts(NamedTuple):
     stt: stt.STT[Any]
     llm: llm.LLM[Any]
     tts: tts.TTS[Any]
-
-
-class Stopwatch:
-    """Times every callback of the event loop, and keeps the longest of each step."""
-
-    def __init__(self) -> None:
-        # The longest callback of each step so far.
-        self.longest: Blocks = dict.fromkeys(STEPS, (0.0, 0.0))
-        # The step that callbacks are booked to; None outside of all.
-        self._step: str | None = None
-
-    def install(self) -> None:
-        """Wrap every callback of this process."""
-        run = asyncio.Handle._run
-
-        def timed(handle: asyncio.Handle) -> None:
-            began, cpu_began = time.perf_counter(), time.thread_time()
-            run(handle)
-            if self._step is not None:
-                cpu_ms = 1e3 * (time.thread_time() - cpu_began)
-                took = (1e3 * (time.perf_counter() - began), cpu_ms)
-                self.longest[self._step] = max(self.longest[self._step], took)
-
-        asyncio.Handle._run = timed  # type: ignore[method-assign, assignment]
-
-    async def during(self, step: str, work: Callable[[], Awaitable[T]]) -> T:
-        """Do some work, whose callbacks are booked to that step."""
-        await asyncio.sleep(0)  # what came before is another callback
-        self._step = step
-        result = await work()
-        await asyncio.sleep(0)
-        self._step = None
-        return result
 
 
 class NoVAD(vad.VAD):
@@ -189,7 +152,7 @@ def one_run(job: tuple[str, str]) -> Blocks:
     """Return the longest callback of each step, in this fresh process."""
     name, url = job
     gc.disable()
-    watch = Stopwatch()
+    watch = Stopwatch(STEPS)
     watch.install()
 
     async def run() -> None:
@@ -210,43 +173,12 @@ def main() -> None:
     command = parser(__doc__)
     command.add_argument("--runs", type=int, default=3)
     options = command.parse_args()
-    with Gateway(tls=True) as gateway, tempfile.NamedTemporaryFile("w") as file:
-        # The usual certificates, which take the usual time to load, and the gateway's.
-        with open(certifi.where()) as usual:
-            file.write(usual.read() + CERTIFICATE.read_text())
-        file.flush()
-        os.environ["SSL_CERT_FILE"] = file.name
-        figures = measured(gateway.line("quick", **QUICK), options.runs)
+    with Gateway(tls=True) as gateway, gateway_is_trusted():
+        url = gateway.line("quick", **QUICK)
+        preload = (callers.__name__, setup.__name__)
+        figures = in_fresh_processes(one_run, WAYS, url, runs=options.runs, preload=preload)
     print_blocks(figures, options.runs)
     write_json(options.json, figures)
-
-
-def measured(url: str, runs: int) -> dict[str, dict[str, list[Longest]]]:
-    """For each way the longest callbacks of its steps, one for each run, in turns."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([callers.__name__, setup.__name__])
-    jobs = [(name, url) for name in WAYS]
-    with context.Pool(1, maxtasksperchild=1) as pool:
-        rounds = [pool.map(one_run, jobs, chunksize=1) for _ in range(runs)]
-    return {
-        name: {step: [each[index][step] for each in rounds] for step in STEPS}
-        for index, name in enumerate(WAYS)
-    }
-
-
-def print_blocks(figures: dict[str, dict[str, list[Longest]]], runs: int) -> None:
-    """Print a table: a line for each step, a column for each way."""
-    print(
-        f"{machine()}; ms of the longest callback, the least of {runs} processes; in brackets "
-        "the CPU time of it: in the rest another process had the core\n"
-    )
-
-    def cell(longest: list[Longest]) -> str:
-        wall_ms, cpu_ms = min(longest)
-        return f"{wall_ms:.2f} ({cpu_ms:.2f})" if wall_ms else ""
-
-    rows = [(step, *(cell(each[step]) for each in figures.values())) for step in STEPS]
-    print_table(("step", *figures), rows)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
+
+from benchmarks.common.upstream import Upstream
 
 
 @dataclass
@@ -40,11 +42,13 @@ class Stats:
     # By the line of a stream: when each piece of its audio came, on `time.monotonic`, and the
     # seconds of audio with it.
     audio: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    # By the line of a voice model: when each interruption was sent.
+    interruptions: dict[str, list[float]] = field(default_factory=dict)
     # CPU seconds that this process had used at the reset.
     cpu_s: float = field(default_factory=time.process_time)
 
     def to_json(self) -> dict[str, Any]:
-        """Return "connections", "late_ms", "cpu_ms_per_request", "records" and "audio"."""
+        """Return the figures by their names, with "cpu_ms_per_request" for `cpu_s`."""
         late = sorted(self.late_ms) or [0.0]
         cpu_ms = 1e3 * (time.process_time() - self.cpu_s)
         return {
@@ -53,4 +57,12 @@ class Stats:
             "cpu_ms_per_request": cpu_ms / max(1, len(self.records)),
             "records": [vars(record) for record in self.records],
             "audio": self.audio,
+            "interruptions": self.interruptions,
         }
+
+
+class Lines(Protocol):
+    """The settings of the lines, and the figures of the process."""
+
+    lines: dict[str, Upstream]
+    stats: Stats

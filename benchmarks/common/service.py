@@ -12,7 +12,9 @@ its own, counted from the request's last byte, so that late writes do not add up
 The wires, below ``/`` or below a line, ``/lines/NAME``, which has settings of its own:
     POST /v1/transcribe  POST /v1/complete  POST /v1/synthesize  (Speko)
     POST /v1/audio/transcriptions  POST /v1/chat/completions  POST /v1/audio/speech  (OpenAI)
+    POST /v1/sessions  POST /v1/realtime/telemetry  (Speko)
     GET  /v1/transcribe/stream  (Speko)    GET /v1/listen  (Deepgram): WebSockets
+    GET  /v1/sessions/ID  (Speko)          GET /v1/realtime  (OpenAI, xAI): WebSockets
     HEAD anything: 204; anything else: 404 (for prewarming)
 
 For the benchmark:
@@ -51,6 +53,7 @@ from benchmarks.common.upstream import (
     wav_seconds,
     whole,
 )
+from benchmarks.common.voice_wires import minted
 
 NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
 NOT_FOUND = whole("application/json", b'{"error":"no such path"}', "404 Not Found")
@@ -64,6 +67,8 @@ class Service:
         self.lines = {"": Upstream()}
         self.stats = Stats()
         self.sockets = socket_server(self)
+        # Its address, ws or wss.
+        self.url = ""
 
     def respond(self, method: str, target: str, body: bytes) -> tuple[Record, list[Piece]] | bytes:
         """Return a request's record and timed pieces, or a response to write at once."""
@@ -71,12 +76,21 @@ class Service:
         upstream = self.lines.get(line)
         if method == "HEAD" or method != "POST" or upstream is None:
             return NO_CONTENT if method == "HEAD" else NOT_FOUND
+        if path == "/v1/sessions":
+            return self._mint(line, body)
+        if path == "/v1/realtime/telemetry":
+            return NO_CONTENT
         record = Record(line, path, time.monotonic())
         pieces = pieces_of(record, upstream, body)
         if pieces is None:
             return NOT_FOUND
         self.stats.records.append(record)
         return record, pieces
+
+    def _mint(self, line: str, body: bytes) -> bytes:
+        provider = json.loads(body)["s2s"].get("provider", "")
+        answer = minted(f"{self.url}/lines/{line}" if line else self.url, provider)
+        return whole("application/json", json.dumps(answer).encode())
 
     def control(self, method: str, target: str, body: bytes) -> bytes | None:
         """Return the response to the benchmark; None for the request of a client."""
@@ -210,7 +224,9 @@ async def serve(port: int, tls: bool) -> None:
     service = Service()
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(service), "127.0.0.1", port, ssl=context)
-    print(json.dumps({"port": server.sockets[0].getsockname()[1]}), flush=True)
+    port = server.sockets[0].getsockname()[1]
+    service.url = f"ws{'s' if tls else ''}://127.0.0.1:{port}"
+    print(json.dumps({"port": port}), flush=True)
     stopped = asyncio.Event()
     loop.add_reader(sys.stdin.fileno(), stopped.set)
     await stopped.wait()

@@ -1,25 +1,19 @@
-"""The WebSockets of the gateway's process: recognition that streams, on both wires."""
+"""The WebSockets of the gateway's process: recognition that streams, and a voice model."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from typing import Protocol
 
 from aiohttp import WSMsgType, web
 
 from benchmarks.common.listening import WIRES, Heard, Listener, Wire
-from benchmarks.common.records import Record, Stats
-from benchmarks.common.upstream import Upstream, split_line
+from benchmarks.common.records import Lines, Record
+from benchmarks.common.upstream import split_line
+from benchmarks.common.voice_sockets import VoiceStream, voice_wire
 
 WAV_HEADER = b"RIFF"
-
-
-class Lines(Protocol):
-    """The settings of the lines, and the figures of the process."""
-
-    lines: dict[str, Upstream]
-    stats: Stats
+PROTOCOLS = "Sec-WebSocket-Protocol"
 
 
 class Stream:
@@ -102,13 +96,18 @@ def socket_server(service: Lines) -> web.Server:
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         line, path = split_line(request.path)
-        if path not in WIRES or line not in service.lines:
+        voice = voice_wire(path)
+        if (voice is None and path not in WIRES) or line not in service.lines:
             return web.Response(status=404)
         # Compression would cost both clients the same, and is no part of the question.
-        ws = web.WebSocketResponse(compress=False)
+        offered = [each.strip() for each in request.headers.get(PROTOCOLS, "").split(",") if each]
+        ws = web.WebSocketResponse(compress=False, protocols=offered)
         await ws.prepare(request)
         service.stats.connections += 1
-        await Stream(service, line, WIRES[path], ws).run()
+        if voice is not None:
+            await VoiceStream(service, line, voice, ws).run()
+        else:
+            await Stream(service, line, WIRES[path], ws).run()
         return ws
 
     return web.Server(handle)

@@ -47,6 +47,8 @@ class Upstream:
         interim_ms: From the audio that completes a word to the interim that has it.
         flush_ms: From a flush to the final.
         notes_audio: True if the arrival of a stream's audio is noted.
+        answer_ms: From the caller's last loud audio to the first of a voice model's reply.
+        answer_audio_ms: The length of that reply, in whole pieces.
     """
 
     recognition_ms: float = 150
@@ -63,6 +65,8 @@ class Upstream:
     interim_ms: float = 80
     flush_ms: float = 60
     notes_audio: bool = False
+    answer_ms: float = 300
+    answer_audio_ms: int = 3000
 
     def transcript(self, audio_s: float) -> str:
         """Return the text of an upload of that length."""

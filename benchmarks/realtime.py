@@ -1,0 +1,214 @@
+"""Speech to speech: how soon audio, replies and silence are at the output, and what a call costs.
+
+    .venv/bin/python -m benchmarks.realtime [--many 50] [--json FILE]
+
+Whole sessions without a VAD, of this plugin in both forms and of livekit-plugins-openai, hold the
+same conversation with the same voice model (`common.voice_sockets`): a question, an answer that the
+caller interrupts, and an answer to that. Audio comes in frames of 50 ms, as from a room, and is
+24 kHz; replies come in pieces of 100 ms, five times faster than they are played. Each client has
+a process of its own. A few sessions of all clients and a bare socket talk at once, then many of one
+client after the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import asdict
+from typing import Any
+
+from benchmarks.common.gateway import Gateway
+from benchmarks.common.report import (
+    Aim,
+    CpuTime,
+    machine,
+    median,
+    p95,
+    parser,
+    print_table,
+    write_json,
+)
+from benchmarks.common.upstream import REPLY
+from benchmarks.common.voice_calls import (
+    CALLS,
+    PIECE_MS,
+    BareCall,
+    OpenAICall,
+    ProxyCall,
+    VoiceCall,
+    XaiCall,
+    delivered_after,
+    script_of,
+)
+from benchmarks.common.worker import Row, Step, Waited, Worker
+
+OURS, THEIRS = (ProxyCall.name, XaiCall.name), OpenAICall.name
+FEW, MANY = 4, 50
+SPREAD_S = 0.5
+# For sessions to connect.
+CONNECT_S = 1.0
+SETTINGS: dict[str, Any] = {
+    "piece_ms": PIECE_MS,
+    "audio_speed": 5,
+    "reply": REPLY[:11],
+    "answer_audio_ms": 2_000,
+    "notes_audio": True,
+}
+CPU_AT_MOST = {ProxyCall.name: 0.6, XaiCall.name: 0.9}
+
+
+def aims(figures: Any) -> Iterator[Aim]:
+    """The goals of this benchmark."""
+    rows = {(each["client"], each["sessions"]): each for each in figures["calls"]}
+    many = max(sessions for _, sessions in rows)
+    bare_ms = median(rows[BareCall.name, FEW]["first_ms"])
+    for name in OURS:
+        few, all_of_them = rows[name, FEW], rows[name, many]
+        over_ms = [each - bare_ms for each in few["first_ms"]]
+        yield Aim(f"{name}: first audio, ms over a bare socket, median", 2, median(over_ms))
+        yield Aim(f"{name}: the same, p95", 5, p95(over_ms))
+        yield Aim(f"{name}: interruption to silence, ms, p95", 20, p95(few["silence_ms"]))
+        yield Aim(f"{name}: last sound to first audio, ms", 320, median(few["response_ms"]))
+        ratio = all_of_them["cpu_ms"] / rows[THEIRS, many]["cpu_ms"]
+        yield Aim(f"{name}: CPU for a minute, over theirs", CPU_AT_MOST[name], ratio)
+        late_ms = max(p95(all_of_them["piece_ms"]), p95(all_of_them["sent_ms"]))
+        yield Aim(f"{name}: {many} sessions in a process, lateness of audio, p95, ms", 20, late_ms)
+
+
+def measured(gateway: Gateway, many: int) -> list[Row]:
+    """Measure all clients: a few sessions of all at once, then many of one after the other."""
+    for of in CALLS:
+        gateway.line(line_of(of, 0), **SETTINGS)
+    with ExitStack() as stack:
+        workers = {
+            of: stack.enter_context(Worker("benchmarks.realtime", of, gateway.url)) for of in CALLS
+        }
+        for worker in workers.values():
+            worker.wait()
+        return [
+            *talked(gateway, workers, FEW),
+            *(
+                row
+                for of, worker in workers.items()
+                if of != BareCall.name
+                for row in talked(gateway, {of: worker}, many)
+            ),
+        ]
+
+
+def talked(gateway: Gateway, workers: dict[str, Worker], count: int) -> list[Row]:
+    """Hold that many conversations in each process, in all at once: the rows."""
+    for of in workers:
+        for at in range(count):
+            gateway.line(line_of(of, at), **SETTINGS)
+    gateway.reset()
+    with ThreadPoolExecutor() as threads:
+        rows = list(threads.map(lambda each: each.do(("talk", count, SPREAD_S)), workers.values()))
+    stats = gateway.stats()
+    return [with_stats(row, stats) for row in rows]
+
+
+def line_of(client: str, session: int) -> str:
+    """Name the line of a session."""
+    return f"voice-{list(CALLS).index(client)}-{session}"
+
+
+def with_stats(row: Row, stats: dict[str, Any]) -> Row:
+    """Add what only the gateway knows: how late the caller's audio was, and silences began."""
+    sent_ms, silence_ms = [], []
+    for at, heard in enumerate(row.pop("heard")):
+        for arrived_s, audio_s in stats["audio"][line_of(row["client"], at)]:
+            delivered_s = heard["began_s"] + delivered_after(audio_s)
+            sent_ms.append(1e3 * (arrived_s - delivered_s))
+        row["response_ms"] += heard["response_ms"]
+        row["first_ms"] += heard["first_ms"]
+        row["piece_ms"] += heard["piece_ms"]
+        if heard["silenced_s"]:
+            sent_s = stats["interruptions"][line_of(row["client"], at)]
+            pairs = zip(heard["silenced_s"], sent_s, strict=True)
+            silence_ms += [1e3 * (silenced_s - at_s) for silenced_s, at_s in pairs]
+    return {**row, "sent_ms": sent_ms, "silence_ms": silence_ms}
+
+
+async def work(of: str, url: str) -> None:
+    """Do the steps that standard input has, until it ends."""
+    await talk(of, url, count=1, spread_s=0.0)  # what the first call of a process loads
+    print("ready", flush=True)
+    for line in sys.stdin:
+        step: Step = json.loads(line)
+        print(json.dumps(await talk(of, url, count=step[1], spread_s=step[2])), flush=True)
+
+
+async def talk(of: str, url: str, *, count: int, spread_s: float) -> Row:
+    """Hold that many conversations at once."""
+    dice = random.Random(0)
+
+    async def conversation(at: int, call: VoiceCall) -> dict[str, Any]:
+        await asyncio.sleep(dice.uniform(0, spread_s))
+        return asdict(await call.talk(script_of(at)))
+
+    async with AsyncExitStack() as stack:
+        calls: list[VoiceCall] = []
+        for at in range(count):
+            calls.append(CALLS[of](f"{url}/lines/{line_of(of, at)}"))
+            stack.push_async_callback(calls[-1].aclose)
+            await calls[-1].start()
+        await asyncio.sleep(CONNECT_S)
+        cpu, waited, began_s = CpuTime(), Waited(), time.monotonic()
+        heard = await asyncio.gather(*map(conversation, range(count), calls))
+        minutes = count * (time.monotonic() - began_s) / 60
+        row: Row = {"sessions": count, "cpu_ms": cpu.ms() / minutes}
+        row["waited_percent"] = waited.percent()
+    return {**row, "heard": heard, "response_ms": [], "first_ms": [], "piece_ms": []}
+
+
+def print_calls(rows: list[Row]) -> None:
+    """Print the table."""
+    base = {row["sessions"]: row["cpu_ms"] for row in rows if row["client"] == THEIRS}
+
+    def cells(row: Row) -> Iterator[object]:
+        yield from (row["client"], row["sessions"])
+        yield row["cpu_ms"] / base[row["sessions"]]
+        yield row["cpu_ms"]
+        for name in ("first_ms", "silence_ms", "response_ms", "piece_ms", "sent_ms"):
+            seen = row[name]
+            yield from (median(seen), p95(seen)) if seen else ("", "")
+        yield row["waited_percent"]
+
+    print(
+        "Sessions at once. ms of CPU for a minute of conversation; ms from the gateway's write to "
+        "the output for a reply's first audio, an interruption, and each piece of audio; from the "
+        "caller's last sound to a reply; and by which the caller's audio came late\n"
+    )
+    kinds = ("first audio", "p95", "silence", "p95", "response", "p95", "audio", "p95")
+    head = ("", "sessions", f"CPU / {THEIRS}'s", "CPU", *kinds, "caller's", "p95", "waited, %")
+    print_table(head, (list(cells(row)) for row in rows))
+
+
+def main() -> None:
+    """Measure and print; or measure one client, in a process of its own."""
+    command = parser(__doc__)
+    command.add_argument("--many", type=int, default=MANY, help="sessions at once")
+    command.add_argument("--of", help=argparse.SUPPRESS)
+    command.add_argument("--url", help=argparse.SUPPRESS)
+    options = command.parse_args()
+    if options.of is not None:
+        asyncio.run(work(options.of, options.url))
+        return
+    with Gateway() as gateway:
+        rows = measured(gateway, options.many)
+        late_ms = gateway.stats()["late_ms"]
+    print(f"{machine()}; the gateway's writes were {late_ms['p95']:.1f} ms late at p95\n")
+    print_calls(rows)
+    write_json(options.json, {"machine": machine(), "late_ms": late_ms, "calls": rows})
+
+
+if __name__ == "__main__":
+    main()
