@@ -329,11 +329,7 @@ class RealtimeConnection:
                 reason=self._end.reason,
             )
         try:
-            for frame in frames:
-                if isinstance(frame, str):
-                    await self._ws.send_text(frame)
-                else:
-                    await self._ws.send_bytes(frame)
+            await self._ws.send_all(frames)
             return
         except ConnectionError:
             error = ConnectionClosed("The connection was lost.", close_code=1006)

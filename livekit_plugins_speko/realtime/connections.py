@@ -38,7 +38,7 @@ class Connection(Protocol):
         """True if the wire has instructions for one reply and typed text."""
 
     async def send_audio(self, pcm: bytes, /) -> None:
-        """Send the caller's audio: PCM16, mono."""
+        """Send the caller's audio: PCM16, mono, any length. The wire has frames of 20 ms."""
 
     async def commit(self) -> None:
         """End the caller's turn."""

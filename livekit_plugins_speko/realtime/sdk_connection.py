@@ -17,6 +17,7 @@ from ..api.realtime_events import (
 )
 from ..api.realtime_messages.pieces import GrowingText, ReplyText, WholeSamples
 from .connections import Connection
+from .microphone import frame_bytes
 
 
 @contextmanager
@@ -80,9 +81,11 @@ class SdkConnection:
         self.output_sample_rate: int = handle.output_sample_rate
 
     async def send_audio(self, pcm: bytes, /) -> None:
-        """Send the caller's audio."""
+        """Send the caller's audio, in frames of 20 ms."""
+        size = frame_bytes(self.input_sample_rate)
         with _network_errors():
-            await self._handle.send_audio(pcm)
+            for at in range(0, len(pcm), size):
+                await self._handle.send_audio(pcm[at : at + size])
 
     async def commit(self) -> None:
         """End the caller's turn."""

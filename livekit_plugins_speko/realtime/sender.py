@@ -17,7 +17,7 @@ async def send(outbox: Outbox, connection: Connection) -> Close | None:
         while True:
             item = await outbox.take()
             if isinstance(item, rtc.AudioFrame):
-                for pcm in microphone.push(item):
+                if pcm := microphone.push(item):
                     await connection.send_audio(pcm)
             else:
                 await _send_command(connection, microphone, item)
@@ -28,7 +28,7 @@ async def send(outbox: Outbox, connection: Connection) -> Close | None:
 async def _send_command(connection: Connection, microphone: Microphone, command: Command) -> None:
     kind, text = command.kind, command.text
     if kind == "commit":
-        for pcm in microphone.flush():
+        if pcm := microphone.flush():
             await connection.send_audio(pcm)
         await connection.commit()
     elif kind == "clear":

@@ -176,3 +176,23 @@ async def test_address_with_tls_is_tried_with_the_shared_context() -> None:
         await sockets.connect(PATH, timeout_s=5)
     assert KEY not in everything_in(raised.value)
     await sockets.aclose()
+
+
+async def test_frames_sent_together_are_received_one_by_one(
+    server: SttServer, sockets: Sockets
+) -> None:
+    received: list[str | bytes] = []
+
+    async def note(heard: Heard) -> None:
+        async for message in heard.ws:
+            received.append(message.data)
+
+    server.script(note)
+    ws = await sockets.connect(PATH, timeout_s=5)
+    await ws.send_text("{}")
+    await asyncio.gather(ws.send_all(["zero", b"one", b"two"]), ws.send_all([b"three"]))
+    await ws.send_bytes(b"four")
+    await ws.close()
+    heard = await server.connected()
+    await heard.gone.wait()
+    assert received == ["zero", b"one", b"two", b"three", b"four"]
