@@ -26,9 +26,12 @@ def read_object(frame: str | bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
+_COMPACT = json.JSONEncoder(separators=(",", ":"))
+
+
 def to_json(value: object) -> str:
     """Write compact JSON."""
-    return json.dumps(value, separators=(",", ":"))
+    return _COMPACT.encode(value)
 
 
 def to_base64(pcm: bytes) -> str:

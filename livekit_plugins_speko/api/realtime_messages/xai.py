@@ -111,7 +111,8 @@ class XaiCodec:
         pcm = self._sent.feed(pcm)
         if not pcm:
             return []
-        return [to_json({"type": "input_audio_buffer.append", "audio": to_base64(pcm)})]
+        # Written by hand: base64 needs no escapes, which an encoder would look for.
+        return [f'{{"type":"input_audio_buffer.append","audio":"{to_base64(pcm)}"}}']
 
     def commit(self) -> list[Frame]:
         """Build the end of the caller's turn."""
