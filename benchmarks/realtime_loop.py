@@ -18,7 +18,6 @@ from typing import Any
 from benchmarks.common import voice_calls
 from benchmarks.common.gateway import Gateway
 from benchmarks.common.report import Aim, parser, write_json
-from benchmarks.common.silent_model import SilentModel
 from benchmarks.common.stopwatch import (
     Blocks,
     Stopwatch,
@@ -32,7 +31,7 @@ from benchmarks.common.voice_calls import (
     OpenAICall,
     ProxyCall,
     Script,
-    SessionCall,
+    SilentCall,
     VoiceCall,
     XaiCall,
 )
@@ -57,7 +56,7 @@ async def call(watch: Stopwatch, name: str, url: str) -> None:
         await made.start()
         await asyncio.sleep(CONNECT_S)
 
-    silent = SessionCall(SilentModel())
+    silent = SilentCall("")
     await watch.during(ALONE, silent.start)
     await silent.aclose()
     made = await watch.during("client", client)

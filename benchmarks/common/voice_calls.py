@@ -18,6 +18,7 @@ from livekit.agents.voice import io
 from livekit.plugins import openai
 
 from benchmarks.common.gateway import API_KEY
+from benchmarks.common.silent_model import SilentModel
 from benchmarks.common.upstream import noise
 from livekit_plugins_speko import Speko, SpekoRealtimeModel
 
@@ -295,6 +296,20 @@ class OpenAICall(SessionCall):
         await self._http.close()
 
 
+class SilentCall(SessionCall):
+    """A session with a model that does nothing: LiveKit's own part, without that of a reply."""
+
+    name = "LiveKit alone"
+
+    def __init__(self, _: str) -> None:
+        super().__init__(SilentModel())
+
+    async def talk(self, script: Script) -> Heard:
+        began_s = self._microphone.say(script)
+        await asyncio.sleep(began_s + script.seconds - time.monotonic())
+        return Heard()
+
+
 class BareCall(VoiceCall):
     """A bare socket of Speko's proxy, which notes when audio came and does nothing with it."""
 
@@ -347,5 +362,5 @@ class BareCall(VoiceCall):
 
 
 CALLS: dict[str, type[Any]] = {
-    each.name: each for each in (BareCall, ProxyCall, XaiCall, OpenAICall)
+    each.name: each for each in (BareCall, SilentCall, ProxyCall, XaiCall, OpenAICall)
 }
