@@ -27,14 +27,13 @@ from benchmarks.common.stopwatch import (
 )
 from benchmarks.common.voice_calls import (
     CALLS,
-    PIECE_MS,
     OpenAICall,
     ProxyCall,
-    Script,
     SilentCall,
     VoiceCall,
     XaiCall,
 )
+from benchmarks.common.voice_line import PIECE_MS, Script
 
 ALONE = "LiveKit's own first session"
 STEPS = (ALONE, "client", "session", "first turn", "second turn")
