@@ -32,6 +32,9 @@ GRACE_S = 0.05
 CLOSE_S = 1.0
 """Longest wait, in seconds, for a connection to close. Only a transport of the user's own waits."""
 
+CATCH_UP_S = 0.002
+"""Shortest time of reading, in seconds, between two pauses: for all that has arrived meanwhile."""
+
 # Steps of httpcore (httpx's ``trace`` extension) after which there is a new connection.
 _CONNECTED = ("connect_tcp.complete", "connect_unix_socket.complete", "start_tls.complete")
 
@@ -76,6 +79,8 @@ class Exchange:
         self._room = asyncio.Event()
         # Until when nothing is read, on the loop's clock.
         self._paused_until_s = 0.0
+        # When the last pause was over.
+        self._resumed_at_s = 0.0
         # True once the request is to be stopped.
         self._stopped = False
         # True between connecting and sending. Stopped there, httpcore does not close.
@@ -214,10 +219,11 @@ class Exchange:
     async def _pause(self) -> None:
         """Wait for the end of the pause, which the reader may put off meanwhile."""
         clock = asyncio.get_running_loop().time
+        if clock() < self._resumed_at_s + CATCH_UP_S:
+            return
         while (left_s := self._paused_until_s - clock()) > 0:  # noqa: ASYNC110  it is a pause
             await asyncio.sleep(left_s)
-        # What has arrived meanwhile is read without another.
-        self._paused_until_s = 0.0
+        self._paused_until_s, self._resumed_at_s = 0.0, clock()
 
     async def _trace(self, event: str, info: dict[str, Any]) -> None:
         """Follow httpcore's steps, and stop the request at one where httpcore cleans up."""
