@@ -378,7 +378,9 @@ def function_tools_to_speko(tools: Sequence[llm.Tool | llm.Toolset] | None) -> l
     Returns:
         One tool for each function, its parameters as plain JSON Schema (not strict).
     """
-    schemas = llm.ToolContext(tools or []).parse_function_tools("openai", strict=False)
+    if not tools:
+        return []  # which takes LiveKit longer than all else that a request needs
+    schemas = llm.ToolContext(tools).parse_function_tools("openai", strict=False)
     functions = [schema["function"] for schema in schemas]
     return [
         ChatTool(
