@@ -23,7 +23,6 @@ CORE = [
     "anyio",
     "async-timeout",
     "httpx",
-    "httpx-sse",
     "livekit",
     "livekit-agents",
     "livekit-plugins-silero",

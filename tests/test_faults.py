@@ -6,7 +6,6 @@ import asyncio
 import traceback
 
 import httpx
-import httpx_sse
 import pytest
 import spekoai
 from livekit.agents import APIConnectionError, APIError, APIStatusError, APITimeoutError
@@ -40,7 +39,7 @@ NOT_RETRIED = (302, 400, 401, 403, 404, 409, 413, 422)
         (httpx.ProxyError(""), APIConnectionError, True),
         (httpx.DecodingError(""), APIConnectionError, True),
         (httpx.StreamClosed(), APIConnectionError, True),
-        (httpx_sse.SSEError(""), APIConnectionError, True),
+        (httpx.TransportError(""), APIConnectionError, True),
         *((SpekoApiError("no", status, "X"), APIStatusError, True) for status in RETRIED),
         *((SpekoApiError("no", status, "X"), APIStatusError, False) for status in NOT_RETRIED),
         (SpekoAuthError("no"), APIStatusError, False),

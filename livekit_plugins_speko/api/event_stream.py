@@ -1,22 +1,28 @@
 """Server-sent events out of bytes, fed by hand. No I/O.
 
-httpx-sse exports a reader of an `httpx.Response` alone, and here a response's bytes come out of a
-task of their own. So its two decoders are used below that reader. They know the format; this module
-adds UTF-8, the bound, and the event at the end of a body.
+The format is the WHATWG's (HTML, "Server-sent events"). Fields other than ``event`` and ``data``
+are left out: no service resumes one of these streams.
 """
 
 from __future__ import annotations
 
 import codecs
-
-from httpx_sse import ServerSentEvent
-from httpx_sse._decoders import SSEDecoder, SSELineDecoder
+from typing import NamedTuple
 
 from .limits import MAX_EVENT_BYTES
 from .responses import malformed
 
-# UTF-8 with or without a byte order mark. Looked up here: that imports a module.
-_TextDecoder = codecs.getincrementaldecoder("utf-8-sig")
+
+class ServerSentEvent(NamedTuple):
+    """One event.
+
+    Attributes:
+        event: Its name, ``message`` where it has none.
+        data: Its text, empty where it has none.
+    """
+
+    event: str
+    data: str
 
 
 class EventDecoder:
@@ -26,9 +32,15 @@ class EventDecoder:
     """
 
     def __init__(self) -> None:
-        self._text = _TextDecoder(errors="replace")
-        self._lines = SSELineDecoder()
-        self._events = SSEDecoder()
+        # Reads of a line whose end has not come.
+        self._line: list[bytes] = []
+        # True after a read that ends with CR: an LF that follows belongs to it.
+        self._after_cr = False
+        # True before the first line, which may begin with a byte order mark.
+        self._at_start = True
+        # Name and lines of data of the event whose blank line has not come.
+        self._name = b""
+        self._data: list[bytes] = []
         # Bytes that came since the last complete event.
         self._pending_bytes = 0
 
@@ -41,18 +53,54 @@ class EventDecoder:
         self._pending_bytes += len(data)
         if self._pending_bytes > MAX_EVENT_BYTES:
             raise malformed(f"an event is larger than {MAX_EVENT_BYTES} bytes")
-        return self._decode(self._lines.decode(self._text.decode(data)))
+        lines = self._with_line_feeds(data).split(b"\n")
+        if len(lines) == 1:
+            self._line.append(lines[0])
+            return []
+        if self._line:
+            lines[0] = b"".join((*self._line, lines[0]))
+        self._line = [rest] if (rest := lines.pop()) else []
+        return self._events(lines)
 
     def end(self) -> list[ServerSentEvent]:
         """Return the event that lacks its blank line, the body having ended well.
 
         Only its data says if it is complete: a body may end well in the middle of an event.
         """
-        rest = self._lines.decode(self._text.decode(b"", final=True))
-        return self._decode([*rest, *self._lines.flush(), ""])
+        line, self._line = b"".join(self._line), []
+        return self._events([line, b""])
 
-    def _decode(self, lines: list[str]) -> list[ServerSentEvent]:
-        events = [event for line in lines if (event := self._events.decode(line)) is not None]
-        if events:
-            self._pending_bytes = 0
+    def _with_line_feeds(self, data: bytes) -> bytes:
+        """Return a read whose lines all end with LF."""
+        if self._after_cr and data.startswith(b"\n"):
+            data = data[1:]
+        self._after_cr = data.endswith(b"\r")
+        if b"\r" in data:
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        return data
+
+    def _events(self, lines: list[bytes]) -> list[ServerSentEvent]:
+        if self._at_start:
+            self._at_start = False
+            lines[0] = lines[0].removeprefix(codecs.BOM_UTF8)
+        events: list[ServerSentEvent] = []
+        for line in lines:
+            if line:
+                self._read(line)
+            elif self._name or self._data:
+                events.append(self._event())
         return events
+
+    def _read(self, line: bytes) -> None:
+        """Read one line of an event. A comment is a field without a name."""
+        name, _, value = line.partition(b":")
+        if name == b"data":
+            self._data.append(value.removeprefix(b" "))
+        elif name == b"event":
+            self._name = value.removeprefix(b" ")
+
+    def _event(self) -> ServerSentEvent:
+        name, data = self._name or b"message", b"\n".join(self._data)
+        self._name, self._data = b"", []
+        self._pending_bytes = 0
+        return ServerSentEvent(name.decode(errors="replace"), data.decode(errors="replace"))

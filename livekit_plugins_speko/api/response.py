@@ -6,11 +6,10 @@ from collections.abc import AsyncIterator, Set
 from contextlib import suppress
 
 import httpx
-from httpx_sse import ServerSentEvent
 
 from .._aio import Deadline
 from ..errors import SpekoApiError
-from .event_stream import EventDecoder
+from .event_stream import EventDecoder, ServerSentEvent
 from .exchange import Exchange
 from .limits import MAX_ERROR_BYTES, MAX_JSON_BYTES
 from .redaction import Redaction
