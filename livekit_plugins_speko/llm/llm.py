@@ -191,11 +191,8 @@ class SpekoLLM(SpekoIdentity[LLMOptions], llm.LLM[Any]):
                     f'SpekoLLM: unknown option "{name}" in extra_kwargs. '
                     f"Expected: {', '.join(_EXTRA_KWARGS)}."
                 )
-        options = replace(
-            self._options,
-            **extra,
-            **given(tool_choice=tool_choice, parallel_tool_calls=parallel_tool_calls),
-        )
+        changed = given(tool_choice=tool_choice, parallel_tool_calls=parallel_tool_calls)
+        options = replace(self._options, **extra, **changed) if extra or changed else self._options
         return SpekoLLMStream(
             self, chat_ctx=chat_ctx, tools=tools or [], conn_options=conn_options, options=options
         )

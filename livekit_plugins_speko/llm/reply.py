@@ -42,6 +42,8 @@ class Reply:
         self.id = reply_id
         # Leaves out what the model only thinks, also when a tag arrives in pieces.
         self._thoughts = ThinkingTokenFilter()
+        # True once a character came with which a tag may begin: most replies have none.
+        self._may_think = False
         # Text as the service sent it: of the whole reply, and since its last hop began.
         self._received = self._received_in_hop = ""
         # White space at the beginning. A reply of nothing else is empty.
@@ -118,8 +120,7 @@ class Reply:
     def _text_chunks(self, text: str, *, final: bool = False) -> list[Chunk]:
         self._received += text
         self._received_in_hop += text
-        visible = strip_thinking_tokens(text, self._thoughts, final=final) or ""
-        text = self._blank + visible
+        text = self._blank + self._without_thoughts(text, final=final)
         if not self._tail and not text.strip():
             self._blank = text
             return []
@@ -133,6 +134,12 @@ class Reply:
         self._unspoken = True
         delta = llm.ChoiceDelta(role="assistant", content=text)
         return [llm.ChatChunk(id=self.id, delta=delta)]
+
+    def _without_thoughts(self, text: str, *, final: bool) -> str:
+        if not self._may_think and self._thoughts.start_tag[0] not in text:
+            return text
+        self._may_think = True
+        return strip_thinking_tokens(text, self._thoughts, final=final) or ""
 
     def _add_call(self, call: ToolCall) -> None:
         key = (call.id, call.name, _meaning(call.args))
