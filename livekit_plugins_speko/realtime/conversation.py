@@ -23,7 +23,7 @@ from ..api.timing import Timing
 from ..log import logger
 from .generation import Generation
 from .history import History
-from .outbox import Command, Outbox
+from .outbox import MOST_AGAIN_S, Command, Outbox
 from .replies import Replies
 from .reports import Reports
 from .requests import ReplyRequests
@@ -87,6 +87,7 @@ class Conversation:
         elif isinstance(event, Transcript):
             self._take_transcript(event)
         elif isinstance(event, ToolCall):
+            self._outbox.confirm()
             self.tools.take(event)
         elif isinstance(event, Usage):
             self.replies.usage(event)
@@ -120,6 +121,9 @@ class Conversation:
 
     def _take_words(self, event: Transcript) -> None:
         if self.lines.repeats(event.text):
+            if self.lines.is_heard_again:
+                self.lines.forget()
+                self._turn.words_came(is_late=False)
             return
         self.tools.calls.caller_spoke()
         is_heard = self.replies.current is not None or self.replies.playback.left_s > 0
@@ -167,10 +171,16 @@ class Conversation:
             self._outbox.push(Command(kind="interrupt"))
 
     def drop(self, reason: str) -> None:
-        """End what is under way, since its connection is gone."""
+        """End what is under way, since its connection is gone.
+
+        A line stays open if its audio is sent again: then its words come once more.
+        """
         self.replies.drop()
         self.requests.fail(llm.RealtimeError(reason, code="connection_lost"))
-        self.lines.finish()
+        if self._outbox.is_rewound and not self._turn.is_answered:
+            self.lines.hear_again(MOST_AGAIN_S)
+        else:
+            self.lines.finish()
         self.lines.forget()
         self._speech.stop()
         self.tools.lose()
@@ -179,6 +189,7 @@ class Conversation:
 
     def close(self) -> None:
         """End the call. No event follows."""
+        self._outbox.drop_audio()
         self.drop("the session is closed")
         self.tools.close()
 
@@ -198,6 +209,7 @@ class Conversation:
 
     def on_reply(self, reply: Generation) -> None:
         """End the caller's turn, whose reply begins."""
+        self._outbox.confirm()
         is_own = not reply.event.user_initiated and not self.tools.is_reply_due
         self._turn.reply_began(reply, is_own=is_own)
         self.tools.reply_began()

@@ -176,6 +176,10 @@ class Link:
         for task in tasks:
             end = (task.result() if task in done else None) or end
         self._outbox.drop_commands()
+        if end is None:
+            self._outbox.confirm()  # it was a quiet moment
+        else:
+            self._outbox.rewind()
         self._handler.on_dropped("the connection was lost" if end else "a new session begins")
         return end
 

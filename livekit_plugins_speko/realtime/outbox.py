@@ -1,4 +1,4 @@
-"""What is to be sent: the caller's audio and commands, in one order."""
+"""What is to be sent: the caller's audio and commands, in one order; and what was sent in vain."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ from livekit import rtc
 
 MOST_AUDIO_S = 2.0
 """Longest audio that waits, in seconds; older audio is dropped."""
+
+MOST_AGAIN_S = 10.0
+"""Longest audio that is sent again after a drop, in seconds. The model of the lost session may have
+heard it, and has not replied to it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +32,17 @@ Item: TypeAlias = rtc.AudioFrame | Command
 class Outbox:
     """A queue for the whole life of a session, whatever becomes of its connections.
 
-    Audio outlives a lost connection; commands belong to the connection that they were meant for.
+    Audio outlives a lost connection, also what was sent since the latest reply began; commands
+    belong to the connection that they were meant for.
     """
 
     def __init__(self) -> None:
         self._items: deque[Item] = deque()
+        # Audio that was sent and not replied to, oldest first; and its seconds.
+        self._sent: deque[rtc.AudioFrame] = deque()
+        self._sent_s = 0.0
+        # Audio to be sent again, before the items.
+        self._again: deque[rtc.AudioFrame] = deque()
         # Seconds of the audio among them.
         self._audio_s = 0.0
         # Set while there are items.
@@ -49,16 +59,47 @@ class Outbox:
 
     async def take(self) -> Item:
         """Wait for the next item and remove it."""
-        while not self._items:
+        while not (self._again or self._items):
             self._filled.clear()
             await self._filled.wait()
-        item = self._items.popleft()
+        if self._again:
+            item: Item = self._again.popleft()
+        else:
+            item = self._items.popleft()
+            if isinstance(item, rtc.AudioFrame):
+                self._audio_s -= item.duration
         if isinstance(item, rtc.AudioFrame):
-            self._audio_s -= item.duration
+            self._keep(item)
         return item
 
+    def _keep(self, frame: rtc.AudioFrame) -> None:
+        self._sent.append(frame)
+        self._sent_s += frame.duration
+        while self._sent_s > MOST_AGAIN_S:
+            self._sent_s -= self._sent.popleft().duration
+
+    def confirm(self) -> None:
+        """Note that the model replies to the audio that was sent."""
+        self._sent.clear()
+        self._again.clear()
+        self._sent_s = 0.0
+
+    @property
+    def is_rewound(self) -> bool:
+        """Return True while audio waits to be sent again."""
+        return bool(self._again)
+
+    def rewind(self) -> None:
+        """Send again, after a drop, what was sent and not replied to."""
+        self._again.extendleft(reversed(self._sent))
+        self._sent.clear()
+        self._sent_s = 0.0
+        if self._again:
+            self._filled.set()
+
     def drop_audio(self) -> None:
-        """Drop the audio that waits."""
+        """Drop the audio that waits, and what was sent."""
+        self.confirm()
         self._items = deque(item for item in self._items if isinstance(item, Command))
         self._audio_s = 0.0
 

@@ -33,6 +33,8 @@ class CallerLines:
         self._last = ""
         # Time of `time.monotonic` until which one may come. None until the reply begins.
         self._last_until: float | None = None
+        # A final whose audio is sent to the model again, until the reply begins; else empty.
+        self._again = ""
 
     @property
     def is_open(self) -> bool:
@@ -44,6 +46,11 @@ class CallerLines:
         """Return True while the caller has begun to speak and no words of it came."""
         return self._began_at is not None and not self._text
 
+    @property
+    def is_heard_again(self) -> bool:
+        """Return True while the model hears a line again that was final already."""
+        return bool(self._again)
+
     def begin(self, at: float | None = None) -> None:
         """Note that the caller speaks, from `at` (time of day) on: now, by default."""
         if not self._text:
@@ -52,11 +59,21 @@ class CallerLines:
 
     def reply_began(self) -> None:
         """Note that a reply began: the next words are another line's."""
+        self._again = ""
         if self._last_until is None:
             self._last = ""
 
+    def hear_again(self, seconds: float) -> None:
+        """Note that the model hears the latest seconds again; a line that is longer ends here."""
+        if self._began_at is not None and time.time() - self._began_at > seconds:
+            self.finish()
+        elif self._last and self._last_until is None:
+            self._again, self._last = self._last, ""
+
     def repeats(self, text: str) -> bool:
-        """Return True if a text is a late version of the line that was final already."""
+        """Return True if a text is a version of the line that was final already: late, or again."""
+        if self._again and _plain(self._again).startswith(_plain(text)):
+            return True
         over = self._last_until is not None and time.monotonic() > self._last_until
         if self._item_id is not None or not self._last or over:
             return False
@@ -69,7 +86,7 @@ class CallerLines:
             if self._began_at is None:
                 self.begin()
             self._item_id = utils.shortuuid("speko_line_")
-        self._text = text.strip()
+        self._text = _rest(text, self._again)
         if final:
             self._finish(None)
         else:
@@ -87,7 +104,8 @@ class CallerLines:
 
     def forget(self) -> None:
         """Drop the beginning of a line of which no words came."""
-        self._began_at = None
+        if not self._text:
+            self._began_at = None
 
     def _report(self, *, is_final: bool) -> None:
         assert self._item_id is not None
@@ -99,6 +117,15 @@ class CallerLines:
                 turn_started_at=self._began_at,
             )
         )
+
+
+def _rest(text: str, known: str) -> str:
+    """Return what follows the words of a text that are known."""
+    plain = _plain(known)
+    if known and _plain(text).startswith(plain):
+        at = next(at for at in range(len(text) + 1) if len(_plain(text[:at])) >= len(plain))
+        text = text[at:].lstrip(".,;:!?")
+    return text.strip()
 
 
 def _plain(text: str) -> str:

@@ -16,9 +16,10 @@ from livekit_plugins_speko.realtime.generation import Words
 from livekit_plugins_speko.realtime.history import MAX_CHARACTERS, History
 from livekit_plugins_speko.realtime.lifetime import Attempts, Lifetime
 from livekit_plugins_speko.realtime.microphone import Microphone
-from livekit_plugins_speko.realtime.outbox import MOST_AUDIO_S, Command, Outbox
+from livekit_plugins_speko.realtime.outbox import MOST_AGAIN_S, MOST_AUDIO_S, Command, Outbox
 from livekit_plugins_speko.realtime.playback import cut_text
 from livekit_plugins_speko.realtime.sdk_connection import SdkConnection
+from livekit_plugins_speko.realtime.transcripts import CallerLines
 from tests.helpers.support import frame, int16, pitch, tone
 
 
@@ -86,6 +87,39 @@ async def test_outbox_keeps_the_latest_audio_and_every_command_in_order() -> Non
     kept = frames[-round(MOST_AUDIO_S / 0.125) :]
     taken = [await outbox.take() for _ in range(len(kept) + 1)]
     assert taken == [commit, *kept]
+
+
+def test_line_that_is_longer_than_what_is_heard_again_ends() -> None:
+    reported: list[llm.InputTranscriptionCompleted] = []
+
+    class Listener:
+        def on_line(self, line: llm.InputTranscriptionCompleted) -> None:
+            reported.append(line)
+
+    lines = CallerLines(Listener())
+    lines.begin(time.time() - 11)
+    lines.take("A long story", final=False)
+    lines.hear_again(12.0)
+    assert lines.is_open
+    lines.hear_again(10.0)
+    assert not lines.is_open and reported[-1].is_final
+
+
+async def test_outbox_sends_audio_again_that_was_not_confirmed() -> None:
+    outbox = Outbox()
+    frames = [frame(tone(0.125, rate=16_000, hz=200 + at)) for at in range(90)]
+    for each in frames:
+        outbox.push(each)
+        assert await outbox.take() is each
+    outbox.rewind()
+    again = frames[-round(MOST_AGAIN_S / 0.125) :]
+    assert outbox.is_rewound
+    assert [await outbox.take() for _ in again] == again
+    assert not outbox.is_rewound
+    outbox.confirm()
+    outbox.rewind()
+    outbox.push(frames[0])
+    assert await outbox.take() is frames[0]
 
 
 async def test_outbox_waits_and_drops_what_it_is_to_drop() -> None:
