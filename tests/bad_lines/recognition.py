@@ -14,6 +14,7 @@ from livekit.agents import vad
 from livekit_plugins_speko import Speko, SpekoSTT
 from livekit_plugins_speko.testing import (
     LocalGateway,
+    SocketRoute,
     SocketStep,
     StreamedTranscript,
 )
@@ -58,12 +59,13 @@ class Worsen(SocketStep):
         await self.row.begin(self.line, self.row.at)
 
 
-async def mend_later(row: BadLine, gateway: LocalGateway, line: Line) -> None:
+async def mend_later(row: BadLine, route: SocketRoute[Any], line: Line) -> None:
     """Mend the line when its time is over, or when its first connection is closed."""
+    await line.turned_bad.wait()
     if row.for_s is not None:
         await asyncio.sleep(row.for_s)
     else:
-        connection = await gateway.transcribe_stream.connected(within_s=HANG_S)
+        connection = await route.connected(within_s=HANG_S)
         await connection.closed(within_s=HANG_S)
     await line.mend()
 
@@ -75,7 +77,7 @@ async def see(row: BadLine, toxiproxy: Toxiproxy) -> Seen:
         worsens = StreamedTranscript(Recogniser(Worsen(row, line), at, after))
         gateway.transcribe_stream.use(_first(worsens, HEALTHY))
         await row.prepare(line)
-        mending = asyncio.create_task(mend_later(row, gateway, line))
+        mending = asyncio.create_task(mend_later(row, gateway.transcribe_stream, line))
         async with Speko(base_url=line.base_url, api_key=gateway.api_key) as speko:
             recognizer = SpekoSTT(speko=speko, intent={"language": "en"}, streaming=True)
             recognizer._bounds = QUICK
@@ -125,7 +127,7 @@ async def see_session(row: BadLine, toxiproxy: Toxiproxy, voice_detector: vad.VA
         call.caller.say(LEAD, WORDS, HESITATION, MORE_WORDS, PAUSE, REST)
         await call.interims(1)
         await row.begin(lines[0], "in a word")
-        await mend_later(row, call.gateway, lines[0])
+        await mend_later(row, call.gateway.transcribe_stream, lines[0])
         await call.turn_over(row.fault)
         seconds = time.perf_counter() - started
         call.assert_answered(" ".join(TEXTS.texts))

@@ -47,16 +47,19 @@ class BadLine:
     async def prepare(self, line: Line) -> None:
         """Do what must be done before anything connects."""
         if self.abrupt:
-            await line.add(ABRUPT)
+            await line.worsen(ABRUPT)
+            line.turned_bad.clear()
         await self.begin(line, "start")
 
     async def begin(self, line: Line, place: str) -> None:
-        """Make the line bad, if this is the place."""
-        if place != self.at:
-            return
-        await line.add(*self.toxics)
-        if self.down:
-            await line.down()
+        """Make the line bad, if this is the place and it is for the first time."""
+        if place == self.at and not line.turned_bad.is_set():
+            await line.worsen(*self.toxics, down=self.down)
+
+
+def is_expected(seen: str, row: BadLine) -> bool:
+    """Return True if the errors reported are some of a row's, or none where it has none."""
+    return set(seen.split(" / ")) <= set(row.error.split(" / ")) and bool(seen) == bool(row.error)
 
 
 def cut(size: int, *, up: bool = False) -> Toxic:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
@@ -57,24 +58,39 @@ class Line:
 
     Attributes:
         base_url: The address of the server, over this line.
+        turned_bad: Set once it is bad.
     """
 
     def __init__(self, http: httpx.AsyncClient, name: str, listen: str) -> None:
         self.base_url = f"http://{listen}"
+        self.turned_bad = asyncio.Event()
         self._http, self._path = http, f"/proxies/{name}"
+        # Makes the line bad. None before.
+        self._worsening: asyncio.Task[None] | None = None
 
-    async def add(self, *toxics: Toxic) -> None:
-        """Make the line bad, connections that are open included."""
+    async def worsen(self, *toxics: Toxic, down: bool = False) -> None:
+        """Make the line bad, connections that are open included.
+
+        Args:
+            toxics: What is wrong with it.
+            down: True to cut every connection, and to refuse new ones.
+        """
+        self.turned_bad.set()
+        # Shielded, because the fault may end the task that calls this.
+        self._worsening = asyncio.create_task(self._worsen(toxics, down=down))
+        await asyncio.shield(self._worsening)
+
+    async def _worsen(self, toxics: Sequence[Toxic], *, down: bool) -> None:
         for toxic in toxics:
             response = await self._http.post(f"{self._path}/toxics", json=toxic.wire())
             response.raise_for_status()
-
-    async def down(self) -> None:
-        """Cut every connection, and refuse new ones."""
-        (await self._http.post(self._path, json={"enabled": False})).raise_for_status()
+        if down:
+            (await self._http.post(self._path, json={"enabled": False})).raise_for_status()
 
     async def mend(self) -> None:
         """Make the line good again."""
+        if self._worsening is not None:
+            await self._worsening
         proxy = (await self._http.get(self._path)).raise_for_status().json()
         for toxic in proxy["toxics"]:
             path = f"{self._path}/toxics/{toxic['name']}"
