@@ -170,18 +170,26 @@ class Conversation:
         if not self._speech.is_under_way:  # else the service has cancelled it
             self._outbox.push(Command(kind="interrupt"))
 
-    def drop(self, reason: str) -> None:
+    def drop(self, reason: str, *, lost: bool = False) -> None:
         """End what is under way, since its connection is gone.
 
-        A line stays open if its audio is sent again: then its words come once more.
+        What the caller said without a reply is sent again, and its words, which then come once
+        more, are not reported again. If the connection was `lost`, the latest audio is sent again
+        in any case: the service may not have noticed yet that the caller speaks.
         """
         self.replies.drop()
         self.requests.fail(llm.RealtimeError(reason, code="connection_lost"))
-        if self._outbox.is_rewound and not self._turn.is_answered:
-            self.lines.hear_again(MOST_AGAIN_S)
-        else:
-            self.lines.finish()
+        unanswered_s = 0.0 if self._turn.is_answered else self.lines.unanswered_s
+        if unanswered_s > MOST_AGAIN_S:  # a part of it would be another line
+            unanswered_s = 0.0
+        self.lines.finish()
         self.lines.forget()
+        if unanswered_s:
+            self.lines.hear_again()
+        if lost or unanswered_s:
+            self._outbox.rewind(unanswered_s)
+        else:
+            self._outbox.confirm()
         self._speech.stop()
         self.tools.lose()
         self._turn.drop()
@@ -189,7 +197,6 @@ class Conversation:
 
     def close(self) -> None:
         """End the call. No event follows."""
-        self._outbox.drop_audio()
         self.drop("the session is closed")
         self.tools.close()
 

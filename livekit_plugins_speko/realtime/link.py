@@ -68,8 +68,8 @@ class Handler(Protocol):
     def on_event(self, event: RealtimeEvent) -> bool:
         """Take an event; return True if it is real traffic."""
 
-    def on_dropped(self, reason: str) -> None:
-        """Take the end of a connection."""
+    def on_dropped(self, *, lost: bool) -> None:
+        """Take the end of a connection: `lost`, or ended in a quiet moment."""
 
     def on_failure(self, error: APIError, timing: Timing | None, *, recoverable: bool) -> None:
         """Take a failure, of an attempt to connect if there is a `timing`."""
@@ -176,11 +176,7 @@ class Link:
         for task in tasks:
             end = (task.result() if task in done else None) or end
         self._outbox.drop_commands()
-        if end is None:
-            self._outbox.confirm()  # it was a quiet moment
-        else:
-            self._outbox.rewind()
-        self._handler.on_dropped("the connection was lost" if end else "a new session begins")
+        self._handler.on_dropped(lost=end is not None)
         return end
 
     async def _receive(self, connection: Connection) -> Close | None:

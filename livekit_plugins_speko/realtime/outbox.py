@@ -38,13 +38,12 @@ class Outbox:
 
     def __init__(self) -> None:
         self._items: deque[Item] = deque()
+        # Seconds of the audio among them, and how many may wait.
+        self._audio_s = 0.0
+        self._most_s = MOST_AUDIO_S
         # Audio that was sent and not replied to, oldest first; and its seconds.
         self._sent: deque[rtc.AudioFrame] = deque()
         self._sent_s = 0.0
-        # Audio to be sent again, before the items.
-        self._again: deque[rtc.AudioFrame] = deque()
-        # Seconds of the audio among them.
-        self._audio_s = 0.0
         # Set while there are items.
         self._filled = asyncio.Event()
 
@@ -54,21 +53,17 @@ class Outbox:
         self._filled.set()
         if isinstance(item, rtc.AudioFrame):
             self._audio_s += item.duration
-            while self._audio_s > MOST_AUDIO_S:
+            while self._audio_s > self._most_s:
                 self._drop_oldest_audio()
 
     async def take(self) -> Item:
         """Wait for the next item and remove it."""
-        while not (self._again or self._items):
+        while not self._items:
             self._filled.clear()
             await self._filled.wait()
-        if self._again:
-            item: Item = self._again.popleft()
-        else:
-            item = self._items.popleft()
-            if isinstance(item, rtc.AudioFrame):
-                self._audio_s -= item.duration
+        item = self._items.popleft()
         if isinstance(item, rtc.AudioFrame):
+            self._audio_s -= item.duration
             self._keep(item)
         return item
 
@@ -81,20 +76,30 @@ class Outbox:
     def confirm(self) -> None:
         """Note that the model replies to the audio that was sent."""
         self._sent.clear()
-        self._again.clear()
         self._sent_s = 0.0
+        self._most_s = MOST_AUDIO_S
 
-    @property
-    def is_rewound(self) -> bool:
-        """Return True while audio waits to be sent again."""
-        return bool(self._again)
+    def rewind(self, unanswered_s: float) -> None:
+        """Send again, after a drop, what was sent and not replied to.
 
-    def rewind(self) -> None:
-        """Send again, after a drop, what was sent and not replied to."""
-        self._again.extendleft(reversed(self._sent))
+        Args:
+            unanswered_s: How long ago the caller began what had no reply. Up to `MOST_AGAIN_S` of
+                it is sent again, and what was spoken just before the service noticed it. If 0,
+                all the audio that waits stays within `MOST_AUDIO_S`.
+        """
+        again_s = 0.0
+        while self._sent and again_s < unanswered_s + MOST_AUDIO_S:
+            frame = self._sent.pop()
+            again_s += frame.duration
+            self._items.appendleft(frame)
+        self._audio_s += again_s
+        if unanswered_s > 0:
+            self._most_s = max(self._most_s, again_s + MOST_AUDIO_S)
+        while self._audio_s > self._most_s:
+            self._drop_oldest_audio()
         self._sent.clear()
         self._sent_s = 0.0
-        if self._again:
+        if self._items:
             self._filled.set()
 
     def drop_audio(self) -> None:

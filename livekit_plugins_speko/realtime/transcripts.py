@@ -33,6 +33,8 @@ class CallerLines:
         self._last = ""
         # Time of `time.monotonic` until which one may come. None until the reply begins.
         self._last_until: float | None = None
+        # Beginning (time of day) of the latest final. None before one.
+        self._last_began_at: float | None = None
         # A final whose audio is sent to the model again, until the reply begins; else empty.
         self._again = ""
 
@@ -51,6 +53,13 @@ class CallerLines:
         """Return True while the model hears a line again that was final already."""
         return bool(self._again)
 
+    @property
+    def unanswered_s(self) -> float:
+        """Return how long ago the caller began a line without a reply, in seconds; 0 without."""
+        is_final = self._again or (self._last and self._last_until is None)
+        began_at = self._last_began_at if is_final else self._began_at
+        return 0.0 if began_at is None else max(0.0, time.time() - began_at)
+
     def begin(self, at: float | None = None) -> None:
         """Note that the caller speaks, from `at` (time of day) on: now, by default."""
         if not self._text:
@@ -63,12 +72,10 @@ class CallerLines:
         if self._last_until is None:
             self._last = ""
 
-    def hear_again(self, seconds: float) -> None:
-        """Note that the model hears the latest seconds again; a line that is longer ends here."""
-        if self._began_at is not None and time.time() - self._began_at > seconds:
-            self.finish()
-        elif self._last and self._last_until is None:
-            self._again, self._last = self._last, ""
+    def hear_again(self) -> None:
+        """Note that the model hears the latest line again."""
+        if self._last:
+            self._again, self._last = f"{self._again} {self._last}".strip(), ""
 
     def repeats(self, text: str) -> bool:
         """Return True if a text is a version of the line that was final already: late, or again."""
@@ -99,6 +106,8 @@ class CallerLines:
 
     def _finish(self, last_until: float | None) -> None:
         self._report(is_final=True)
+        if not self._again:
+            self._last_began_at = self._began_at
         self._last, self._last_until = self._text, last_until
         self._item_id, self._began_at, self._text = None, None, ""
 

@@ -144,10 +144,12 @@ class Upstream:
             self.on_failure(error, None, recoverable=True)
         return self._conversation.take(event)
 
-    def on_dropped(self, reason: str) -> None:
+    def on_dropped(self, *, lost: bool) -> None:
         """End what is under way. The next session replies to a tool's result in its place."""
         self._must_speak = self._must_speak or self._conversation.tools.is_reply_due
-        self._conversation.drop(reason)
+        self._conversation.drop(
+            "the connection was lost" if lost else "a new session begins", lost=lost
+        )
 
     def on_failure(self, error: Exception, timing: Timing | None, *, recoverable: bool) -> None:
         """Report a failure. After one that is not recoverable nothing else is emitted."""

@@ -75,27 +75,52 @@ async def test_audio_that_was_cleared_is_not_sent_again() -> None:
         assert await heard(call) == b""
 
 
-async def test_line_that_is_open_comes_once() -> None:
+async def test_line_that_is_open_is_final_and_only_the_rest_of_it_comes_again() -> None:
     async with calling() as call:
         await speak(call)
         await call.line.say(user("I would like", False))
         await call.until(lambda: bool(call.lines))
         await drop(call)
-        assert call.finals == [] and "I would like" not in call.prompt
+        assert call.finals == ["I would like"] and "Caller: I would like" in call.prompt
+        assert await heard(call) == SPOKEN
         await call.line.say(user("I would", False))
         await call.reply("Gladly.", question="I would like a table.")
-        assert call.finals == ["I would like a table."]
-        assert call.history == [("user", "I would like a table."), ("assistant", "Gladly.")]
+        assert call.finals == ["I would like", "a table."]
+        assert call.history == [
+            *(("user", "I would like"), ("user", "a table.")),
+            ("assistant", "Gladly."),
+        ]
 
 
-async def test_open_line_of_which_nothing_more_comes_is_final_with_the_reply() -> None:
+async def test_line_that_was_lost_twice_comes_once() -> None:
     async with calling() as call:
         await speak(call)
-        await call.line.say(user("Hello", False))
+        await call.line.say(user("I would like", False))
         await call.until(lambda: bool(call.lines))
         await drop(call)
-        await call.reply("Hello to you.")
-        assert call.finals == ["Hello"]
+        await call.line.say(user("I would like a", False))
+        await call.until(lambda: call.lines[-1].transcript == "a")
+        await drop(call)
+        await call.reply("Gladly.", question="I would like a table.")
+        assert call.finals == ["I would like", "a", "table."]
+
+
+async def test_question_without_a_reply_is_sent_again_at_the_end_of_a_session() -> None:
+    async with calling() as call:
+        await speak(call)
+        await call.line.say(user("Hello"))
+        await call.until(lambda: bool(call.finals))
+        call.realtime._upstream._link.renew()
+        await call.line.connected(2)
+        assert await heard(call) == SPOKEN
+
+
+async def test_audio_of_a_silent_caller_is_bounded() -> None:
+    async with calling() as call:
+        for _ in range(8):
+            await speak(call)
+        await drop(call)
+        assert len(await heard(call)) == 2 * WIRE_HZ * 2
 
 
 async def test_open_line_whose_reply_began_is_final_at_the_drop() -> None:

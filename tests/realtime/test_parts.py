@@ -19,7 +19,6 @@ from livekit_plugins_speko.realtime.microphone import Microphone
 from livekit_plugins_speko.realtime.outbox import MOST_AGAIN_S, MOST_AUDIO_S, Command, Outbox
 from livekit_plugins_speko.realtime.playback import cut_text
 from livekit_plugins_speko.realtime.sdk_connection import SdkConnection
-from livekit_plugins_speko.realtime.transcripts import CallerLines
 from tests.helpers.support import frame, int16, pitch, tone
 
 
@@ -89,37 +88,40 @@ async def test_outbox_keeps_the_latest_audio_and_every_command_in_order() -> Non
     assert taken == [commit, *kept]
 
 
-def test_line_that_is_longer_than_what_is_heard_again_ends() -> None:
-    reported: list[llm.InputTranscriptionCompleted] = []
-
-    class Listener:
-        def on_line(self, line: llm.InputTranscriptionCompleted) -> None:
-            reported.append(line)
-
-    lines = CallerLines(Listener())
-    lines.begin(time.time() - 11)
-    lines.take("A long story", final=False)
-    lines.hear_again(12.0)
-    assert lines.is_open
-    lines.hear_again(10.0)
-    assert not lines.is_open and reported[-1].is_final
-
-
 async def test_outbox_sends_audio_again_that_was_not_confirmed() -> None:
     outbox = Outbox()
     frames = [frame(tone(0.125, rate=16_000, hz=200 + at)) for at in range(90)]
-    for each in frames:
-        outbox.push(each)
-        assert await outbox.take() is each
-    outbox.rewind()
-    again = frames[-round(MOST_AGAIN_S / 0.125) :]
-    assert outbox.is_rewound
+
+    async def send() -> None:
+        for each in frames:
+            outbox.push(each)
+            assert await outbox.take() is each
+
+    await send()
+    outbox.rewind(unanswered_s=3.0)
+    again = frames[-round((3.0 + MOST_AUDIO_S) / 0.125) :]
     assert [await outbox.take() for _ in again] == again
-    assert not outbox.is_rewound
+    outbox.rewind(unanswered_s=MOST_AGAIN_S)
+    assert await outbox.take() is again[0]
+    outbox.drop_audio()
+    await send()
     outbox.confirm()
-    outbox.rewind()
+    outbox.rewind(unanswered_s=3.0)
     outbox.push(frames[0])
     assert await outbox.take() is frames[0]
+
+
+async def test_outbox_keeps_the_latest_audio_alone_where_no_question_is_known() -> None:
+    outbox = Outbox()
+    frames = [frame(tone(0.125, rate=16_000, hz=200 + at)) for at in range(90)]
+    for each in frames[:-4]:
+        outbox.push(each)
+        await outbox.take()
+    outbox.rewind(unanswered_s=0.0)
+    for each in frames[-4:]:
+        outbox.push(each)
+    kept = frames[-round(MOST_AUDIO_S / 0.125) :]
+    assert [await outbox.take() for _ in kept] == kept
 
 
 async def test_outbox_waits_and_drops_what_it_is_to_drop() -> None:
