@@ -82,6 +82,7 @@ class EagerStream(OpenTextStream):
             recognizer=parts.recognizer,
             language=language,
             conn_options=conn_options,
+            session=parts.preflight.session(),
         )
         self._parts = parts
         self._spoken_language = language
@@ -89,8 +90,6 @@ class EagerStream(OpenTextStream):
         self._final_options = conn_options
         # Of one ahead. Its retries would delay the end of speech.
         self._ahead_options = replace(conn_options, max_retry=0)
-        # The session that makes this stream. None outside of one.
-        self._session = parts.preflight.session()
         # What is being said. None between two utterances.
         self._utterance: Utterance | None = None
         # The request whose response may become the final transcript. None when there is none.
@@ -114,8 +113,10 @@ class EagerStream(OpenTextStream):
     async def _feed(self, vad_stream: vad.VADStream) -> None:
         async for item in self._input_ch:
             if isinstance(item, self._FlushSentinel):
+                self._last_words.flushed()
                 vad_stream.flush()
             else:
+                self._last_words.pushed(item, time.monotonic())
                 vad_stream.push_frame(item)
         vad_stream.end_input()
 
@@ -127,6 +128,8 @@ class EagerStream(OpenTextStream):
                 await self._end(event)
             elif self._utterance is not None:
                 await self._continue(self._utterance, event)
+            else:
+                self._answer_last_words(event)
 
     async def _begin(self, event: vad.VADEvent) -> None:
         await self._drop_utterance("flushed")

@@ -40,12 +40,11 @@ class EagerStreamingStream(OpenTextStream):
             recognizer=parts.recognizer,
             language=language,
             conn_options=conn_options,
+            session=parts.preflight.session(),
         )
         self._parts = parts
         # Its connection begins with the stream.
         self._recognition = parts.recognizer.stream(language=language, conn_options=conn_options)
-        # The session that makes this stream. None outside of one.
-        self._session = parts.preflight.session()
         self._text = SpokenText()
         # Pauses of the utterance under way. None between two utterances.
         self._pauses: Pauses | None = None
@@ -100,10 +99,12 @@ class EagerStreamingStream(OpenTextStream):
     async def _feed(self, vad_stream: vad.VADStream) -> None:
         async for item in self._input_ch:
             if isinstance(item, self._FlushSentinel):
+                self._last_words.flushed()
                 vad_stream.flush()
                 self._recognition.flush()
             else:
                 self._recognition.push_frame(item)
+                self._last_words.pushed(item, time.monotonic())
                 vad_stream.push_frame(item)
         vad_stream.end_input()
         self._recognition.end_input()
@@ -116,6 +117,8 @@ class EagerStreamingStream(OpenTextStream):
                 self._end(event)
             elif self._pauses is not None:
                 self._continue(self._pauses, event)
+            elif self._ended is None and not self._text.is_open:
+                self._answer_last_words(event)
 
     def _begin(self) -> None:
         if self._ended is not None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from livekit.agents import APIConnectOptions, stt, vad
+from livekit.agents import APIConnectOptions, LanguageCode, stt, vad
 from livekit.agents.types import NotGivenOr
+
+from .last_words import LastWords
 
 CONTINUES = "\N{MIDLINE HORIZONTAL ELLIPSIS}"
 """Appended to a text that turned out not to be complete, so that LiveKit stops the reply to it.
@@ -30,6 +32,7 @@ class OpenTextStream(stt.StreamAdapterWrapper):
         recognizer: stt.STT[Any],
         language: NotGivenOr[str],
         conn_options: APIConnectOptions,
+        session: Any | None,
     ) -> None:
         super().__init__(
             adapter,
@@ -40,6 +43,16 @@ class OpenTextStream(stt.StreamAdapterWrapper):
         )
         # The last text that was sent and isn't final. None after a final one.
         self._open_text: stt.SpeechData | None = None
+        # The session that makes this stream. None outside of one.
+        self._session = session
+        # Notes the audio on its way to the VAD.
+        self._last_words = LastWords()
+
+    def _answer_last_words(self, event: vad.VADEvent) -> None:
+        """Tell a session that closes, by an empty final transcript, that no words are left."""
+        if self._session is not None and self._last_words.answers(event):
+            nothing = stt.SpeechData(language=LanguageCode(""), text="")
+            self._send(stt.SpeechEventType.FINAL_TRANSCRIPT, nothing)
 
     def _retract(self, data: stt.SpeechData) -> None:
         """Have the reply to a preflight transcript stopped: the caller continues."""

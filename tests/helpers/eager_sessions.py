@@ -145,6 +145,7 @@ async def eager_calling(
     wrap: Callable[[SpekoSTTAdapter], stt.STT[Any]] | None = None,
     conn_options: APIConnectOptions = ONCE,
     max_errors: int = 3,
+    close_timeout_s: float = 0.0,
     **options: Any,
 ) -> AsyncIterator[EagerCall]:
     """A call through the eager adapter. When it is over nothing is left on the network.
@@ -166,7 +167,7 @@ async def eager_calling(
             parts: Any = used if wrap is None else used._replace(stt=wrap(used.stt))  # type: ignore[arg-type]
             adapter = parts.stt if isinstance(parts.stt, SpekoSTTAdapter) else used.stt
             assert isinstance(adapter, SpekoSTTAdapter)
-            session = make_session(parts, voice_detector, conn_options, max_errors)
+            session = make_session(parts, voice_detector, conn_options, max_errors, close_timeout_s)
             if options:
                 session.update_options(**options)
             call = EagerCall(session, gateway, adapter)

@@ -161,8 +161,12 @@ def make_session(
     voice_detector: vad.VAD,
     conn_options: APIConnectOptions = ONCE,
     max_errors: int = 3,
+    close_timeout_s: float = 0.0,
 ) -> AgentSession[None]:
-    """A session that commits a turn as soon as the caller's speech ends."""
+    """A session that commits a turn as soon as the caller's speech ends.
+
+    While it closes it waits `close_timeout_s` at most for the caller's last words.
+    """
     return AgentSession[None](
         stt=components.stt,
         llm=components.llm,
@@ -174,7 +178,7 @@ def make_session(
             "interruption": {"mode": "vad", "resume_false_interruption": False},
         },
         aec_warmup_duration=None,
-        session_close_transcript_timeout=0.0,
+        session_close_transcript_timeout=close_timeout_s,
         conn_options=SessionConnectOptions(conn_options, conn_options, conn_options, max_errors),
     )
 

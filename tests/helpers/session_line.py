@@ -37,9 +37,15 @@ class Caller(io.AudioInput):
         for pcm in [SILENCE] * LEAD_FRAMES + spoken + [SILENCE] * PAUSE_FRAMES:
             self._frames.put_nowait(pcm)
 
+    async def heard(self) -> None:
+        """Wait until all that was said has been read."""
+        await self._frames.join()
+
     async def __anext__(self) -> rtc.AudioFrame:
         await asyncio.sleep(0)  # a queue with items never yields to the loop
-        return rtc.AudioFrame(await self._frames.get(), 16_000, 1, FRAME_BYTES // 2)
+        pcm = await self._frames.get()
+        self._frames.task_done()
+        return rtc.AudioFrame(pcm, 16_000, 1, FRAME_BYTES // 2)
 
 
 class Ear(io.AudioOutput):

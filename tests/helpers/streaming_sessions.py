@@ -120,7 +120,10 @@ class LiveCaller(EagerCaller):
         now_s = asyncio.get_running_loop().time()
         self._due_s = now_s if self._due_s is None else self._due_s + _FRAME_S
         await asyncio.sleep(max(0.0, self._due_s - now_s))
-        pcm = SILENCE if self._frames.empty() else self._frames.get_nowait()
+        pcm = SILENCE
+        if not self._frames.empty():
+            pcm = self._frames.get_nowait()
+            self._frames.task_done()
         return rtc.AudioFrame(pcm, 16_000, 1, FRAME_BYTES // 2)
 
 
@@ -154,6 +157,7 @@ async def streaming_calling(
     through: Callable[[str], AbstractAsyncContextManager[str]] = nullcontext,
     conn_options: APIConnectOptions = ONCE,
     max_errors: int = 3,
+    close_timeout_s: float = 0.0,
     session_options: Mapping[str, Any] | None = None,
     **stt_options: Any,
 ) -> AsyncIterator[TextCall]:
@@ -182,7 +186,7 @@ async def streaming_calling(
             used: Any = components
             if wrap is not None:
                 used = components._replace(stt=wrap(components.stt))  # type: ignore[arg-type]
-            session = make_session(used, voice_detector, conn_options, max_errors)
+            session = make_session(used, voice_detector, conn_options, max_errors, close_timeout_s)
             if session_options:
                 session.update_options(**session_options)
             call = TextCall(session, gateway)
