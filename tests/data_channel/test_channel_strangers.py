@@ -12,7 +12,8 @@ from livekit import rtc
 from livekit.rtc.participant import PublishDataError
 
 from livekit_plugins_speko import Speko
-from livekit_plugins_speko.data_channel.channel import MAX_PACKETS_A_SECOND, MAX_WAITING
+from livekit_plugins_speko.data_channel.channel import MAX_WAITING
+from livekit_plugins_speko.data_channel.intake import MAX_PACKETS_A_SECOND, MAX_SENDERS
 from livekit_plugins_speko.data_channel.packets import OVERRIDES, Overrides
 from livekit_plugins_speko.testing import LocalGateway, Reply
 from tests.data_channel.sessions import INSTRUCTIONS, make_channel, page_call
@@ -91,7 +92,8 @@ async def test_flood_of_participants_is_bounded() -> None:
     for number in range(200):
         room.join(f"guest-{number}")
         room.send(contextual_update(), sender=f"guest-{number}")
-    assert len(channel._waiting) == len(channel._looked) == MAX_WAITING
+    assert len(channel._waiting) == MAX_WAITING
+    assert len(channel._intake._looked) == MAX_SENDERS
     await channel.aclose()
 
 
