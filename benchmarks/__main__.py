@@ -23,6 +23,7 @@ from benchmarks.common.report import ROOT, Aim, machine, print_aims
 # Whole calls come last, with the machine to themselves.
 QUESTIONS = (
     "overhead",
+    "reporting",
     "holes",
     "sessions",
     "event_loop",

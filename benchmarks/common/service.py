@@ -11,6 +11,7 @@ its own, counted from the request's last byte, so that late writes do not add up
 
 The wires, below ``/`` or below a line, ``/lines/NAME``, which has settings of its own:
     POST /v1/transcribe  POST /v1/complete  POST /v1/synthesize  (Speko)
+    POST /v1/sessions/ID/turns  (Speko)
     POST /v1/audio/transcriptions  POST /v1/chat/completions  POST /v1/audio/speech  (OpenAI)
     POST /v1/sessions  POST /v1/realtime/telemetry  (Speko)
     GET  /v1/transcribe/stream  (Speko)    GET /v1/listen  (Deepgram): WebSockets
@@ -46,6 +47,7 @@ from benchmarks.common.upstream import (
     audio_pieces,
     completed,
     completed_openai,
+    reported,
     split_line,
     synthesized,
     transcribed,
@@ -120,6 +122,8 @@ def pieces_of(record: Record, upstream: Upstream, body: bytes) -> list[Piece] | 
     if record.path in ("/v1/complete", "/v1/chat/completions"):
         complete = completed if record.path == "/v1/complete" else completed_openai
         return complete(upstream.first_token_ms, upstream.token_ms, upstream.reply)
+    if record.path.startswith("/v1/sessions/") and record.path.endswith("/turns"):
+        return reported(upstream)
     if record.path in ("/v1/synthesize", "/v1/audio/speech"):
         speko = record.path == "/v1/synthesize"
         record.text = json.loads(body)["text" if speko else "input"]

@@ -12,6 +12,8 @@ import numpy as np
 
 RATE_HZ = 24_000
 LONGEST_SPEECH_MS = 120_000
+# Longer than any benchmark runs.
+NEVER_S = 3_600.0
 REPLY = (
     *("I", " can", " tell", " you", " what", " the", " weather", " is", " like", " today", "."),
     *(" It", " is", " sunny", " in", " Paris", ",", " with", " a", " light", " wind", " from"),
@@ -49,6 +51,7 @@ class Upstream:
         notes_audio: True if the arrival of a stream's audio is noted.
         answer_ms: From the caller's last loud audio to the first of a voice model's reply.
         answer_audio_ms: The length of that reply, in whole pieces.
+        turns_status: Of the response to reported turns; 0 for none, ever.
     """
 
     recognition_ms: float = 150
@@ -67,6 +70,7 @@ class Upstream:
     notes_audio: bool = False
     answer_ms: float = 300
     answer_audio_ms: int = 3000
+    turns_status: int = 202
 
     def transcript(self, audio_s: float) -> str:
         """Return the text of an upload of that length."""
@@ -85,6 +89,14 @@ def split_line(target: str) -> tuple[str, str]:
         return "", path
     line, slash, rest = path[len("/lines/") :].partition("/")
     return line, slash + rest
+
+
+def reported(upstream: Upstream) -> list[Piece]:
+    """Build the response to turns that were reported."""
+    if upstream.turns_status == 0:
+        return [(NEVER_S, b"")]
+    body = whole("application/json", b"{}", f"{upstream.turns_status} As set")
+    return [(0.0, body)]
 
 
 def transcribed(upstream: Upstream, text: str) -> list[Piece]:
