@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from livekit import api, rtc
+from typing_extensions import Self
 
 from examples.stack import LiveKit
 from tests.e2e.ears import Ears
@@ -92,7 +93,7 @@ class Caller:
         self._room.on("disconnected", self._disconnected)
         self._room.register_text_stream_handler(TRANSCRIPTION, self._transcription)
 
-    async def __aenter__(self) -> Caller:
+    async def __aenter__(self) -> Self:
         """Join, and turn the microphone on."""
         await self._room.connect(self._livekit.url, self._token)
         for participant in self._room.remote_participants.values():
@@ -116,7 +117,9 @@ class Caller:
         """Say one of the fixtures; returns when its last sound is on its way."""
         return await self._microphone.say(FIXTURES / f"{name}.wav")
 
-    async def until(self, what: str, happened: Callable[[], bool], within_s: float = 20.0) -> float:
+    async def until(
+        self, what: str, happened: Callable[[], object], within_s: float = 20.0
+    ) -> float:
         """Wait until something was noted; returns the time.
 
         Raises:

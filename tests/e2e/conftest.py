@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import pytest
 
 from examples.engines import Recogniser
 from examples.stack import (
+    WORKER,
     LiveKit,
     Process,
     livekit_server,
@@ -27,6 +28,7 @@ from examples.stack import (
 )
 from tests.e2e.checks import Check, Checks
 from tests.e2e.programs import begin
+from tests.e2e.scripted.service import ScriptedService, scripted_service
 
 OUTPUT = Path(__file__).parent.parent.parent / "e2e-output"
 CHECKS = Checks()
@@ -123,18 +125,27 @@ def recogniser() -> Iterator[Recogniser]:
     recogniser.close()
 
 
+@pytest.fixture(scope="session")
+def scripted(output: Path) -> Iterator[ScriptedService]:
+    """The local gateway with scripted engines, for many calls on few cores."""
+    with scripted_service(output / "scripted-gateway.log") as service:
+        yield service
+
+
 @pytest.fixture
-def start(
-    request: pytest.FixtureRequest, output: Path, livekit: LiveKit, speko: dict[str, str]
-) -> StartWorker:
+def start(request: pytest.FixtureRequest, output: Path, livekit: LiveKit) -> StartWorker:
     """Starts a worker, and stops it; the log of its whole life must not hold the key."""
 
     @asynccontextmanager
     async def worker(
-        name: str = "worker", agent_name: str = "", speko: dict[str, str] = speko
+        name: str = "worker",
+        agent_name: str = "",
+        speko: dict[str, str] | None = None,
+        program: Sequence[str] = WORKER,
     ) -> AsyncIterator[Process]:
+        speko = speko or request.getfixturevalue("speko")
         log = output / f"{request.node.name}-{name}.log"
-        process = await begin(start_worker, log, livekit, speko, agent_name)
+        process = await begin(start_worker, log, livekit, speko, agent_name, program)
         try:
             yield process
         finally:

@@ -12,6 +12,7 @@ from livekit import rtc
 from livekit_plugins_speko import frames_to_wav
 
 RATE_HZ = 16_000
+FRAMES_PER_S = 100
 # Root mean square of int16 samples: well above what a silent track holds, well below speech.
 SOUND = 100.0
 
@@ -54,6 +55,18 @@ class Ears:
         """How long it has been quiet, in seconds."""
         return time.monotonic() - self.last_sound()
 
+    def longest_gap(self, from_s: float, to_s: float) -> float:
+        """The longest silence among the frames that came between two times, in seconds.
+
+        By the frames' own length: a listener who was busy got them late, but heard no pause.
+        """
+        longest = gap = 0
+        for at_s, frame in self._frames:
+            if from_s <= at_s < to_s:
+                gap = 0 if has_sound(frame) else gap + 1
+                longest = max(longest, gap)
+        return longest / FRAMES_PER_S
+
     def wav(self, from_s: float = 0.0, to_s: float = float("inf")) -> bytes:
         """What was heard between two times, as a WAV."""
         return frames_to_wav([frame for at_s, frame in self._frames if from_s <= at_s < to_s])
@@ -65,7 +78,12 @@ class Ears:
     def _take(self, frame: rtc.AudioFrame) -> None:
         now_s = time.monotonic()
         self._frames.append((now_s, frame))
-        samples = np.frombuffer(frame.data, dtype=np.int16).astype(np.float64)
-        if np.sqrt(np.mean(samples**2)) > SOUND:
+        if has_sound(frame):
             self._sounds.append(now_s)
         self._heard()
+
+
+def has_sound(frame: rtc.AudioFrame) -> bool:
+    """Whether somebody would hear a frame."""
+    samples = np.frombuffer(frame.data, dtype=np.int16).astype(np.float64)
+    return bool(np.sqrt(np.mean(samples**2)) > SOUND)

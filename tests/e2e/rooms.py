@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
+import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 from livekit import api
+from livekit.protocol.models import ParticipantInfo
 
 from examples.stack import LiveKit, Process
 
 # What a worker says in its log of a job that did not go well.
 TROUBLE = re.compile(r"\b(ERROR|CRITICAL)\b|Traceback")
+AGENT, ACTIVE = ParticipantInfo.Kind.AGENT, ParticipantInfo.State.ACTIVE
 # What LiveKit's SDK says at times when a room is closed under it, which is how calls end.
 USUAL = re.compile(r"publisher data channel '\w+' closed unexpectedly")
 
@@ -63,3 +68,27 @@ async def ended(process: psutil.Process, within_s: float = 20.0) -> bool:
 def trouble(lines: Sequence[str]) -> list[str]:
     """Those lines of a worker's log that tell of an error."""
     return [line for line in lines if TROUBLE.search(line) and not USUAL.search(line)]
+
+
+async def mint_room(livekit: LiveKit, agent_name: str, metadata: Mapping[str, Any]) -> str:
+    """Make a room and send an agent into it, as a server does before its page has a token."""
+    room = fresh_room()
+    async with server_api(livekit) as client:
+        await client.room.create_room(api.CreateRoomRequest(name=room, empty_timeout=60))
+        request = api.CreateAgentDispatchRequest(
+            agent_name=agent_name, room=room, metadata=json.dumps(metadata)
+        )
+        await client.agent_dispatch.create_dispatch(request)
+    return room
+
+
+async def agent_joins(livekit: LiveKit, room: str, within_s: float = 30.0) -> None:
+    """Wait until an agent is in a room, and data packets reach it."""
+    deadline = time.monotonic() + within_s
+    async with server_api(livekit) as client:
+        while True:
+            listed = await client.room.list_participants(api.ListParticipantsRequest(room=room))
+            if any(each.kind == AGENT and each.state == ACTIVE for each in listed.participants):
+                return
+            assert time.monotonic() < deadline, f"no agent came to {room}"
+            await asyncio.sleep(0.05)
