@@ -8,6 +8,9 @@ import unicodedata
 TAG = re.compile(r"</?[A-Za-z][^<>]*>")
 """A markup tag: `<break time="1s"/>`, `</p>`. Not "3 < 5" and not "<3"."""
 
+PAGE_CONTEXT = "speko.page_context"
+"""The key in a message's `extra` that marks context from a page: no words of the caller."""
+
 # Scripts that write words without spaces between them, as Unicode names their characters.
 _WITHOUT_SPACES = (
     "CJK",

@@ -70,7 +70,7 @@ def _log_failure(reply: SpeechHandle) -> None:
 
 def _log_without_effect(packet: str, error: BaseException) -> None:
     # A voice model's error says what it can't do; others may hold what the caller said.
-    reason = {"reason": error.message} if isinstance(error, llm.RealtimeError) else {}
+    reason = {"reason": str(error)} if isinstance(error, llm.RealtimeError) else {}
     logger.info(
         "a packet of the caller's page had no effect",
         extra={"packet": packet, "error": type(error).__name__, **reason},

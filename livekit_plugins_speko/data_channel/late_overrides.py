@@ -17,7 +17,8 @@ async def apply_overrides(
 ) -> None:
     """Change the instructions, the voice, its speed and the language, from the next call on.
 
-    The first message is not said any more. Parts of other providers are left as they are.
+    The first message is not said any more. Parts of other providers are left as they are, and so
+    is a voice model, which takes instructions alone, from its next session of the service on.
 
     Args:
         overrides: Those that are allowed.

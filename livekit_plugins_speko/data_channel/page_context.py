@@ -8,6 +8,8 @@ from typing import Any
 
 from livekit.agents import AgentSession, llm
 
+from .._text import PAGE_CONTEXT
+
 MAX_UPDATES = 60
 """Most contextual updates in an agent's context. Then the oldest is removed."""
 
@@ -34,7 +36,7 @@ class PageContext:
             RuntimeError: The session does not run any more.
             llm.RealtimeError: A realtime model does not take it.
         """
-        item = llm.ChatMessage(role="user", content=[_LABEL + text])
+        item = llm.ChatMessage(role="user", content=[_LABEL + text], extra={PAGE_CONTEXT: True})
         self._items.append(item)
         self._unused.add(item.id)
         dropped = self._items.popleft() if len(self._items) > MAX_UPDATES else None

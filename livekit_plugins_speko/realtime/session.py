@@ -19,6 +19,7 @@ from .reports import Reports
 from .requests import fail
 from .starter import Starter
 from .tool_flow import ToolFlow
+from .typed_text import TypedText
 from .upstream import SessionSettings, Upstream
 
 if TYPE_CHECKING:
@@ -59,8 +60,8 @@ class SpekoRealtimeSession(llm.RealtimeSession[Literal["speko"]]):
         self._starter = Starter(self._upstream.run, self._upstream.on_bug)
         # Audio, in seconds, that was pushed since the last commit.
         self._uncommitted_s = 0.0
-        # What the user typed and the model was not given. None without it.
-        self._typed: str | None = None
+        # What the user typed and the model was not given.
+        self._typed = TypedText()
 
     @property
     def chat_ctx(self) -> llm.ChatContext:
@@ -91,9 +92,7 @@ class SpekoRealtimeSession(llm.RealtimeSession[Literal["speko"]]):
         can_take_text = self._upstream.can_take_text
         if self._conversation.tools.send_results(added, can_take_text=can_take_text):
             self._upstream.renew_to_speak()
-        typed = [each for each in added if isinstance(each, llm.ChatMessage)]
-        if typed and typed[-1].role == "user":
-            self._typed = typed[-1].text_content
+        self._typed.add(added)
 
     async def _update_session(
         self,
@@ -138,7 +137,7 @@ class SpekoRealtimeSession(llm.RealtimeSession[Literal["speko"]]):
         wanted = instructions if utils.is_given(instructions) else None
         if wanted is not None:
             wanted = "\n\n".join([wanted, *self._conversation.tools.take_news()])
-        typed, self._typed = self._typed, None
+        typed = self._typed.take()
         if self._emitter.is_closed:
             future: asyncio.Future[llm.GenerationCreatedEvent] = asyncio.Future()
             return fail(future, llm.RealtimeError("the session is closed", code="closed"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from typing import Any
@@ -25,6 +26,7 @@ from livekit_plugins_speko.testing import (
     Reply,
     Speech,
 )
+from livekit_plugins_speko.testing._gateway.waiting import within
 from tests.data_channel.sessions import page_call
 from tests.helpers.fake_room import user_message
 from tests.helpers.raw_server import RawServer
@@ -33,6 +35,8 @@ from tests.helpers.support import tone
 
 LOGGER = "livekit.plugins.speko"
 SESSION = "s-1"
+# A port of this machine at which nobody listens.
+NOBODY = "http://127.0.0.1:9"
 
 
 class Talk:
@@ -189,6 +193,40 @@ async def test_service_that_hangs_costs_the_call_nothing_and_the_end_five_second
     assert [record.message for record in caplog.records] == [
         "turns of the conversation were not reported to Speko"
     ]
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+async def test_service_that_fails_or_is_gone_keeps_the_newest_turns_alone(
+    is_gone: bool, gateway: LocalGateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also in a call that lasts for days: their number, and the length of each, are bounded."""
+    gateway.register_session(SESSION)
+    gateway.turns.always(Refusal(503, "down"))
+    base_url = NOBODY if is_gone else gateway.base_url
+    async with Speko(base_url=base_url, api_key=gateway.api_key) as speko:
+        talk = Talk(speko)
+        with caplog.at_level(logging.WARNING, LOGGER):
+            talk.add("the first turn")
+            await within(told(caplog), 10.0, "the first failure")
+            for number in range(MAX_WAITING_TURNS + 500):
+                talk.add(f"turn {number} " + "x" * MAX_TURN_CHARS)
+            waiting = talk.reporter._waiting
+            assert len(waiting) == MAX_WAITING_TURNS
+            assert max(len(turn["text"]) for turn in waiting) == MAX_TURN_CHARS
+            assert waiting[-1]["index"] == MAX_WAITING_TURNS + 500
+            closing = asyncio.create_task(talk.reporter.aclose())
+            await asyncio.sleep(0)
+            closing.cancel()
+            await asyncio.wait([closing])
+    assert [each.message for each in caplog.records if each.name == LOGGER] == [
+        "reporting the conversation to Speko failed"
+    ]
+
+
+async def told(caplog: pytest.LogCaptureFixture) -> None:
+    """Wait until something is in the log."""
+    while not caplog.records:
+        await asyncio.sleep(0.01)
 
 
 async def test_closing_twice_or_before_the_start_does_nothing(speko: Speko) -> None:
