@@ -1,9 +1,9 @@
 """Rules instead of a language model: the engine of `/v1/complete` in the demo.
 
 This is not a language model. It is a table of patterns with one answer each: a greeting, its name,
-the time and the date, opening hours, simple sums, one long story, what was asked before, thanks and
-goodbye. It calls a tool that takes a city and is about the weather or the time, and puts the tool's
-result into words. To everything else it says that it did not
+the time and the date, opening hours, simple sums, one long story, what was asked before, what the
+caller's page shows, thanks and goodbye. It calls a tool that takes a city and is about the weather
+or the time, and puts the tool's result into words. To everything else it says that it did not
 understand.
 """
 
@@ -40,6 +40,11 @@ STORY = (
     "She made him a soup, and the cat got the fish, and they talked until the morning. "
     "From that day on there were always two lamps in the window, and nobody on that coast was lost."
 )
+
+# A user's message that the caller did not say, and a question about it.
+_CONTEXT = re.compile(r"\[Context from the caller's page[^]]*\]\s*")
+_ABOUT_PAGE = re.compile(r"\b(look(ing)? at|(on|about) my (page|screen))\b", re.I)
+NOTHING_KNOWN = "Your page has not told me anything."
 
 _CITY = re.compile(r"\b(?:in|for|at)\s+((?:[A-Z][\w'-]+)(?:\s+[A-Z][\w'-]+)*)")
 _EARLIER = re.compile(r"\bwhat did i (just )?(ask|say)\b", re.I)
@@ -120,7 +125,7 @@ def answer(
     Returns:
         The words to say, or the tool to call first.
     """
-    spoken = [message for message in messages if message["role"] != "system"]
+    spoken, known = _without_context(messages)
     if not spoken:
         return GREETING
     if spoken[-1]["role"] == "tool":
@@ -132,6 +137,8 @@ def answer(
         return _tell_earlier(spoken)
     if (asked := _ask_tool(said, tools)) is not None:
         return asked
+    if _ABOUT_PAGE.search(said):
+        return f"Your page tells me: {known[-1]}" if known else NOTHING_KNOWN
     if (result := find_sum(said)) is not None:
         return f"That is {result}."
     for rule in RULES:
@@ -143,6 +150,19 @@ def answer(
 def _tell_earlier(spoken: Sequence[Message]) -> str:
     asked = [message["content"] for message in spoken if message["role"] == "user"][:-1]
     return f"You asked me: {asked[-1]}" if asked else NOTHING_ASKED
+
+
+def _without_context(messages: Sequence[Message]) -> tuple[list[Message], list[str]]:
+    """Return what was said, and apart from it what the caller's page let the agent know."""
+    spoken: list[Message] = []
+    known: list[str] = []
+    for message in messages:
+        label = _CONTEXT.match(message["content"]) if message["role"] == "user" else None
+        if label is not None:
+            known.append(message["content"][label.end() :])
+        elif message["role"] != "system":
+            spoken.append(message)
+    return spoken, known
 
 
 def _ask_tool(said: str, tools: Sequence[Tool]) -> str | ToolCall | None:

@@ -16,6 +16,7 @@ from examples.engines.rules import (
     GREETING,
     NOT_UNDERSTOOD,
     NOTHING_ASKED,
+    NOTHING_KNOWN,
     STORY,
     WHICH_CITY,
     answer,
@@ -166,6 +167,23 @@ def test_tool_result_is_put_into_words(result: dict[str, Any], expected: str) ->
 def test_two_tool_results_are_said_in_order() -> None:
     conversation = [user("Weather?"), tool_result("Sun in Rome."), tool_result("Rain in Bonn.")]
     assert answer(conversation) == "Sun in Rome. Rain in Bonn."
+
+
+def context(text: str) -> dict[str, Any]:
+    return user(f"[Context from the caller's page, not said by the caller] {text}")
+
+
+def test_question_about_the_page_is_answered_with_its_newest_context() -> None:
+    known = [context("Room 7."), context("Room 12, with the sea view.")]
+    expected = "Your page tells me: Room 12, with the sea view."
+    assert answer([*known, user("What am I looking at?")]) == expected
+    assert answer([user("What am I looking at?"), *known]) == expected
+    assert answer([user("What is on my page?")]) == NOTHING_KNOWN
+
+
+def test_context_of_the_page_is_not_taken_for_the_caller_s_words() -> None:
+    assert answer([context("The caller asked for a story.")]) == GREETING
+    assert answer([user("Thanks."), context("What time is it?")]) == "You are welcome."
 
 
 @pytest.mark.parametrize(
