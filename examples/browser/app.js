@@ -1,7 +1,18 @@
-// The page: what is pressed, and what is shown of a call.
+// The page of the agent in a room: what is pressed, and what is shown of a call.
 
 import { setLogLevel } from '/livekit-client.mjs';
 import { Call } from '/call.js';
+import {
+  buttons,
+  connectButtons,
+  NAMES,
+  showEnd,
+  showMuted,
+  showProblem,
+  showState,
+  speakers,
+  volume,
+} from '/frame.js';
 import { Transcript } from '/transcript.js';
 
 const STATUS = {
@@ -14,28 +25,24 @@ const STATUS = {
   speaking: 'Speaking',
   reconnecting: 'Reconnecting',
 };
-const NAMES = { agent: 'Agent', caller: 'You' };
+// In these the agent takes what is typed.
+const READY = ['listening', 'thinking', 'speaking'];
 
 const find = (id) => document.getElementById(id);
-const page = document.querySelector('main');
-const buttons = {
-  call: find('call'),
-  mute: find('mute'),
-  hangUp: find('hang-up'),
-  sound: find('sound'),
-};
+const sound = find('sound');
+const composer = find('composer');
+const words = find('words');
 const transcript = new Transcript(find('transcript'), find('announcer'));
 
 // The call that is being made; null between calls.
 let call = null;
 
 const view = {
-  agent: find('agent'),
-  caller: find('caller'),
+  ...speakers,
 
   status(state) {
-    page.dataset.state = state;
-    find('status').textContent = STATUS[state] ?? 'Connected';
+    showState(state, STATUS[state] ?? 'Connected');
+    find('typing').disabled = !READY.includes(state);
   },
 
   published() {
@@ -46,79 +53,49 @@ const view = {
     transcript.show({ ...line, name: NAMES[line.who] });
   },
 
-  muted(muted) {
-    buttons.mute.setAttribute('aria-pressed', `${muted}`);
-    view.caller.dataset.muted = `${muted}`;
+  note(text) {
+    transcript.note(`The agent now knows: ${text}`);
   },
 
+  muted: showMuted,
   problem: showProblem,
 
   soundBlocked(blocked) {
-    buttons.sound.hidden = !blocked;
+    sound.hidden = !blocked;
   },
 
   ended(why, problem) {
     call = null;
-    page.dataset.state = 'ended';
-    find('status').textContent = problem ? why : `Call ended · ${why}`;
     transcript.settle();
-    showProblem(problem);
-    view.muted(false);
     view.soundBlocked(false);
-    buttons.call.textContent = 'Call again';
-    swapButtons(false);
+    showEnd(why, problem);
   },
 };
 
-function showProblem(problem) {
-  const parts = [];
-  for (const [tag, text] of [
-    ['strong', problem?.message],
-    ['span', problem?.remedy],
-    ['code', problem?.command],
-  ]) {
-    if (text) {
-      const part = document.createElement(tag);
-      part.textContent = text;
-      parts.push(part);
-    }
+/** Hand what was typed to the call, and take it away from where it was typed. */
+function type(hand) {
+  const text = words.value.trim();
+  if (text && call) {
+    words.value = '';
+    hand(text);
   }
-  find('problem').replaceChildren(...parts);
+  words.focus();
 }
 
-/** Show the buttons of a call, or the one that makes it; the keyboard’s focus goes along. */
-function swapButtons(calling) {
-  buttons.call.hidden = calling;
-  buttons.mute.hidden = buttons.hangUp.hidden = !calling;
-  (calling ? buttons.hangUp : buttons.call).focus();
-}
-
-/** Whether a click is not the second half of a double one, whose first half swapped the buttons. */
-function isMeant(click) {
-  // A key’s counts none.
-  return click.detail < 2;
-}
-
-buttons.call.addEventListener('click', (event) => {
-  if (!isMeant(event)) {
-    return;
-  }
-  transcript.clear();
-  showProblem(null);
-  // A track that LiveKit’s server does not know yet can’t be muted there.
-  buttons.mute.disabled = true;
-  swapButtons(true);
-  call = new Call(view);
-  call.start();
+connectButtons({
+  start() {
+    transcript.clear();
+    find('typing').disabled = true;
+    call = new Call(view, volume.valueAsNumber);
+    call.start();
+  },
+  current: () => call,
 });
-buttons.hangUp.addEventListener('click', (event) => {
-  if (isMeant(event)) {
-    call?.hangUp();
-  }
+composer.addEventListener('submit', (event) => {
+  event.preventDefault();
+  type((text) => call.say(text));
 });
-buttons.mute.addEventListener('click', () => {
-  call?.setMuted(buttons.mute.getAttribute('aria-pressed') === 'false');
-});
-buttons.sound.addEventListener('click', () => call?.playSound());
+find('inform').addEventListener('click', () => type((text) => call.inform(text)));
+sound.addEventListener('click', () => call?.playSound());
 
 setLogLevel('warn');

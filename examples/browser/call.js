@@ -1,23 +1,18 @@
 // One call: the microphone, the room, and whoever answers there.
 
 import {
+  createAudioAnalyser,
   createLocalAudioTrack,
   DataStreamError,
   Room,
   RoomEvent,
   Track,
+  TrackEvent,
 } from '/livekit-client.mjs';
 import { Meter } from '/meter.js';
-import {
-  ending,
-  joinProblem,
-  microphoneLost,
-  microphoneProblem,
-  noAgent,
-  pageServerProblem,
-  Problem,
-  unforeseen,
-} from '/problems.js';
+import { echoOf, encode, Typed } from '/packets.js';
+import { ask, microphoneLost, microphoneProblem, Problem, unforeseen } from '/problems.js';
+import { ending, joinProblem, noAgent, saysAgentLost } from '/room_problems.js';
 
 // LiveKit's names, as its agents use them.
 const TRANSCRIPTION = 'lk.transcription';
@@ -31,14 +26,18 @@ const AGENT_WITHIN_SECONDS = 15;
  * A call that can be made once. It tells the view how it goes:
  * `status(state)`, `published()` once the microphone can be muted, `muted(isMuted)`,
  * `problem(problem)` of what hinders it but does not end it (null when that is over),
- * `line({id, who, text, final})`, `soundBlocked(isBlocked)`, and at last, once,
- * `ended(why, problem)`.
+ * `line({id, who, text, final})`, `note(text)` of what the page let the agent know,
+ * `soundBlocked(isBlocked)`, and at last, once, `ended(why, problem)`.
  */
 export class Call {
   #view;
   #room = new Room();
   // What ends each track that is shown and heard.
   #ends = new Map();
+  // The elements that play, and how loud, from 0 to 1.
+  #sounds = new Set();
+  #volume;
+  #typed = new Typed();
   #timer = 0;
   // The microphone’s track; null until it was allowed.
   #microphone = null;
@@ -46,12 +45,15 @@ export class Call {
   #agentName = '';
   // Whether one has come.
   #answered = false;
+  // Whether the server of this page said that the agent was lost.
+  #lost = false;
   // Whether the connection is being made anew.
   #reconnecting = false;
   #over = false;
 
-  constructor(view) {
+  constructor(view, volume) {
     this.#view = view;
+    this.#volume = volume;
     this.#listen();
   }
 
@@ -61,9 +63,9 @@ export class Call {
       this.#tell('status', 'asking');
       await this.#openMicrophone();
       this.#tell('status', 'connecting');
-      const { url, token, agent } = await requestCall();
-      this.#agentName = agent;
-      await this.#join(url, token);
+      const { transportUrl, transportToken, agentName = '' } = await ask('/api/conversations');
+      this.#agentName = agentName;
+      await this.#join(transportUrl, transportToken);
     } catch (error) {
       // Hanging up breaks off whatever was under way.
       if (this.#over) {
@@ -90,6 +92,27 @@ export class Call {
     this.#tell('muted', this.#microphone.isMuted);
   }
 
+  setVolume(volume) {
+    this.#volume = volume;
+    for (const sound of this.#sounds) {
+      sound.volume = volume;
+    }
+  }
+
+  /** Say something in writing: the agent answers it, and echoes it once it has it. */
+  async say(text) {
+    const line = { id: this.#typed.sent(text), who: 'caller', text, final: false };
+    this.#tell('line', line);
+    await this.#send('user_message', text);
+  }
+
+  /** Let the agent know something; it answers nothing, and uses it in its next reply. */
+  async inform(text) {
+    if (await this.#send('contextual_update', text)) {
+      this.#tell('note', text);
+    }
+  }
+
   /** Let the browser play what it held back. To be called by a click. */
   async playSound() {
     await this.#room.startAudio();
@@ -104,9 +127,9 @@ export class Call {
     }
     this.#microphone = track;
     this.#goOn();
-    const meter = new Meter(this.#view.caller, track);
+    const stopMeter = startMeter(this.#view.caller, track);
     this.#ends.set(track, () => {
-      meter.stop();
+      stopMeter();
       track.stop();
     });
   }
@@ -120,7 +143,9 @@ export class Call {
     }
     this.#goOn();
     // Not before: a room that can’t be joined is told as disconnected, too.
-    this.#room.on(RoomEvent.Disconnected, (reason) => this.#finish(...ending(reason)));
+    this.#room.on(RoomEvent.Disconnected, (reason) =>
+      this.#finish(...ending(reason, this.#lost)),
+    );
     await this.#room.localParticipant.publishTrack(this.#microphone, {
       source: Track.Source.Microphone,
     });
@@ -150,6 +175,10 @@ export class Call {
       .on(RoomEvent.TrackUnsubscribed, (track) => this.#end(track))
       .on(RoomEvent.TrackMuted, () => this.#tellMicrophone())
       .on(RoomEvent.TrackUnmuted, () => this.#tellMicrophone())
+      .on(RoomEvent.RoomMetadataChanged, (metadata) => {
+        this.#lost = saysAgentLost(metadata);
+      })
+      .on(RoomEvent.DataReceived, (payload, who, _, topic) => this.#hear(payload, who, topic))
       .on(RoomEvent.AudioPlaybackStatusChanged, () =>
         this.#tell('soundBlocked', !room.canPlaybackAudio),
       );
@@ -171,6 +200,24 @@ export class Call {
     // LiveKit’s client mutes a microphone that is gone when no other can take its place.
     if (isMuted && mediaStreamTrack.readyState === 'ended') {
       this.#tell('problem', microphoneLost());
+    }
+  }
+
+  async #send(type, text) {
+    try {
+      await this.#room.localParticipant.publishData(encode(type, text), { reliable: true });
+      return true;
+    } catch (error) {
+      this.#tell('problem', unforeseen(error));
+      return false;
+    }
+  }
+
+  /** Take an echo, of the agent alone: anybody in a room can send packets. */
+  #hear(payload, who, topic) {
+    const text = who?.isAgent ? echoOf(payload, topic) : null;
+    if (text !== null) {
+      this.#tell('line', { id: this.#typed.echoed(text), who: 'caller', text, final: true });
     }
   }
 
@@ -208,9 +255,12 @@ export class Call {
     }
     const sound = track.attach();
     document.body.append(sound);
-    const meter = who.isAgent ? new Meter(this.#view.agent, track) : null;
+    sound.volume = this.#volume;
+    this.#sounds.add(sound);
+    const stopMeter = who.isAgent ? startMeter(this.#view.agent, track) : null;
     this.#ends.set(track, () => {
-      meter?.stop();
+      stopMeter?.();
+      this.#sounds.delete(sound);
       track.detach(sound);
       sound.remove();
     });
@@ -254,16 +304,13 @@ export class Call {
   }
 }
 
-async function requestCall() {
-  let answer;
-  try {
-    answer = await fetch('/api/call', { method: 'POST' });
-  } catch {
-    throw pageServerProblem();
-  }
-  const told = await answer.json().catch(() => ({}));
-  if (!answer.ok) {
-    throw pageServerProblem(told.error);
-  }
-  return told;
+/** Show how loud a track is, also after it goes on with another device; returns what ends that. */
+function startMeter(element, track) {
+  const meter = new Meter(element, () => createAudioAnalyser(track, { fftSize: 1024 }));
+  const reopen = () => meter.reopen();
+  track.on(TrackEvent.Restarted, reopen);
+  return () => {
+    track.off(TrackEvent.Restarted, reopen);
+    meter.stop();
+  };
 }

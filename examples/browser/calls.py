@@ -1,15 +1,11 @@
-"""Tokens and addresses for a caller to join a room of its own with the agent."""
+"""The servers behind the page: LiveKit's, Speko's, and what a page may connect to."""
 
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from urllib.parse import urlsplit
-
-from livekit import api
 
 from examples.stack import LiveKit
 
@@ -17,8 +13,8 @@ VARIABLES = ("LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
 # The schemes of a LiveKit server's address, and those of a page's connection to it.
 SCHEMES = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
 HOST_AND_PORT = re.compile(r"([\w.-]+|\[[\da-f:.]+\])(:\d+)?", re.ASCII | re.IGNORECASE)
-# Long enough for inaccurate clocks; it does not limit a caller who has joined.
-TOKEN_TTL = timedelta(minutes=5)
+# Speko's proxy of a voice model says where it is with each session alone.
+ANY_SECURE_SOCKET = "wss:"
 
 
 class CannotStart(Exception):
@@ -56,6 +52,43 @@ class Settings:
         return cls(url, found["LIVEKIT_API_KEY"], found["LIVEKIT_API_SECRET"], name)
 
 
+@dataclass(frozen=True)
+class Service:
+    """The Speko service that makes sessions: its address, its key, and the agent to ask for."""
+
+    api_key: str = field(repr=False)
+    # None takes the public service.
+    base_url: str | None = None
+    # A hosted agent; empty without one.
+    agent_id: str = ""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Service | None:
+        """Read the variables; None without a key."""
+        key, url, agent = (
+            environment.get(f"SPEKO_{name}", "").strip()
+            for name in ("API_KEY", "BASE_URL", "AGENT_ID")
+        )
+        return cls(key, url or None, agent) if key else None
+
+    @property
+    def sources(self) -> str:
+        """The addresses of its voice models, as a Content-Security-Policy has them."""
+        parts = urlsplit(self.base_url or "")
+        return f"ws://{parts.netloc}" if parts.scheme == "http" else ANY_SECURE_SOCKET
+
+
+def read_servers(environment: Mapping[str, str]) -> tuple[Settings | None, Service | None]:
+    """Read who makes the calls: a LiveKit server of one's own, else Speko, which needs a key.
+
+    Raises:
+        CannotStart: Neither is named in full.
+    """
+    service = Service.from_environment(environment)
+    named = any(environment.get(name, "").strip() for name in VARIABLES)
+    return (Settings.from_environment(environment) if named or not service else None), service
+
+
 def websocket_url(url: str) -> str:
     """Return the address of a LiveKit server for a page, with ws:// or wss://.
 
@@ -71,36 +104,6 @@ def websocket_url(url: str) -> str:
     if not good or parts.scheme not in SCHEMES:
         raise CannotStart(f'LIVEKIT_URL must be like wss://host, got "{url}".')
     return parts._replace(scheme=SCHEMES[parts.scheme]).geturl()
-
-
-def new_call(settings: Settings) -> dict[str, str]:
-    """Make a new room; return the values that the page needs to join it."""
-    room = f"call-{secrets.token_hex(8)}"
-    return {
-        "url": settings.url,
-        "token": caller_token(settings, room),
-        "room": room,
-        # So that the page can name the worker's command if none comes.
-        "agent": settings.agent_name,
-    }
-
-
-def caller_token(settings: Settings, room: str) -> str:
-    """Mint the token of a caller for one room; joining with it dispatches the agent."""
-    grants = api.VideoGrants(
-        room_join=True,
-        room=room,
-        can_publish=True,
-        can_publish_sources=["microphone"],
-        can_publish_data=False,
-        can_subscribe=True,
-    )
-    token = api.AccessToken(settings.api_key, settings.api_secret)
-    token = token.with_identity("caller").with_grants(grants).with_ttl(TOKEN_TTL)
-    if settings.agent_name:
-        agents = [api.RoomAgentDispatch(agent_name=settings.agent_name)]
-        token = token.with_room_config(api.RoomConfiguration(agents=agents))
-    return token.to_jwt()
 
 
 def connect_sources(url: str) -> str:

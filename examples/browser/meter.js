@@ -1,6 +1,4 @@
-// How loud a track is, many times a second, shown on the one who speaks.
-
-import { createAudioAnalyser, TrackEvent } from '/livekit-client.mjs';
+// How loud somebody is, many times a second, shown on the one who speaks.
 
 // Decibels below full scale: what a room sounds like, and a loud voice.
 const QUIET = -60;
@@ -13,8 +11,8 @@ const PAUSE = 400;
 /** Sets `--level` (0 to 1) and `data-speaking` of an element until it is stopped. */
 export class Meter {
   #element;
-  #track;
-  // What listens to the track, what ends that, and the samples that it heard last.
+  #listen;
+  // What listens, what ends that, and the samples that it heard last.
   #analyser;
   #close;
   #samples;
@@ -24,15 +22,19 @@ export class Meter {
 
   /**
    * @param {HTMLElement} element - Who speaks.
-   * @param {import('livekit-client').AudioTrack} track - What is heard.
+   * @param {() => {analyser: AnalyserNode, cleanup: () => void}} listen - Begins to listen.
    */
-  constructor(element, track) {
+  constructor(element, listen) {
     this.#element = element;
-    this.#track = track;
+    this.#listen = listen;
     this.#open();
-    // With another device, what was listened to is silent for good.
-    track.on(TrackEvent.Restarted, this.#reopen);
     this.#frame = requestAnimationFrame((now) => this.#measure(now));
+  }
+
+  /** Listen anew: with another device, what was listened to is silent for good. */
+  reopen() {
+    this.#close();
+    this.#open();
   }
 
   stop() {
@@ -40,21 +42,15 @@ export class Meter {
     this.#frame = 0;
     this.#element.style.removeProperty('--level');
     this.#element.dataset.speaking = 'false';
-    this.#track.off(TrackEvent.Restarted, this.#reopen);
     this.#close();
   }
 
   #open() {
-    const { analyser, cleanup } = createAudioAnalyser(this.#track, { fftSize: 1024 });
+    const { analyser, cleanup } = this.#listen();
     this.#analyser = analyser;
     this.#close = cleanup;
     this.#samples = new Float32Array(analyser.fftSize);
   }
-
-  #reopen = () => {
-    this.#close();
-    this.#open();
-  };
 
   #measure(now) {
     const level = this.#level();

@@ -46,8 +46,12 @@ class Programs:
             signal.signal(number, signal.SIG_IGN)
         self._stack.close()
 
-    def livekit(self) -> Settings:
-        """Start LiveKit's server; return its settings."""
+    def livekit(self, webhook: str = "") -> Settings:
+        """Start LiveKit's server; return its settings.
+
+        Args:
+            webhook: The address that it posts its events to; empty for none.
+        """
         program = livekit_server()
         if program is None:
             raise CannotStart(
@@ -57,7 +61,7 @@ class Programs:
         say("LiveKit's server: starting, since LIVEKIT_URL is not set ...")
         # The key of a development server is public, so it may also be short.
         warnings.filterwarnings("ignore", message="The HMAC key is")
-        process, server = start_livekit(program, self._log("livekit"))
+        process, server = start_livekit(program, self._log("livekit"), webhook)
         self._own(process)
         say(f"LiveKit's server: {server.url}")
         return Settings(server.url, server.api_key, server.api_secret)

@@ -1,9 +1,16 @@
-"""The page's server: it serves the page, and tokens to join a room with the agent.
+"""The page's server: it serves the pages, and sessions to talk with an agent or a voice model.
 
     python -m examples.browser.server [--port 8080] [--origin https://calls.example.com]
 
-It needs LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET. With LIVEKIT_AGENT_NAME set, as for
-the worker, it requests the agent of that name; without it, LiveKit dispatches an unnamed worker.
+| path | what it does |
+| --- | --- |
+| POST /api/conversations | makes a room with an agent in it; responds as Speko's client expects |
+| POST /api/realtime-session | makes a session with a voice model; responds with its credentials |
+| POST /api/livekit-webhook | ends the calls whose agent is gone; add it to LiveKit's webhooks |
+
+With LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET it makes the rooms there, for the agent
+named in LIVEKIT_AGENT_NAME; without a name, LiveKit dispatches an unnamed worker. Without them
+Speko makes the rooms, with its hosted agent. That, and voice models, need SPEKO_API_KEY.
 
 It listens on this machine alone. Any visitor can make a call, which costs you money: before you
 expose it to a network, add a login in front of it (a proxy with https, without which browsers
@@ -23,47 +30,73 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from examples.browser.calls import CannotStart, Settings, connect_sources, new_call
+from examples.browser.calls import (
+    ANY_SECURE_SOCKET,
+    CannotStart,
+    Service,
+    Settings,
+    connect_sources,
+    read_servers,
+)
+from examples.browser.endpoints import (
+    SERVICE,
+    SETTINGS,
+    WEBHOOK_PATH,
+    make_conversation,
+    make_realtime_session,
+    open_clients,
+    refusal,
+    take_webhook,
+)
 
 FOLDER = Path(__file__).parent
 LIVEKIT_CLIENT = FOLDER / "node_modules" / "livekit-client" / "dist" / "livekit-client.esm.mjs"
 SCRIPT = "text/javascript; charset=utf-8"
+HTML = "text/html; charset=utf-8"
 # The served files with their types; no other file of this folder is served.
 FILES: Mapping[str, tuple[Path, str]] = {
-    "/": (FOLDER / "index.html", "text/html; charset=utf-8"),
+    "/": (FOLDER / "index.html", HTML),
+    "/voice-model": (FOLDER / "voice_model.html", HTML),
     "/style.css": (FOLDER / "style.css", "text/css; charset=utf-8"),
     "/icon.svg": (FOLDER / "icon.svg", "image/svg+xml"),
-    "/app.js": (FOLDER / "app.js", SCRIPT),
-    "/call.js": (FOLDER / "call.js", SCRIPT),
-    "/meter.js": (FOLDER / "meter.js", SCRIPT),
-    "/problems.js": (FOLDER / "problems.js", SCRIPT),
-    "/transcript.js": (FOLDER / "transcript.js", SCRIPT),
+    **{f"/{path.name}": (path, SCRIPT) for path in sorted(FOLDER.glob("*.js"))},
     "/livekit-client.mjs": (LIVEKIT_CLIENT, SCRIPT),
 }
+# The largest request, in bytes: the page's are tiny, LiveKit's webhooks have a few kilobytes.
+MOST_BYTES = 64 * 1024
 PORT = 8080
 LOOPBACK = "127.0.0.1"
 # The names of this server for a browser on this machine. Any other name that resolves here is a
 # DNS rebinding attack by another page.
 LOOPBACK_NAMES = frozenset({LOOPBACK, "localhost", "::1"})
 
-SETTINGS = web.AppKey("settings", Settings)
 # The public address of a proxy in front; empty without one.
 ORIGIN = web.AppKey("origin", str)
 
 
-def build_app(settings: Settings, origin: str = "") -> web.Application:
+def build_app(
+    settings: Settings | None, origin: str = "", service: Service | None = None
+) -> web.Application:
     """Make the server's application.
 
     Args:
-        settings: The LiveKit server of its calls.
+        settings: The LiveKit server of its calls; None lets Speko make them.
         origin: The public address of a proxy in front, such as https://calls.example.com.
+        service: The Speko service. Without it there are no voice models.
     """
-    app = web.Application(middlewares=[refuse_strangers])
-    app[SETTINGS], app[ORIGIN] = settings, origin
+    app = web.Application(middlewares=[refuse_strangers], client_max_size=MOST_BYTES)
+    app[ORIGIN] = origin
+    if settings is not None:
+        app[SETTINGS] = settings
+    if service is not None:
+        app[SERVICE] = service
+    app.cleanup_ctx.append(open_clients)
     app.on_response_prepare.append(add_headers)
     for path in FILES:
         app.router.add_get(path, serve_file)
-    app.router.add_post("/api/call", serve_call)
+    app.router.add_post("/api/conversations", make_conversation)
+    app.router.add_post("/api/realtime-session", make_realtime_session)
+    app.router.add_post(WEBHOOK_PATH, take_webhook)
     return app
 
 
@@ -71,11 +104,6 @@ async def serve_file(request: web.Request) -> web.StreamResponse:
     """Return a file of the page."""
     path, content_type = FILES[request.path]
     return web.FileResponse(path, headers={"Content-Type": content_type})
-
-
-async def serve_call(request: web.Request) -> web.Response:
-    """Return the values that the page needs to make a call."""
-    return web.json_response(new_call(request.app[SETTINGS]))
 
 
 @web.middleware
@@ -86,7 +114,9 @@ async def refuse_strangers(request: web.Request, handler: Handler) -> web.Stream
     if not proxied and not is_loopback(host):
         return refusal(421, "This server does not go by that name: see its --origin.")
     own = {origin} if proxied else {origin, f"http://{host}"}
-    if request.method == "POST" and request.headers.get("Origin") not in own - {""}:
+    # LiveKit's server is no page; it signs what it sends.
+    is_page = request.method == "POST" and request.path != WEBHOOK_PATH
+    if is_page and request.headers.get("Origin") not in own - {""}:
         return refusal(403, "Only the page of this server can ask it for a call.")
     return await handler(request)
 
@@ -99,16 +129,10 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def refusal(status: int, text: str) -> web.Response:
-    """Return an error with a text that the page can show."""
-    return web.json_response({"error": text}, status=status)
-
-
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Limit the page to its own files and its LiveKit server, and forbid framing it."""
-    livekit = connect_sources(request.app[SETTINGS].url)
+    """Limit the page to its own files and its media server, and forbid framing it."""
     response.headers["Content-Security-Policy"] = (
-        f"default-src 'self'; connect-src 'self' {livekit}; "
+        f"default-src 'self'; connect-src 'self' {media_sources(request)}; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'"
     )
     response.headers["Permissions-Policy"] = "microphone=(self), camera=(), geolocation=()"
@@ -117,6 +141,16 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     # A token is for one caller. A browser may cache a file, and revalidates it.
     fresh = "no-store" if request.path.startswith("/api/") else "no-cache"
     response.headers["Cache-Control"] = fresh
+
+
+def media_sources(request: web.Request) -> str:
+    """Return the addresses of the media server of a page, as its policy has them."""
+    app = request.app
+    if request.path == "/voice-model":
+        return app[SERVICE].sources if SERVICE in app else ""
+    # Where Speko's rooms are is known with each call alone.
+    hosted = f"{ANY_SECURE_SOCKET} https:"
+    return connect_sources(app[SETTINGS].url) if SETTINGS in app else hosted
 
 
 def check_page(client: Path = LIVEKIT_CLIENT) -> None:
@@ -171,18 +205,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main() -> int:
     """Read the command line and serve; return the exit status."""
-    parser = argparse.ArgumentParser(description="Serve the page from which the agent is called.")
+    parser = argparse.ArgumentParser(description="Serve the pages from which the agent is called.")
     add_arguments(parser)
     arguments = parser.parse_args()
     try:
-        settings = Settings.from_environment(os.environ)
+        settings, service = read_servers(os.environ)
         check_page()
         listening = listen(arguments.port)
     except CannotStart as error:
         print(error, file=sys.stderr)
         return 1
     print(f"Open {address(listening)}", flush=True)
-    web.run_app(build_app(settings, arguments.origin or ""), sock=listening, print=None)
+    web.run_app(build_app(settings, arguments.origin or "", service), sock=listening, print=None)
     return 0
 
 

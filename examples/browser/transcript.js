@@ -65,6 +65,21 @@ export class Transcript {
     this.#follow();
   }
 
+  /** Put a note between the lines: what is done, not said. */
+  note(text) {
+    const item = document.createElement('li');
+    item.className = 'note';
+    item.textContent = text;
+    this.list.append(item);
+    this.announcer.textContent = text;
+    this.#follow();
+  }
+
+  /** Mark a line as one that was not heard to its end. */
+  cut(id) {
+    this.#lines.get(id)?.classList.add('cut');
+  }
+
   /** Let what is still growing stand as it is: nobody will end it. */
   settle() {
     for (const item of this.#lines.values()) {

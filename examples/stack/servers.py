@@ -20,10 +20,8 @@ LIVEKIT_SERVER = ROOT / ".tools" / "livekit-server"
 WORKER = ("examples/agent.py", "dev")
 REALTIME_WORKER = ("examples/realtime_agent.py", "dev")
 GATEWAY = ("examples/gateway.py",)
-SERVER_FLAGS = (
-    *("--dev", "--bind", "127.0.0.1", "--node-ip", "127.0.0.1"),
-    *("--config", "examples/stack/livekit.yaml"),
-)
+SERVER_FLAGS = ("--dev", "--bind", "127.0.0.1", "--node-ip", "127.0.0.1")
+CONFIG = Path(__file__).parent / "livekit.yaml"
 # The known key of the server's --dev mode; no other server may use it.
 DEV_KEY, DEV_SECRET = "devkey", "secret"
 READY_S = 60.0
@@ -66,10 +64,23 @@ def surroundings() -> dict[str, str]:
     return kept
 
 
-def start_livekit(program: Path, log: Path) -> tuple[Process, LiveKit]:
-    """Start LiveKit's server on free ports of this machine, and wait until it listens."""
+def start_livekit(program: Path, log: Path, webhook: str = "") -> tuple[Process, LiveKit]:
+    """Start LiveKit's server on free ports of this machine, and wait until it listens.
+
+    Args:
+        program: The server's program.
+        log: The file that its output is appended to.
+        webhook: The address that it posts its events to, signed with its key; empty for none.
+
+    Returns:
+        The process, and the server.
+    """
     port, udp = free_ports(2)
+    config = CONFIG.read_text(encoding="utf-8")
+    if webhook:
+        config += f"webhook:\n  api_key: {DEV_KEY}\n  urls: [{webhook}]\n"
     command = [str(program), *SERVER_FLAGS, "--port", str(port), "--udp-port", str(udp)]
+    command += ["--config-body", config]
     process = Process("LiveKit's server", command, log, surroundings(), ROOT)
     _wait_until_ready(process, "starting LiveKit server")
     return process, LiveKit(f"ws://127.0.0.1:{port}", DEV_KEY, DEV_SECRET)

@@ -15,7 +15,12 @@ from pathlib import Path
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import pytest
+import pytest_asyncio
+from aiohttp import web
+from playwright.async_api import BrowserContext
 
+from examples.browser.calls import Settings
+from examples.browser.server import build_app
 from examples.engines import Recogniser
 from examples.stack import (
     WORKER,
@@ -27,6 +32,8 @@ from examples.stack import (
     start_worker,
 )
 from tests.e2e.checks import Check, Checks
+from tests.e2e.chromium import Complaints, browser, write_speech
+from tests.e2e.page_caller import FAKE, SOON, Caller
 from tests.e2e.programs import begin
 from tests.e2e.scripted.service import ScriptedService, scripted_service
 
@@ -154,3 +161,39 @@ def start(request: pytest.FixtureRequest, output: Path, livekit: LiveKit) -> Sta
         assert not any(speko["SPEKO_API_KEY"] in line for line in process.lines)
 
     return worker
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def address() -> AsyncIterator[str]:
+    """Where the page is served."""
+    runner = web.AppRunner(build_app(Settings("ws://room.test", "key", "secret")))
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def context(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[BrowserContext]:
+    """The browser."""
+    folder = tmp_path_factory.mktemp("browser")
+    silence = write_speech(folder / "silence.wav", (1.0,))
+    async with browser(folder / "profile", silence) as context:
+        context.set_default_timeout(SOON)
+        yield context
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def caller(address: str, context: BrowserContext) -> AsyncIterator[Caller]:
+    """Somebody at a fresh page, which must not complain."""
+    page = await context.new_page()
+    complaints = Complaints(page)
+    await page.route(
+        "**/livekit-client.mjs",
+        lambda route: route.fulfill(path=FAKE, content_type="text/javascript"),
+    )
+    await page.goto(address)
+    yield Caller(page)
+    await page.close()
+    assert complaints == []

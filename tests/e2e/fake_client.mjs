@@ -10,12 +10,6 @@ export const DisconnectReason = {
   ROOM_DELETED: 5,
   ROOM_CLOSED: 10,
 };
-export const MediaDeviceFailure = {
-  PermissionDenied: 'NotAllowedError',
-  NotFound: 'NotFoundError',
-  DeviceInUse: 'NotReadableError',
-  getFailure: (error) => error.name,
-};
 export const Track = { Kind: { Audio: 'audio' }, Source: { Microphone: 'microphone' } };
 // Each event goes by its own name.
 const names = new Proxy({}, { get: (_, name) => name });
@@ -46,7 +40,7 @@ async function step(name) {
 
 window.fetch = async () => {
   await step('fetch');
-  return Response.json({ url: 'ws://room.test', token: 'token', room: 'room', agent: '' });
+  return Response.json({ transportUrl: 'ws://room.test', transportToken: 'token' });
 };
 
 class Emitter {
@@ -128,7 +122,14 @@ export function createAudioAnalyser(track) {
 
 export class Room extends Emitter {
   remoteParticipants = new Map();
-  localParticipant = { identity: 'caller', publishTrack: () => step('publish') };
+  localParticipant = {
+    identity: 'caller',
+    publishTrack: () => step('publish'),
+    publishData: (bytes, options) => this.#send(bytes, options),
+  };
+  // The data packets that the page sent, and whether the next one fails.
+  sent = [];
+  refusesData = false;
   canPlaybackAudio = true;
   #read;
 
@@ -153,9 +154,41 @@ export class Room extends Emitter {
     this.emit('ParticipantConnected');
   }
 
+  /** Publish the agent’s voice; what comes back plays it. */
+  agentSpeaks() {
+    const track = new Microphone();
+    const sound = document.createElement('audio');
+    track.attach = () => sound;
+    track.detach = () => {};
+    this.emit('TrackSubscribed', track, null, this.remoteParticipants.get('agent'));
+    return sound;
+  }
+
+  /** End the call as the server does; the room may have been told why. */
+  close(metadata) {
+    if (metadata) {
+      this.emit('RoomMetadataChanged', metadata);
+    }
+    this.emit('Disconnected', DisconnectReason.ROOM_DELETED);
+  }
+
   blockSound() {
     this.canPlaybackAudio = false;
     this.emit('AudioPlaybackStatusChanged');
+  }
+
+  async #send(bytes, { reliable, topic }) {
+    if (this.refusesData) {
+      throw new Error('no data channel');
+    }
+    this.sent.push({ ...JSON.parse(new TextDecoder().decode(bytes)), reliable, topic });
+  }
+
+  /** Let somebody send a packet: the agent, another participant, or the server. */
+  packet(from, text, topic) {
+    const agent = this.remoteParticipants.get('agent');
+    const who = { agent, stranger: { isAgent: false }, server: undefined }[from];
+    this.emit('DataReceived', new TextEncoder().encode(text), who, 0, topic);
   }
 
   /** Begin to tell what somebody says; what comes back takes the words, one by one. */

@@ -1,106 +1,20 @@
-"""The page's server, without a browser and without a LiveKit server."""
+"""The files that the page's server serves, and the requests that it refuses."""
 
 from __future__ import annotations
 
-import base64
 import json
 import re
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import replace
-from typing import Any
 
-import aiohttp
 import pytest
-from aiohttp import web
-from livekit import api
 
-from examples.browser.calls import Settings
-from examples.browser.server import FILES, FOLDER, LIVEKIT_CLIENT, address, build_app, listen
-from tests.examples.browser_settings import SECRET, SETTINGS
+from examples.browser.calls import Service
+from examples.browser.server import FILES, FOLDER, LIVEKIT_CLIENT
+from tests.examples.browser_serving import own_origin, serving, settings_of
+from tests.examples.browser_settings import SETTINGS
+from tests.examples.livekit_rooms import livekit_rooms
 
+CALL = "/api/conversations"
 PROXY = "https://calls.example.com"
-
-
-@asynccontextmanager
-async def serving(
-    settings: Settings = SETTINGS, origin: str = ""
-) -> AsyncIterator[aiohttp.ClientSession]:
-    """Serve the page on a free port; yield a client of it."""
-    runner = web.AppRunner(build_app(settings, origin))
-    await runner.setup()
-    with listen(0) as listening:
-        await web.SockSite(runner, listening).start()
-        try:
-            async with aiohttp.ClientSession(address(listening)) as client:
-                yield client
-        finally:
-            await runner.cleanup()
-
-
-def own_origin(client: aiohttp.ClientSession) -> dict[str, str]:
-    return {"Origin": str(client._base_url).rstrip("/")}
-
-
-async def call(settings: Settings = SETTINGS) -> dict[str, str]:
-    """Request one call, as the page does."""
-    async with serving(settings) as client:
-        answer = await client.post("/api/call", headers=own_origin(client))
-        assert answer.status == 200
-        found: dict[str, str] = await answer.json()
-        return found
-
-
-def claims(token: str) -> dict[str, Any]:
-    """Return the claims of a token; fail unless it is signed with the secret."""
-    api.TokenVerifier(SETTINGS.api_key, SECRET).verify(token)
-    found: dict[str, Any] = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
-    return found
-
-
-# Calls
-
-
-async def test_each_call_has_its_own_room() -> None:
-    first, second = await call(), await call()
-    assert first["url"] == SETTINGS.url
-    assert first["room"] != second["room"]
-    assert claims(first["token"])["video"]["room"] == first["room"]
-
-
-async def test_token_allows_to_talk_and_listen_only() -> None:
-    video = claims((await call())["token"])["video"]
-    assert video.pop("room").startswith("call-")
-    assert video == {
-        "roomJoin": True,
-        "canPublish": True,
-        "canPublishSources": ["microphone"],
-        "canPublishData": False,
-        "canSubscribe": True,
-    }
-
-
-async def test_token_expires_after_five_minutes() -> None:
-    expires_in_s = claims((await call())["token"])["exp"] - time.time()
-    assert 290 < expires_in_s <= 300
-
-
-async def test_token_requests_the_named_agent() -> None:
-    answer = await call(replace(SETTINGS, agent_name="front-desk"))
-    assert answer["agent"] == "front-desk"
-    assert claims(answer["token"])["roomConfig"] == {"agents": [{"agentName": "front-desk"}]}
-
-
-async def test_token_requests_no_agent_without_a_name() -> None:
-    answer = await call()
-    assert answer["agent"] == ""
-    assert "roomConfig" not in claims(answer["token"])
-
-
-async def test_secret_is_in_no_response_and_no_repr() -> None:
-    assert SECRET not in json.dumps(await call())
-    assert SECRET not in repr(SETTINGS)
 
 
 # Refused requests
@@ -118,7 +32,7 @@ async def test_secret_is_in_no_response_and_no_repr() -> None:
 )
 async def test_foreign_page_gets_no_call(headers: dict[str, str]) -> None:
     async with serving() as client:
-        answer = await client.post("/api/call", headers=headers)
+        answer = await client.post(CALL, headers=headers)
         assert answer.status == 403
         assert (await answer.json()).keys() == {"error"}
 
@@ -128,15 +42,15 @@ async def test_foreign_page_gets_no_call(headers: dict[str, str]) -> None:
 async def test_foreign_host_name_is_refused(host: str, method: str) -> None:
     async with serving() as client:
         headers = {"Host": host, "Origin": f"http://{host}"}
-        path = "/" if method == "GET" else "/api/call"
+        path = "/" if method == "GET" else CALL
         assert (await client.request(method, path, headers=headers)).status == 421
 
 
 @pytest.mark.parametrize("host", ["localhost:8080", "127.0.0.1:8080", "[::1]:8080"])
 async def test_all_loopback_names_are_served(host: str) -> None:
-    async with serving() as client:
+    async with livekit_rooms() as rooms, serving(settings_of(rooms)) as client:
         headers = {"Host": host, "Origin": f"http://{host}"}
-        assert (await client.post("/api/call", headers=headers)).status == 200
+        assert (await client.post(CALL, headers=headers)).status == 200
 
 
 @pytest.mark.parametrize(
@@ -151,9 +65,9 @@ async def test_all_loopback_names_are_served(host: str) -> None:
     ],
 )
 async def test_proxy_is_accepted_at_its_public_address(origin: str, host: str, status: int) -> None:
-    async with serving(origin=PROXY) as client:
+    async with livekit_rooms() as rooms, serving(settings_of(rooms), origin=PROXY) as client:
         headers = {"Host": host, "Origin": origin}
-        assert (await client.post("/api/call", headers=headers)).status == status
+        assert (await client.post(CALL, headers=headers)).status == status
 
 
 @pytest.mark.parametrize("path", ["/server.py", "/package.json", "/../agent.py", "/node_modules/"])
@@ -164,7 +78,7 @@ async def test_only_the_files_of_the_page_are_served(path: str) -> None:
 
 async def test_call_needs_a_post() -> None:
     async with serving() as client:
-        assert (await client.get("/api/call")).status == 405
+        assert (await client.get(CALL)).status == 405
 
 
 # The page
@@ -182,7 +96,7 @@ async def test_files_of_the_page_have_their_types() -> None:
 
 async def test_every_response_has_the_security_headers() -> None:
     async with serving() as client:
-        for path in ("/", "/app.js", "/api/call", "/nothing"):
+        for path in ("/", "/app.js", CALL, "/nothing"):
             headers = (await client.get(path)).headers
             policy = headers["Content-Security-Policy"]
             assert policy.startswith(
@@ -195,14 +109,47 @@ async def test_every_response_has_the_security_headers() -> None:
             assert headers["Permissions-Policy"].startswith("microphone=(self)")
 
 
-async def test_token_is_not_cached() -> None:
+@pytest.mark.parametrize(
+    ("service", "sources"),
+    [
+        (Service("a-key", "http://127.0.0.1:8787"), " ws://127.0.0.1:8787"),
+        # The service says where its proxy is with each session.
+        (Service("a-key", "https://api.example.com"), " wss:"),
+        (Service("a-key"), " wss:"),
+        (None, " "),
+    ],
+)
+async def test_page_of_the_voice_model_connects_to_it_alone(
+    service: Service | None, sources: str
+) -> None:
+    async with serving(SETTINGS, service=service) as client:
+        policy = (await client.get("/voice-model")).headers["Content-Security-Policy"]
+        assert policy.startswith(f"default-src 'self'; connect-src 'self'{sources}; ")
+        other = (await client.get("/")).headers["Content-Security-Policy"]
+        assert "connect-src 'self' ws://127.0.0.1:7880 http://127.0.0.1:7880; " in other
+
+
+async def test_room_of_speko_may_be_anywhere_that_is_encrypted() -> None:
+    async with serving(None, service=Service("a-key")) as client:
+        policy = (await client.get("/")).headers["Content-Security-Policy"]
+        assert "connect-src 'self' wss: https:; " in policy
+
+
+async def test_large_request_is_refused() -> None:
     async with serving() as client:
-        answer = await client.post("/api/call", headers=own_origin(client))
+        body = b" " * 100_000
+        assert (await client.post(CALL, data=body, headers=own_origin(client))).status == 413
+
+
+async def test_token_is_not_cached() -> None:
+    async with livekit_rooms() as rooms, serving(settings_of(rooms)) as client:
+        answer = await client.post(CALL, headers=own_origin(client))
         assert answer.headers["Cache-Control"] == "no-store"
 
 
-def test_page_has_no_inline_code_and_only_own_files() -> None:
-    html = (FOLDER / "index.html").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["index.html", "voice_model.html"])
+def test_page_has_no_inline_code_and_only_own_files(name: str) -> None:
+    html = (FOLDER / name).read_text(encoding="utf-8")
     assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=", html)
     for reference in re.findall(r'(?:src|href)="([^"]*)"', html):
         assert reference in FILES, reference
@@ -212,9 +159,10 @@ def test_imported_modules_are_served() -> None:
     for script in FOLDER.glob("*.js"):
         assert f"/{script.name}" in FILES
         code = script.read_text(encoding="utf-8")
-        for module in re.findall(r"^(?:import|\}) .*from '([^']*)';$", code, re.MULTILINE):
+        for module in re.findall(r"(?:from |addModule\()'([^']*)'", code):
             assert module in FILES, (script.name, module)
-        assert "innerHTML" not in code
+        for markup in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write"):
+            assert markup not in code
 
 
 def test_lock_pins_the_client_without_a_registry() -> None:

@@ -15,7 +15,15 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from examples.browser.calls import VARIABLES, CannotStart, Settings, connect_sources
+from examples.browser.__main__ import hosted
+from examples.browser.calls import (
+    VARIABLES,
+    CannotStart,
+    Service,
+    Settings,
+    connect_sources,
+    read_servers,
+)
 from examples.browser.programs import Programs
 from examples.browser.server import check_page, listen, proxy_origin
 from examples.stack import ROOT, LiveKit, Process, ProcessFailed, free_ports, start_worker
@@ -92,8 +100,36 @@ def test_missing_variables_are_named(missing: tuple[str, ...]) -> None:
         Settings.from_environment(found)
 
 
+@pytest.mark.parametrize(
+    ("environment", "settings", "service"),
+    [
+        (ENVIRONMENT, SETTINGS, None),
+        # Whoever names a LiveKit server has agents of their own there.
+        ({**ENVIRONMENT, "SPEKO_API_KEY": "key"}, SETTINGS, Service("key")),
+        (
+            {"SPEKO_API_KEY": "key", "SPEKO_BASE_URL": "http://h", "SPEKO_AGENT_ID": "agent_7"},
+            None,
+            Service("key", "http://h", "agent_7"),
+        ),
+    ],
+)
+def test_speko_makes_the_rooms_where_no_livekit_server_is_named(
+    environment: Mapping[str, str], settings: Settings | None, service: Service | None
+) -> None:
+    assert read_servers(environment) == (settings, service)
+
+
+def test_hosted_agent_needs_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPEKO_API_KEY", "key")
+    assert hosted() == Service.from_environment(os.environ)
+    monkeypatch.delenv("SPEKO_API_KEY")
+    with pytest.raises(CannotStart, match="Set SPEKO_API_KEY"):
+        hosted()
+
+
 def test_server_without_variables_exits_with_status_1() -> None:
-    kept = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+    others = {"SPEKO_API_KEY", *VARIABLES}
+    kept = {name: value for name, value in os.environ.items() if name not in others}
     done = subprocess.run(
         [sys.executable, "-m", "examples.browser.server"],
         cwd=ROOT,
