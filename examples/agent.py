@@ -6,6 +6,7 @@
 
 It needs SPEKO_API_KEY; `dev` and `start` need LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET.
 With SPEKO_STREAMING=1 it recognises callers while they speak, for providers that can.
+With SPEKO_TRANSCRIPTS=1 it also writes to pages with an older client of Speko's (0.0.3).
 With LIVEKIT_AGENT_NAME set it takes only the calls that ask for it by that name.
 A job's metadata may hold settings for its session, as Speko writes them:
 
@@ -53,6 +54,8 @@ from livekit_plugins_speko import (
 logger = logging.getLogger("speko-agent")
 
 STREAMING = os.environ.get("SPEKO_STREAMING", "") == "1"
+# A newer client shows LiveKit's transcriptions, and would show each line twice.
+TRANSCRIPTS = os.environ.get("SPEKO_TRANSCRIPTS", "") == "1"
 INTENT = Intent("en-US", optimize_for="latency")
 # Any page can ask for anything: name what a page of yours may change, such as "language".
 ALLOWED_OVERRIDES: tuple[str, ...] = ()
@@ -151,7 +154,7 @@ server.setup_fnc = prewarm
 async def entrypoint(ctx: JobContext) -> None:
     """Handle one call."""
     # Before the room is joined, since what a page sends is not kept for those who join later.
-    channel = SpekoDataChannel(ctx.room, allow_overrides=ALLOWED_OVERRIDES)
+    channel = SpekoDataChannel(ctx.room, allow_overrides=ALLOWED_OVERRIDES, transcripts=TRANSCRIPTS)
     ctx.add_shutdown_callback(channel.aclose)
     speko = Speko()
     try:
