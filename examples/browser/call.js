@@ -41,8 +41,8 @@ export class Call {
   #timer = 0;
   // The microphone’s track; null until it was allowed.
   #microphone = null;
-  // By which name the agent was asked for; empty when any may come.
-  #agentName = '';
+  // By which name the agent was asked for; empty when any may come, undefined for Speko’s own.
+  #agentName;
   // Whether one has come.
   #answered = false;
   // Whether the server of this page said that the agent was lost.
@@ -63,7 +63,7 @@ export class Call {
       this.#tell('status', 'asking');
       await this.#openMicrophone();
       this.#tell('status', 'connecting');
-      const { transportUrl, transportToken, agentName = '' } = await ask('/api/conversations');
+      const { transportUrl, transportToken, agentName } = await ask('/api/conversations');
       this.#agentName = agentName;
       await this.#join(transportUrl, transportToken);
     } catch (error) {

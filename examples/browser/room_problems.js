@@ -23,8 +23,12 @@ export function joinProblem(error, url) {
 /** What to tell when nobody answers, or nobody takes the place of an agent that has left. */
 export function noAgent(agent, withinSeconds, hasLeft) {
   const who = hasLeft ? 'The agent has left, and no other' : 'No agent';
+  const what = `${who} came within ${withinSeconds} seconds.`;
+  if (agent === undefined) {
+    return new Problem(what, 'It is Speko’s own: see its dashboard, and call again.');
+  }
   return new Problem(
-    `${who} came within ${withinSeconds} seconds.`,
+    what,
     'See that a worker runs, with the LIVEKIT_ variables of this page’s server, and call again: ' +
       'a worker whose machine was busy is passed over.',
     `${agent && `LIVEKIT_AGENT_NAME=${agent} `}python examples/agent.py dev`,

@@ -27,7 +27,7 @@ EMPTY_TIMEOUT_S = 60
 # A page sends its wishes as it joins, and LiveKit keeps them for nobody: so the agent comes first.
 # One that starts slowly is not waited for.
 AGENT_WITHIN_S = 1.0
-LOOK_EVERY_S = 0.05
+LOOK_EVERY_S = 0.1
 # The room's last metadata when its agent was lost, so that the page can tell that from a hang-up.
 AGENT_LOST = json.dumps({"ended": "agent_lost"})
 # From that metadata to the room's end, so that they arrive in this order.

@@ -18,6 +18,8 @@ export const TrackEvent = names;
 export const setLogLevel = () => {};
 
 const fake = (window.fake = {
+  // What the page's server answers.
+  answer: { transportUrl: 'ws://room.test', transportToken: 'token', agentName: '' },
   // What was begun to make calls, in order.
   steps: [],
   // By the names of steps that shall not go on yet: what lets them.
@@ -40,7 +42,7 @@ async function step(name) {
 
 window.fetch = async () => {
   await step('fetch');
-  return Response.json({ transportUrl: 'ws://room.test', transportToken: 'token' });
+  return Response.json(fake.answer);
 };
 
 class Emitter {

@@ -137,3 +137,18 @@ async def test_agent_that_hangs_up_is_told_from_one_that_is_lost(caller: Caller)
     await caller.room(f"close({AGENT_LOST!r})")
     await expect(caller.status).to_have_text("The agent is gone")
     await expect(caller.problem).to_contain_text("Call again")
+
+
+async def test_what_to_do_without_an_agent_depends_on_whose_it_is(caller: Caller) -> None:
+    """The worker's command is of no use where the agent is Speko's own."""
+    await caller.page.clock.install()
+    for name, told in (
+        ("'front-desk'", "LIVEKIT_AGENT_NAME=front-desk python examples/agent.py dev"),
+        ("undefined", "It is Speko’s own"),
+    ):
+        await caller.page.evaluate(f"void (fake.answer.agentName = {name})")
+        await caller.page.get_by_role("button", name="Call").click()
+        await expect(caller.status).to_have_text("Waiting for the agent")
+        await caller.page.clock.fast_forward(15_500)
+        await expect(caller.problem).to_contain_text("No agent came within 15 seconds.")
+        await expect(caller.problem).to_contain_text(told)
