@@ -80,13 +80,16 @@ class OwnCalls:
         }
 
     async def end_lost(self, room: str) -> None:
-        """End a call whose agent is gone; one that is over already stays so.
+        """End a call whose agent is gone, unless another one took over.
 
         Raises:
             aiohttp.ClientError: LiveKit's server can't be reached.
             TimeoutError: It did not respond in time.
         """
+        # It may be over already.
         with suppress(api.ServerError):
+            if await self._has_agent(room):
+                return
             await self._client.room.update_room_metadata(
                 api.UpdateRoomMetadataRequest(room=room, metadata=AGENT_LOST)
             )
@@ -103,12 +106,14 @@ class OwnCalls:
     async def _until_agent_is_in(self, room: str) -> None:
         deadline = time.monotonic() + AGENT_WITHIN_S
         while time.monotonic() < deadline:
-            listed = await self._client.room.list_participants(
-                api.ListParticipantsRequest(room=room)
-            )
-            if any(is_agent(each) for each in listed.participants):
+            if await self._has_agent(room):
                 return
             await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _has_agent(self, room: str) -> bool:
+        request = api.ListParticipantsRequest(room=room)
+        listed = await self._client.room.list_participants(request)
+        return any(is_agent(each) for each in listed.participants)
 
 
 class HostedCalls:

@@ -184,11 +184,20 @@ async def post_event(client: aiohttp.ClientSession, body: str, *, secret: str = 
 
 async def test_call_whose_agent_has_left_is_ended_with_the_reason() -> None:
     async with livekit_rooms() as rooms, serving(settings_of(rooms)) as client:
+        rooms.looks = [[CALLER]]
         assert await post_event(client, event("participant_left", "speko-call-1", AGENT)) == 200
-        assert [name for name, _ in rooms.requests] == ["UpdateRoomMetadata", "DeleteRoom"]
+        names = ["ListParticipants", "UpdateRoomMetadata", "DeleteRoom"]
+        assert [name for name, _ in rooms.requests] == names
         (update,), (deletion,) = rooms.named("UpdateRoomMetadata"), rooms.named("DeleteRoom")
         assert (update.room, update.metadata) == ("speko-call-1", AGENT_LOST)
         assert deletion.room == "speko-call-1"
+
+
+async def test_call_that_another_agent_took_over_goes_on() -> None:
+    async with livekit_rooms() as rooms, serving(settings_of(rooms)) as client:
+        rooms.looks = [[CALLER, AGENT]]
+        assert await post_event(client, event("participant_left", "speko-call-1", AGENT)) == 200
+        assert [name for name, _ in rooms.requests] == ["ListParticipants"]
 
 
 @pytest.mark.parametrize(
