@@ -69,9 +69,14 @@ export class VoiceSession {
   }
 
   /** A muted microphone sends silence, which the model needs to find the end of what was said. */
-  setMuted(muted) {
-    this.#microphone.setMuted(muted);
-    this.#tell('muted', muted);
+  async setMuted(muted) {
+    try {
+      await this.#microphone.setMuted(muted);
+      this.#tell('muted', muted);
+      this.#tell('problem', null);
+    } catch (error) {
+      this.#tell('problem', error);
+    }
   }
 
   setVolume(volume) {

@@ -5,8 +5,19 @@
   const microphone = new MediaStreamAudioDestinationNode(context, { channelCount: 1 });
   navigator.mediaDevices.getUserMedia = async () => {
     await context.resume();
+    if (window.refused) {
+      throw new DOMException('', window.refused);
+    }
     // Each call has a track of its own, which it ends.
-    return microphone.stream.clone();
+    window.heard = microphone.stream.clone();
+    return window.heard;
+  };
+
+  /** Unplug it. */
+  window.unplug = () => {
+    const [track] = window.heard.getAudioTracks();
+    track.stop();
+    track.dispatchEvent(new Event('ended'));
   };
 
   /** Say a WAV, in base64; resolves when its last sound is said. */

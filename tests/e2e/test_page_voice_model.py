@@ -71,6 +71,33 @@ async def test_muted_microphone_sends_silence(caller: VoicePage) -> None:
     assert not any(any(frame.pcm) for frame in model.received("audio")[seen:])
 
 
+async def test_lost_microphone_is_told_and_can_be_had_again(caller: VoicePage) -> None:
+    model = await caller.holds()
+    mute = caller.page.get_by_role("button", name="Mute")
+    await caller.page.evaluate("unplug()")
+    await expect(caller.problem).to_contain_text("The microphone was lost")
+    await expect(mute).to_have_attribute("aria-pressed", "true")
+    await caller.page.evaluate("void (window.refused = 'NotFoundError')")
+    await mute.click()
+    await expect(caller.problem).to_contain_text("No microphone was found.")
+    await expect(mute).to_have_attribute("aria-pressed", "true")
+    await caller.page.evaluate("void (window.refused = null)")
+    await mute.click()
+    await expect(mute).to_have_attribute("aria-pressed", "false")
+    await expect(caller.problem).to_be_hidden()
+    seen = len(model.received("audio"))
+    await caller.say("question")
+    heard = b"".join(frame.pcm for frame in model.received("audio")[seen:])
+    assert max(memoryview(heard).cast("h")) > 5_000
+
+
+async def test_refused_microphone_is_told(caller: VoicePage) -> None:
+    await caller.page.evaluate("void (window.refused = 'NotAllowedError')")
+    await caller.page.get_by_role("button", name="Call").click()
+    await expect(caller.problem).to_contain_text("The microphone was refused.")
+    assert caller.gateway.requests == []
+
+
 async def test_reply_is_shown_and_played_to_its_end(caller: VoicePage) -> None:
     model = await caller.holds()
     await model.send(RealtimeTranscript("user", "Hello", final=True))
