@@ -1,18 +1,16 @@
 // One call: the microphone, the room, and whoever answers there.
 
 import {
-  createAudioAnalyser,
   createLocalAudioTrack,
   DataStreamError,
   Room,
   RoomEvent,
   Track,
-  TrackEvent,
 } from '/livekit-client.mjs';
-import { Meter } from '/meter.js';
 import { echoOf, encode, Typed } from '/packets.js';
 import { ask, microphoneLost, microphoneProblem, Problem, unforeseen } from '/problems.js';
 import { ending, joinProblem, noAgent, saysAgentLost } from '/room_problems.js';
+import { Tracks } from '/tracks.js';
 
 // LiveKit's names, as its agents use them.
 const TRANSCRIPTION = 'lk.transcription';
@@ -32,11 +30,7 @@ const AGENT_WITHIN_SECONDS = 15;
 export class Call {
   #view;
   #room = new Room();
-  // What ends each track that is shown and heard.
-  #ends = new Map();
-  // The elements that play, and how loud, from 0 to 1.
-  #sounds = new Set();
-  #volume;
+  #tracks;
   #typed = new Typed();
   #timer = 0;
   // The microphone’s track; null until it was allowed.
@@ -53,7 +47,7 @@ export class Call {
 
   constructor(view, volume) {
     this.#view = view;
-    this.#volume = volume;
+    this.#tracks = new Tracks(volume);
     this.#listen();
   }
 
@@ -93,10 +87,7 @@ export class Call {
   }
 
   setVolume(volume) {
-    this.#volume = volume;
-    for (const sound of this.#sounds) {
-      sound.volume = volume;
-    }
+    this.#tracks.setVolume(volume);
   }
 
   /** Say something in writing: the agent answers it, and echoes it once it has it. */
@@ -127,11 +118,7 @@ export class Call {
     }
     this.#microphone = track;
     this.#goOn();
-    const stopMeter = startMeter(this.#view.caller, track);
-    this.#ends.set(track, () => {
-      stopMeter();
-      track.stop();
-    });
+    this.#tracks.show(track, this.#view.caller);
   }
 
   async #join(url, token) {
@@ -172,7 +159,7 @@ export class Call {
       .on(RoomEvent.Reconnecting, () => this.#setReconnecting(true))
       .on(RoomEvent.SignalReconnecting, () => this.#setReconnecting(true))
       .on(RoomEvent.TrackSubscribed, (track, _, who) => this.#play(track, who))
-      .on(RoomEvent.TrackUnsubscribed, (track) => this.#end(track))
+      .on(RoomEvent.TrackUnsubscribed, (track) => this.#tracks.end(track))
       .on(RoomEvent.TrackMuted, () => this.#tellMicrophone())
       .on(RoomEvent.TrackUnmuted, () => this.#tellMicrophone())
       .on(RoomEvent.RoomMetadataChanged, (metadata) => {
@@ -250,25 +237,9 @@ export class Call {
   }
 
   #play(track, who) {
-    if (track.kind !== Track.Kind.Audio) {
-      return;
+    if (track.kind === Track.Kind.Audio) {
+      this.#tracks.play(track, who.isAgent ? this.#view.agent : null);
     }
-    const sound = track.attach();
-    document.body.append(sound);
-    sound.volume = this.#volume;
-    this.#sounds.add(sound);
-    const stopMeter = who.isAgent ? startMeter(this.#view.agent, track) : null;
-    this.#ends.set(track, () => {
-      stopMeter?.();
-      this.#sounds.delete(sound);
-      track.detach(sound);
-      sound.remove();
-    });
-  }
-
-  #end(track) {
-    this.#ends.get(track)?.();
-    this.#ends.delete(track);
   }
 
   async #read(reader, who) {
@@ -296,21 +267,8 @@ export class Call {
     }
     this.#over = true;
     clearTimeout(this.#timer);
-    for (const track of [...this.#ends.keys()]) {
-      this.#end(track);
-    }
+    this.#tracks.endAll();
     this.#room.disconnect();
     this.#view.ended(why, problem);
   }
-}
-
-/** Show how loud a track is, also after it goes on with another device; returns what ends that. */
-function startMeter(element, track) {
-  const meter = new Meter(element, () => createAudioAnalyser(track, { fftSize: 1024 }));
-  const reopen = () => meter.reopen();
-  track.on(TrackEvent.Restarted, reopen);
-  return () => {
-    track.off(TrackEvent.Restarted, reopen);
-    meter.stop();
-  };
 }
