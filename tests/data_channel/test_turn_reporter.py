@@ -225,7 +225,7 @@ async def test_service_that_fails_or_is_gone_keeps_the_newest_turns_alone(
 
 async def told(caplog: pytest.LogCaptureFixture) -> None:
     """Wait until something is in the log."""
-    while not caplog.records:
+    while not caplog.records:  # noqa: ASYNC110  a log has no event
         await asyncio.sleep(0.01)
 
 
