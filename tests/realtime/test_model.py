@@ -119,7 +119,9 @@ async def test_late_change_of_instructions_is_for_the_next_session() -> None:
 async def test_twenty_calls_in_a_process_stay_apart() -> None:
     async def talk(number: int) -> None:
         async with calling(agent=clock(lambda: f"result {number}")) as call:
-            await call.reply(f"Reply {number}.", question=f"Question {number}?")
+            own = 0.1 + number / 100
+            await call.reply(f"Reply {number}.", own, question=f"Question {number}?")
+            assert call.speaker.played == speech(own)
             await call.line.say(tool_call(f"call{number}"))
             result = await call.line.until_message("tool_result")
             assert result == {

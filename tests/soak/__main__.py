@@ -1,15 +1,15 @@
 """Turns of a conversation with random faults and cancellations, and the resources they leave.
 
     python -m tests.soak --turns 10000 --seed 1
+    python -m tests.soak --realtime --turns 1000
 
-prints a line for every fifty turns.
+prints a line for every fifty turns, or for every round of calls with voice models.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import json
 import logging
 import random
@@ -18,11 +18,9 @@ import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import httpx
-import psutil  # type: ignore[import-untyped]
 from livekit.agents import APIError
 from livekit.agents.types import APIConnectOptions
 
@@ -32,6 +30,8 @@ from tests.helpers.stt_calls import SPEECH, make_stt
 from tests.helpers.support import conversation
 from tests.helpers.tts_calls import make_tts
 from tests.soak.faults import FAULTS
+from tests.soak.realtime import RealtimeSoak
+from tests.soak.sample import Sample
 
 EVERY = 50
 AT_ONCE = 10
@@ -39,32 +39,6 @@ REFUSED = "refused"
 # LiveKit's first retry comes after 0.1 s whatever is set here.
 CONN_OPTIONS = APIConnectOptions(max_retry=1, retry_interval=0.01, timeout=0.15)
 LATEST_CANCEL_S, SOONEST_CANCEL_S = 0.03, 0.000_03
-
-
-@dataclass(frozen=True)
-class Sample:
-    """What the process holds after so many turns, while no call is running.
-
-    Attributes:
-        turns: How many turns there were.
-        tasks: How many tasks there are.
-        sockets: How many connections are open.
-        threads: How many threads there are.
-        reports: How many errors the loop reported by itself, since the start.
-        objects: How many objects the garbage collector knows.
-        rss_mb: Memory, in MB.
-    """
-
-    turns: int
-    tasks: int
-    sockets: int
-    threads: int
-    reports: int
-    objects: int
-    rss_mb: float
-
-    def __str__(self) -> str:
-        return " ".join(f"{name}={value}" for name, value in asdict(self).items())
 
 
 class Soak:
@@ -142,17 +116,7 @@ class Soak:
 
     async def _sample(self) -> Sample:
         await self._settle()
-        gc.collect()
-        process = psutil.Process()
-        return Sample(
-            turns=self._turns,
-            tasks=len(asyncio.all_tasks()),
-            sockets=len(process.net_connections("inet")),
-            threads=threading.active_count(),
-            reports=self._reports,
-            objects=len(gc.get_objects()),
-            rss_mb=round(process.memory_info().rss / 1e6, 1),
-        )
+        return Sample.take(self._turns, self._reports)
 
 
 def session_id(chance: random.Random, turn: int) -> str:
@@ -169,19 +133,25 @@ async def read(stream: Any) -> None:
 
 
 @asynccontextmanager
-async def service() -> AsyncIterator[dict[str, Any]]:
-    """The service, in a process of its own; yields its address."""
+async def service(module: str) -> AsyncIterator[dict[str, Any]]:
+    """The service, in a process of its own.
+
+    Yields its address, to which what it printed at its end is added.
+    """
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.soak.faults"),
+        *(sys.executable, "-m", module),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
     assert process.stdin is not None and process.stdout is not None
     try:
-        yield json.loads(await process.stdout.readline())
+        address = json.loads(await process.stdout.readline())
+        yield address
     finally:
         process.stdin.close()
+        last = await process.stdout.read()
         await process.wait()
+    address.update(json.loads(last or "{}"))
 
 
 def make_client(address: dict[str, Any]) -> httpx.AsyncClient:
@@ -200,16 +170,38 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description="Turns with random faults and cancellations.")
     parser.add_argument("--turns", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--realtime", action="store_true", help="calls with voice models")
     options = parser.parse_args()
     logging.disable()  # every other call fails, and LiveKit says so
-    async with service() as address, make_client(address) as http_client:
+    soak = soak_realtime if options.realtime else soak_requests
+    ends = await soak(options.turns, options.seed)
+    print(" ".join(f"{end}={count}" for end, count in sorted(ends.items())))
+
+
+async def soak_requests(turns: int, seed: int) -> Counter[str]:
+    """Make requests, and print the samples; return how often they ended in which way."""
+    async with service("tests.soak.faults") as address, make_client(address) as http_client:
         speko = Speko(
             base_url=address["base_url"], api_key=address["api_key"], http_client=http_client
         )
-        soak = Soak(speko, options.seed)
-        async for sample in soak.run(options.turns):
+        soak = Soak(speko, seed)
+        async for sample in soak.run(turns):
             print(sample, flush=True)
-    print(" ".join(f"{end}={count}" for end, count in sorted(soak.ends.items())))
+    return soak.ends
+
+
+async def soak_realtime(turns: int, seed: int) -> Counter[str]:
+    """Talk with voice models, and print the samples; return how often each fault was met."""
+    async with service("tests.soak.voice_models") as address:
+        speko = Speko(base_url=address["base_url"], api_key=address["api_key"])
+        soak = RealtimeSoak(speko, seed)
+        async for sample in soak.run(turns):
+            print(sample, flush=True)
+        await soak.aclose()
+        await speko.aclose()
+    if address["problems"]:
+        raise RuntimeError("\n".join(address["problems"]))
+    return soak.ends + Counter(address["turns"])
 
 
 if __name__ == "__main__":
