@@ -51,7 +51,7 @@ class BareCall:
         self._changes = Changes()
         self._taken = 0
         for name in EVENTS:
-            session.on(name, self._noting(name))  # type: ignore[arg-type]
+            session.on(name, self._noting(name))
 
     def _noting(self, name: str) -> Any:
         def note(event: Any) -> None:

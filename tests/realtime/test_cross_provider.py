@@ -19,6 +19,7 @@ from livekit_plugins_speko.testing import (
     RealtimeTranscript,
     ToolCall,
 )
+from livekit_plugins_speko.testing._gateway.frames import FrameKind
 from livekit_plugins_speko.testing._gateway.waiting import within
 from tests.helpers.bare_session import bare, read
 from tests.helpers.gateway_realtime import FORMS
@@ -85,7 +86,7 @@ async def test_words_grow_under_one_id_to_one_final(gateway: LocalGateway, form:
 @EACH
 async def test_interrupt_ends_the_reply_and_is_sent_once(gateway: LocalGateway, form: str) -> None:
     gate = Gate()
-    audio = [speech(0.2), gate, speech(0.2, 300)]
+    audio: list[bytes | Gate] = [speech(0.2), gate, speech(0.2, 300)]
     cut = RealtimeReply("One. Two. Three.", audio=audio, user="Count.")
     following = RealtimeReply("Fine.", audio=speech(0.1, 600), user="Stop.")
     async with bare(gateway, form, cut, following) as call:
@@ -169,7 +170,7 @@ async def test_model_is_given_instructions_tools_and_history(
 async def test_requested_reply_is_one_event_and_keeps_the_sessions_instructions(
     gateway: LocalGateway, form: str
 ) -> None:
-    kind = "instructions" if form == "xai" else "text"
+    kind: FrameKind = "instructions" if form == "xai" else "text"
     steps = (After(kind), RealtimeReply("Hello.", audio=speech()))
     async with bare(gateway, form, *steps) as call:
         event = await within(

@@ -110,7 +110,7 @@ async def test_question_without_a_reply_is_sent_again_at_the_end_of_a_session() 
         await speak(call)
         await call.line.say(user("Hello"))
         await call.until(lambda: bool(call.finals))
-        call.realtime._upstream._link.renew()
+        call.realtime._upstream._link.renew()  # type: ignore[attr-defined]
         await call.line.connected(2)
         assert await heard(call) == SPOKEN
 

@@ -24,7 +24,7 @@ class _Handler:
 
     def __init__(self) -> None:
         self.failures: list[tuple[Exception, bool]] = []
-        self.dropped: list[str] = []
+        self.dropped: list[bool] = []
         self.looks = 0
         self.connected = asyncio.Event()
 
@@ -42,8 +42,8 @@ class _Handler:
     def on_event(self, event: RealtimeEvent) -> bool:
         return True
 
-    def on_dropped(self, reason: str) -> None:
-        self.dropped.append(reason)
+    def on_dropped(self, *, lost: bool) -> None:
+        self.dropped.append(lost)
 
     def on_failure(self, error: Exception, timing: Any, *, recoverable: bool) -> None:
         self.failures.append((error, recoverable))
@@ -156,7 +156,7 @@ async def test_events_that_stop_without_a_close_are_a_lost_connection() -> None:
     await _link(handler, connection).run()
     [(error, _)] = handler.failures
     assert "1006" in str(error)
-    assert handler.dropped == ["the connection was lost"]
+    assert handler.dropped == [True]
 
 
 async def test_renewal_waits_for_a_quiet_moment() -> None:
@@ -168,7 +168,7 @@ async def test_renewal_waits_for_a_quiet_moment() -> None:
     assert link.is_renewal_due
     await running
     assert handler.looks == 3
-    assert handler.dropped == ["a new session begins"]
+    assert handler.dropped == [False]
 
 
 async def test_each_command_is_sent_in_order_and_cleared_audio_is_not() -> None:

@@ -8,6 +8,7 @@ import logging
 import pytest
 from livekit.agents import Agent, llm
 
+from livekit_plugins_speko import Speko
 from tests.helpers.realtime_calls import (
     INTERRUPTION,
     RATE,
@@ -84,9 +85,10 @@ async def test_models_history_is_livekits_and_is_not_sent_again() -> None:
 async def test_closing_a_model_leaves_a_client_that_was_given_to_it() -> None:
     async with calling() as call:
         client = call.model._client.speko
+        assert isinstance(client, Speko)
         await call.session.aclose()
         await call.model.aclose()
-        async with await client.realtime.connect() as connection:  # type: ignore[union-attr]
+        async with await client.realtime.connect() as connection:
             assert connection.session_id
 
 
