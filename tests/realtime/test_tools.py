@@ -228,3 +228,27 @@ async def test_tool_in_the_background_tells_the_model_how_far_it_is() -> None:
         await call.line.say(xai_audio(speech(0.1), "last"), XAI_DONE)
         await call.until(lambda: call.speaker.played == speech(0.1) * 3)
         assert len(call.line.peers) == 1
+
+
+async def test_late_result_of_a_tool_in_the_background_is_told_by_a_new_session() -> None:
+    may_end = asyncio.Event()
+
+    @function_tool
+    async def get_time(context: RunContext[None]) -> str:
+        """Say the time."""
+        await context.update("looking")
+        await may_end.wait()
+        return "noon"
+
+    async with calling(agent=Agent(instructions=INSTRUCTIONS, tools=[get_time])) as call:
+        _be_impatient(call)
+        await call.line.say(user("Time?"), tool_call())
+        answer = await call.line.until_message("tool_result")
+        assert "looking" in answer["output"]
+        await call.reply("One moment.")
+        may_end.set()
+        await call.line.connected(2)
+        assert "noon" in call.prompt
+        await call.line.until_message("control")
+        await call.reply("It is noon.")
+        assert len(call.line.messages) == 1
