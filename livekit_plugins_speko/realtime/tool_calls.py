@@ -141,6 +141,8 @@ class ToolCalls:
             is_foreign: True if its call was made in a session before this one.
         """
         call_id, kind = self._split(output.call_id)
+        if call_id in self._open:
+            return False
         call = self._late.pop(call_id, None)
         if call is None:
             return is_foreign or kind == _FINAL

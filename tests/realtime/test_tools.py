@@ -230,6 +230,27 @@ async def test_tool_in_the_background_tells_the_model_how_far_it_is() -> None:
         assert len(call.line.peers) == 1
 
 
+async def test_tool_in_the_background_without_a_result_takes_no_new_session() -> None:
+    may_end = asyncio.Event()
+
+    @function_tool
+    async def get_time(context: RunContext[None]) -> None:
+        """Say the time."""
+        await context.update("looking")
+        await may_end.wait()
+
+    async with calling(agent=Agent(instructions=INSTRUCTIONS, tools=[get_time])) as call:
+        _be_impatient(call)
+        await call.line.say(user("Time?"), tool_call())
+        await call.line.until_message("tool_result")
+        await call.reply("One moment.")
+        may_end.set()
+        await call.until(lambda: "c1_final" in str(call.realtime.chat_ctx.items))
+        await asyncio.sleep(0.4)  # a quiet moment, in which a new session would begin
+        await call.reply("Anything else?", question="Thanks.")
+        assert len(call.server.requests) == 1
+
+
 async def test_late_result_of_a_tool_in_the_background_is_told_by_a_new_session() -> None:
     may_end = asyncio.Event()
 
