@@ -29,7 +29,7 @@ _CALL_HEADINGS = (
 _HEADINGS = {
     "tools": _TOOLS_HEADINGS,
     "transcribe_stream": _STREAM_HEADINGS,
-    "realtime": _CALL_HEADINGS,
+    **dict.fromkeys(("drops", "replies", "calls", "ends"), _CALL_HEADINGS),
     **dict.fromkeys(("bad_http", "bad_stream", "bad_realtime"), _LINE_HEADINGS),
 }
 _LEGEND = (
@@ -49,7 +49,10 @@ _TITLES = {
     "audio": "SYNTHESIZE, by the form of the audio: what the caller heard of the sentence",
     "tools": "REGISTERED TOOLS: the first turn, which fetches them",
     "connecting": "SPEECH TO SPEECH: a session that cannot be made, in each form of the wire",
-    "realtime": "SPEECH TO SPEECH: what became of the call",
+    "drops": "SPEECH TO SPEECH: a connection that is lost or closed, and what became of the call",
+    "replies": "SPEECH TO SPEECH: odd replies, and a caller who interrupts",
+    "calls": "SPEECH TO SPEECH: tool calls",
+    "ends": "SPEECH TO SPEECH: a session whose life ends, and a caller who leaves",
     "bad_http": "BAD LINES, HTTP: a turn of a session, from the caller's words to the spoken reply",
     "bad_stream": "BAD LINES, RECOGNITION THAT STREAMS: the words that were understood",
     "bad_realtime": "BAD LINES, SPEECH TO SPEECH: turns of a session with a voice model",

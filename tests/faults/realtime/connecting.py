@@ -27,7 +27,7 @@ ATTEMPTS = 3
 
 
 def row(fault: str, **fields: Any) -> RealtimeRow:
-    return RealtimeRow(fault=fault, scenario=wait, stage="connecting", **fields)
+    return RealtimeRow(fault=fault, scenario=wait, **fields)
 
 
 def permanent(fault: str, error: str, **more: Any) -> RealtimeRow:
@@ -72,6 +72,7 @@ def before_ready(*steps: SocketStep | ErrorEvent) -> RealtimeScript:
 
 
 ROWS = each_form(
+    "connecting",
     [
         permanent(**refused(400, "VALIDATION_ERROR")),
         permanent(**refused(401, "UNAUTHORIZED")),
@@ -150,5 +151,5 @@ ROWS = each_form(
             sockets=[before_ready(ErrorEvent("no money", "INSUFFICIENT_CREDITS"))],
             forms=FORMS,
         ),
-    ]
+    ],
 )

@@ -123,6 +123,7 @@ def in_tools(place: str, scenario: Scenario, sessions: int) -> RealtimeRow:
 
 
 ROWS = each_form(
+    "drops",
     [
         lost("in silence", Call.greet),
         lost("before the reply", Call.ask, "Caller: Tell me a story."),
@@ -137,5 +138,5 @@ ROWS = each_form(
         *hung_up("closed with 1005", CloseWithoutCode()),
         refused("in silence", Call.greet),
         refused("in a reply", Call.hear_a_part),
-    ]
+    ],
 )

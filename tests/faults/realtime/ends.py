@@ -129,4 +129,4 @@ def leaving() -> list[RealtimeRow]:
     ]
 
 
-ROWS = each_form([*lives(), *leaving()])
+ROWS = each_form("ends", [*lives(), *leaving()])

@@ -277,4 +277,4 @@ def interruptions() -> list[RealtimeRow]:
     ]
 
 
-ROWS = each_form([*odd_replies(), *interruptions()])
+ROWS = each_form("replies", [*odd_replies(), *interruptions()])

@@ -62,7 +62,7 @@ class RealtimeRow:
 
     fault: str
     scenario: Scenario
-    stage: str = "realtime"
+    stage: str = ""
     form: str = "proxy"
     minted: Sequence[Answer] = ()
     sockets: Sequence[Answer] = ()
@@ -83,9 +83,9 @@ class RealtimeRow:
     forms: Sequence[str] = ("proxy",)
 
 
-def each_form(rows: Sequence[RealtimeRow]) -> list[RealtimeRow]:
-    """Each row once for each of its forms."""
-    return [replace(row, form=form) for row in rows for form in row.forms]
+def each_form(stage: str, rows: Sequence[RealtimeRow]) -> list[RealtimeRow]:
+    """Each row of a part of the table once for each of its forms."""
+    return [replace(row, stage=stage, form=form) for row in rows for form in row.forms]
 
 
 def each(rows: Sequence[RealtimeRow]) -> pytest.MarkDecorator:

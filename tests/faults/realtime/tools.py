@@ -109,6 +109,7 @@ def row(fault: str, scenario: Scenario, forms: Sequence[str] = FORMS) -> Realtim
 
 
 ROWS = each_form(
+    "calls",
     [
         RealtimeRow(
             fault="a tool that hangs, and barge-in",
@@ -129,5 +130,5 @@ ROWS = each_form(
         row("interrupted in a tool call", interrupted),
         row("interrupted in a tool call's reply", interrupted_with_a_reply),
         row("interrupted before the tool runs", overtaken),
-    ]
+    ],
 )
