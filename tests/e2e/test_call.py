@@ -46,7 +46,7 @@ async def test_a_caller_talks_with_the_agent(
         )
         checks.latencies.append(await talk.turn("time", TIME_IN_TOKYO))
         the_tool_was_called(talk, worker)
-        await the_story_is_broken_off(talk)
+        await talk.story_is_broken_off()
         checks.latencies.append(await talk.turn("goodbye", "you are welcome goodbye"))
         await the_job_ends(talk, worker, livekit, room)
         await the_worker_stops(talk, worker)
@@ -59,22 +59,6 @@ def the_tool_was_called(talk: Conversation, worker: Process) -> None:
         times = [f"{now - timedelta(minutes=ago):%H:%M}" for ago in (0, 1)]
         seen.seen = talk.caller.said_by(talk.caller.agent)[-1].text
         assert any(time in seen.seen for time in times)
-
-
-async def the_story_is_broken_off(talk: Conversation) -> None:
-    caller = talk.caller
-    asked = await caller.say("story")
-    await talk.is_transcribed("story", asked)
-    began_s = await caller.agent_speaks(asked.ended_s)
-    spoken = await talk.barge_in("barge_in", after_s=3.0)
-    await talk.is_transcribed("barge_in", spoken)
-    with talk.check("barge_in: the story ends where it was broken off") as seen:
-        (story,) = caller.said_by(caller.agent, began_s - 0.5)[:1]
-        assert story.text.startswith("Gladly. Once upon a time"), story.text
-        assert "nine days" not in story.text
-        seen.seen = story.text
-    answered_s = await caller.agent_speaks(spoken.ended_s)
-    await talk.is_heard("barge_in", "we are open from nine to five monday to friday", answered_s)
 
 
 async def the_job_ends(talk: Conversation, worker: Process, livekit: LiveKit, room: str) -> None:
