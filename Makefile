@@ -46,7 +46,7 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup check lint types build wheel test floor newest faults demo bench livekit toxiproxy
-.PHONY: chromium e2e browser format lock clean
+.PHONY: load chromium e2e browser format lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z0-9]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z0-9]+):.*## /\1|/' \
@@ -92,6 +92,9 @@ faults: toxiproxy $(READY) ## Try every fault of service and line, and print wha
 
 demo: $(READY) ## Hold a whole spoken conversation on this machine, without a key
 	$(BIN)/python examples/demo.py
+
+load: $(READY) ## Measure how many calls with a voice model a process takes
+	$(BIN)/python -m benchmarks.load
 
 bench: $(READY) ## Measure latency, CPU and memory beside other plugins (six minutes)
 	$(BIN)/python -m benchmarks

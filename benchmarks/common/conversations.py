@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import cProfile
 import gc
 import json
 import random
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack, ExitStack, nullcontext
 from dataclasses import asdict
 from typing import Any
 
+from livekit.plugins import silero
+
 from benchmarks.common.gateway import Gateway
 from benchmarks.common.report import CpuTime
+from benchmarks.common.shares import shares
 from benchmarks.common.upstream import REPLY
 from benchmarks.common.voice_calls import CALLS, VoiceCall
 from benchmarks.common.voice_line import PIECE_MS, delivered_after, script_of
-from benchmarks.common.worker import Row, Step, Waited, Worker
+from benchmarks.common.worker import Row, Step, Waited, Worker, resident_kb
 
 SPREAD_S = 0.5
 # For sessions to connect.
@@ -34,13 +38,17 @@ SETTINGS: dict[str, Any] = {
 
 
 def started(
-    module: str, clients: Iterable[str], gateway: Gateway, stack: ExitStack
+    module: str,
+    clients: Iterable[str],
+    gateway: Gateway,
+    stack: ExitStack,
+    flags: Sequence[str] = (),
 ) -> dict[str, Worker]:
     """Start a process for each client, which `stack` ends, and wait until all are ready."""
     workers = {}
     for of in clients:
         gateway.line(line_of(of, 0), **SETTINGS)
-        workers[of] = stack.enter_context(Worker(module, of, gateway.url))
+        workers[of] = stack.enter_context(Worker(module, of, gateway.url, flags))
     for worker in workers.values():
         worker.wait()
     return workers
@@ -77,19 +85,34 @@ def with_stats(row: Row, stats: dict[str, Any]) -> Row:
             sent_s = stats["interruptions"][line_of(row["client"], at)]
             pairs = zip(heard["silenced_s"], sent_s, strict=True)
             silence_ms += [1e3 * (silenced_s - at_s) for silenced_s, at_s in pairs]
-    return {**row, "sent_ms": sent_ms, "silence_ms": silence_ms}
+    share = {"gateway_percent": stats["cpu_percent"]}
+    return {**row, **share, "sent_ms": sent_ms, "silence_ms": silence_ms}
 
 
-async def work(of: str, url: str) -> None:
+async def work(of: str, url: str, *, with_vad: bool = False, with_profile: bool = False) -> None:
     """Do the steps that standard input has, until it ends."""
-    await talk(of, url, count=1, spread_s=0.0)  # what the first call of a process loads
+    detector = silero.VAD.load() if with_vad else None
+
+    def make(at: int) -> VoiceCall:
+        call: VoiceCall = CALLS[of](f"{url}/lines/{line_of(of, at)}", detector)
+        return call
+
+    await talk(make, count=1, spread_s=0.0)  # what the first call of a process loads
     print("ready", flush=True)
     for line in sys.stdin:
         step: Step = json.loads(line)
-        print(json.dumps(await talk(of, url, count=step[1], spread_s=step[2])), flush=True)
+        profile = cProfile.Profile() if with_profile else None
+        row = await talk(make, count=step[1], spread_s=step[2], profile=profile)
+        print(json.dumps(row), flush=True)
 
 
-async def talk(of: str, url: str, *, count: int, spread_s: float) -> Row:
+async def talk(
+    make: Callable[[int], VoiceCall],
+    *,
+    count: int,
+    spread_s: float,
+    profile: cProfile.Profile | None = None,
+) -> Row:
     """Hold that many conversations at once."""
     dice = random.Random(0)
 
@@ -97,20 +120,25 @@ async def talk(of: str, url: str, *, count: int, spread_s: float) -> Row:
         await asyncio.sleep(dice.uniform(0, spread_s))
         return asdict(await call.talk(script_of(at)))
 
+    before_kb = resident_kb()
     async with AsyncExitStack() as stack:
-        calls: list[VoiceCall] = []
+        calls = []
         for at in range(count):
-            calls.append(CALLS[of](f"{url}/lines/{line_of(of, at)}"))
+            calls.append(make(at))
             stack.push_async_callback(calls[-1].aclose)
             await calls[-1].start()
         await asyncio.sleep(CONNECT_S)
         # A pass over all that was imported comes once in a while, and takes as long as a minute of
-        # a call: by chance it would be in the one measurement or the other.
+        # a call: by chance it would be in the one measurement or the other. LiveKit's workers
+        # freeze it too.
         gc.collect()
         gc.freeze()
-        cpu, waited, began_s = CpuTime(), Waited(), time.monotonic()
-        heard = await asyncio.gather(*map(conversation, range(count), calls))
-        minutes = count * (time.monotonic() - began_s) / 60
-        row: Row = {"sessions": count, "cpu_ms": cpu.ms() / minutes}
+        with profile or nullcontext():
+            cpu, waited, began_s = CpuTime(), Waited(), time.monotonic()
+            heard = await asyncio.gather(*map(conversation, range(count), calls))
+            minutes = count * (time.monotonic() - began_s) / 60
+            row: Row = {"sessions": count, "cpu_ms": cpu.ms() / minutes}
         row["waited_percent"] = waited.percent()
+        row["memory_kb"] = (resident_kb() - before_kb) / count
+        row["profile"] = shares(profile) if profile is not None else []
     return {**row, "heard": heard, "response_ms": [], "first_ms": [], "piece_ms": []}

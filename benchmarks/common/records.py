@@ -44,16 +44,18 @@ class Stats:
     audio: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     # By the line of a voice model: when each interruption was sent.
     interruptions: dict[str, list[float]] = field(default_factory=dict)
-    # CPU seconds that this process had used at the reset.
+    # CPU seconds that this process had used at the reset, and when that was.
     cpu_s: float = field(default_factory=time.process_time)
+    began_s: float = field(default_factory=time.monotonic)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the figures by their names, with "cpu_ms_per_request" for `cpu_s`."""
+        """Return the figures by their names, with "cpu_percent" and "cpu_ms_per_request"."""
         late = sorted(self.late_ms) or [0.0]
         cpu_ms = 1e3 * (time.process_time() - self.cpu_s)
         return {
             "connections": self.connections,
             "late_ms": {"p50": late[len(late) // 2], "p95": late[len(late) * 95 // 100]},
+            "cpu_percent": cpu_ms / 10 / (time.monotonic() - self.began_s),
             "cpu_ms_per_request": cpu_ms / max(1, len(self.records)),
             "records": [vars(record) for record in self.records],
             "audio": self.audio,

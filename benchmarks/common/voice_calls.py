@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 import aiohttp
-from livekit.agents import Agent, AgentSession, llm
+from livekit.agents import Agent, AgentSession, llm, vad
 from livekit.plugins import openai
 
 from benchmarks.common.gateway import API_KEY
@@ -44,16 +44,16 @@ class VoiceCall(ABC):
 
 
 class SessionCall(VoiceCall):
-    """A whole `AgentSession` without a VAD."""
+    """A whole `AgentSession`."""
 
-    def __init__(self, model: llm.RealtimeModel) -> None:
+    def __init__(self, model: llm.RealtimeModel, detector: vad.VAD | None) -> None:
         # LiveKit warns of a loudspeaker that cannot pause, and of a session without a VAD.
         logging.getLogger("livekit.agents").setLevel(logging.ERROR)
         self._model = model
         self._microphone, self._loudspeaker = Microphone(), Loudspeaker()
         self._session = AgentSession[None](
             llm=model,
-            vad=None,
+            vad=detector,
             turn_handling={
                 "turn_detection": None,
                 # The loudspeaker cannot pause.
@@ -105,11 +105,10 @@ class SpekoCall(SessionCall):
     # The provider, by which the gateway chooses the form.
     provider: str
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, detector: vad.VAD | None = None) -> None:
         self._speko = Speko(base_url=url, api_key=API_KEY)
-        super().__init__(
-            SpekoRealtimeModel(speko=self._speko, provider=self.provider, model="bench-1")
-        )
+        model = SpekoRealtimeModel(speko=self._speko, provider=self.provider, model="bench-1")
+        super().__init__(model, detector)
 
     async def aclose(self) -> None:
         await super().aclose()
@@ -133,16 +132,15 @@ class OpenAICall(SessionCall):
 
     name = "openai plugin"
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, detector: vad.VAD | None = None) -> None:
         self._http = aiohttp.ClientSession()
-        super().__init__(
-            openai.realtime.RealtimeModel(
-                model="bench-1",
-                base_url=f"{url}/v1/realtime",
-                api_key=API_KEY,
-                http_session=self._http,
-            )
+        model = openai.realtime.RealtimeModel(
+            model="bench-1",
+            base_url=f"{url}/v1/realtime",
+            api_key=API_KEY,
+            http_session=self._http,
         )
+        super().__init__(model, detector)
 
     async def aclose(self) -> None:
         await super().aclose()
@@ -154,8 +152,8 @@ class SilentCall(SessionCall):
 
     name = "LiveKit alone"
 
-    def __init__(self, _: str) -> None:
-        super().__init__(SilentModel())
+    def __init__(self, url: str, detector: vad.VAD | None = None) -> None:
+        super().__init__(SilentModel(), detector)
 
     async def talk(self, script: Script) -> Heard:
         began_s = self._microphone.say(script)
@@ -168,7 +166,7 @@ class BareCall(VoiceCall):
 
     name = "bare socket"
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, detector: vad.VAD | None = None) -> None:
         self._url = f"{url}/v1/sessions/s-1"
         self._http = aiohttp.ClientSession()
         self._microphone = Microphone()

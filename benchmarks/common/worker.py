@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -26,9 +27,9 @@ class Worker:
     of JSON for each step that it reads from its standard input, and ends with that.
     """
 
-    def __init__(self, module: str, of: str, url: str) -> None:
+    def __init__(self, module: str, of: str, url: str, flags: Sequence[str] = ()) -> None:
         self._of = of
-        self._command = [sys.executable, "-m", module, "--of", of, "--url", url]
+        self._command = [sys.executable, "-m", module, "--of", of, "--url", url, *flags]
         # None outside the block.
         self._process: subprocess.Popen[str] | None = None
 

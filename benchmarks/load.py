@@ -1,0 +1,122 @@
+"""How many calls a process takes: more and more at once, until audio is late.
+
+    .venv/bin/python -m benchmarks.load [--calls 25,50,100] [--kind realtime] [--vad] [--profile]
+
+The calls are those of `realtime`, whole sessions with the gateway's voice model, of this plugin in
+both forms and of livekit-plugins-openai. Each client has a process of its own, and they take turns.
+`--vad` gives each session Silero, as an agent has that decides about turns itself; `--profile` says
+what took the time. The gateway is one process too: where it has a core to itself no longer, it is
+the gateway that is late, and the table says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+from benchmarks.common.conversations import started, talked, work
+from benchmarks.common.gateway import Gateway
+from benchmarks.common.report import machine, p95, parser, print_table, write_json
+from benchmarks.common.voice_calls import OpenAICall, ProxyCall, XaiCall
+from benchmarks.common.worker import Row
+
+KINDS = {"realtime": (ProxyCall.name, XaiCall.name, OpenAICall.name)}
+LATEST_MS = 20.0
+MS_A_MINUTE = 60_000
+# What took the time is shown by parts of at least this share.
+LEAST_PERCENT = 1.0
+
+
+def measured(kind: str, steps: list[int], flags: list[str]) -> list[Row]:
+    """Measure each client with more and more calls, until its audio is late."""
+    rows: list[Row] = []
+    late: set[str] = set()
+    with Gateway() as gateway, ExitStack() as stack:
+        workers = started("benchmarks.load", KINDS[kind], gateway, stack, flags)
+        for count in steps:
+            for of, worker in workers.items():
+                if of in late:
+                    continue
+                (row,) = talked(gateway, {of: worker}, count)
+                rows.append(row)
+                if lateness_ms(row) > LATEST_MS:
+                    late.add(of)
+    return rows
+
+
+def lateness_ms(row: Row) -> float:
+    """Return how late audio was at p95, in the worse of both directions."""
+    return max(p95(row["piece_ms"]), p95(row["sent_ms"]))
+
+
+def calls_a_core(rows: list[Row], client: str) -> float:
+    """Return the calls that a core takes, by the CPU of a call where most of them were in time."""
+    mine = [row for row in rows if row["client"] == client]
+    in_time = [row for row in mine if lateness_ms(row) <= LATEST_MS] or mine[:1]
+    return float(MS_A_MINUTE / in_time[-1]["cpu_ms"])
+
+
+def print_rows(kind: str, rows: list[Row]) -> None:
+    """Print the table, and where the knee is."""
+
+    def cells(row: Row) -> Iterator[object]:
+        yield from (row["client"], row["sessions"], row["cpu_ms"], row["memory_kb"])
+        yield f"{100 * row['cpu_ms'] * row['sessions'] / MS_A_MINUTE:.0f}"
+        yield f"{row['gateway_percent']:.0f}"
+        yield from (p95(row["piece_ms"]), p95(row["sent_ms"]), row["waited_percent"])
+
+    print(
+        f"{machine()}; calls at once in one process. ms of CPU for a minute of a call, and kB of "
+        "memory; share of a core that the process and the gateway took; ms by which the agent's "
+        "and the caller's audio came late, at p95\n"
+    )
+    shares = ("process, %", "gateway, %")
+    print_table(
+        ("", "calls", "CPU", "memory", *shares, "agent's late", "caller's late", "waited, %"),
+        (list(cells(row)) for row in rows),
+    )
+    *ours, theirs = (calls_a_core(rows, client) for client in KINDS[kind])
+    print(f"{kind}: calls a core\n")
+    names = zip(KINDS[kind], (*ours, theirs), strict=True)
+    print_table(("", "calls", "over theirs"), ((of, each, each / theirs) for of, each in names))
+
+
+def print_profiles(rows: list[Row]) -> None:
+    """Print what took the time, by the package that took it."""
+    for row in rows:
+        if not row.get("profile"):
+            continue
+        print(f"{row['client']}, {row['sessions']} calls: what took the time, in %\n")
+        shown = [each for each in row["profile"] if each[1] >= LEAST_PERCENT]
+        print_table(("package", "%"), shown)
+
+
+def main() -> None:
+    """Measure and print; or measure one client, in a process of its own."""
+    command = parser(__doc__)
+    command.add_argument("--calls", default="25,50,100", help="calls at once, ascending")
+    command.add_argument("--kind", choices=KINDS, default="realtime")
+    command.add_argument("--vad", action="store_true", help="give each session Silero")
+    command.add_argument("--profile", action="store_true", help="say what took the time")
+    command.add_argument("--of", help=argparse.SUPPRESS)
+    command.add_argument("--url", help=argparse.SUPPRESS)
+    options = command.parse_args()
+    if options.of is not None:
+        asyncio.run(
+            work(options.of, options.url, with_vad=options.vad, with_profile=options.profile)
+        )
+        return
+    flags = [f"--{name}" for name in ("vad", "profile") if getattr(options, name)]
+    steps = [int(each) for each in options.calls.split(",")]
+    rows = measured(options.kind, steps, flags)
+    print_rows(options.kind, rows)
+    print_profiles(rows)
+    figures: dict[str, Any] = {"machine": machine(), "kind": options.kind, "calls": rows}
+    write_json(options.json, figures)
+
+
+if __name__ == "__main__":
+    main()
