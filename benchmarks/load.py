@@ -2,11 +2,12 @@
 
     .venv/bin/python -m benchmarks.load [--calls 25,50,100] [--kind realtime] [--vad] [--profile]
 
-The calls are those of `realtime`, whole sessions with the gateway's voice model, of this plugin in
-both forms and of livekit-plugins-openai. Each client has a process of its own, and they take turns.
-`--vad` gives each session Silero, as an agent has that decides about turns itself; `--profile` says
-what took the time. The gateway is one process too: where it has a core to itself no longer, it is
-the gateway that is late, and the table says so.
+The calls are whole sessions, of this plugin and of livekit-plugins-openai. With ``--kind realtime``
+they talk to the gateway's voice model, as in `realtime`; with ``--kind cascade`` they have an STT,
+an LLM and a TTS, and a VAD that takes no time. Each client has a process of its own, and they take
+turns. `--vad` gives each session Silero; `--profile` says what took the time. The gateway is one
+process too: where it has a core to itself no longer, it is the gateway that is late, and the table
+says so.
 """
 
 from __future__ import annotations
@@ -15,15 +16,21 @@ import argparse
 import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack
+from math import inf
 from typing import Any
 
+from benchmarks.common.cascade_calls import OpenAICascade, SpekoCascade
 from benchmarks.common.conversations import started, talked, work
 from benchmarks.common.gateway import Gateway
 from benchmarks.common.report import machine, p95, parser, print_table, write_json
 from benchmarks.common.voice_calls import OpenAICall, ProxyCall, XaiCall
 from benchmarks.common.worker import Row
 
-KINDS = {"realtime": (ProxyCall.name, XaiCall.name, OpenAICall.name)}
+# The openai plugin is the last of each.
+KINDS = {
+    "cascade": (SpekoCascade.name, OpenAICascade.name),
+    "realtime": (ProxyCall.name, XaiCall.name, OpenAICall.name),
+}
 LATEST_MS = 20.0
 MS_A_MINUTE = 60_000
 # What took the time is shown by parts of at least this share.
@@ -48,8 +55,12 @@ def measured(kind: str, steps: list[int], flags: list[str]) -> list[Row]:
 
 
 def lateness_ms(row: Row) -> float:
-    """Return how late audio was at p95, in the worse of both directions."""
-    return max(p95(row["piece_ms"]), p95(row["sent_ms"]))
+    """Return how late audio was at p95, in the worse of both directions.
+
+    Endless if a reply or a transcript did not come.
+    """
+    late_ms = (p95(row[name]) for name in ("piece_ms", "sent_ms") if row[name])
+    return inf if row["missing"] else max(late_ms)
 
 
 def calls_a_core(rows: list[Row], client: str) -> float:
@@ -66,16 +77,18 @@ def print_rows(kind: str, rows: list[Row]) -> None:
         yield from (row["client"], row["sessions"], row["cpu_ms"], row["memory_kb"])
         yield f"{100 * row['cpu_ms'] * row['sessions'] / MS_A_MINUTE:.0f}"
         yield f"{row['gateway_percent']:.0f}"
-        yield from (p95(row["piece_ms"]), p95(row["sent_ms"]), row["waited_percent"])
+        yield from (p95(row[name]) if row[name] else "" for name in ("piece_ms", "sent_ms"))
+        yield from (row["missing"], row["waited_percent"])
 
     print(
         f"{machine()}; calls at once in one process. ms of CPU for a minute of a call, and kB of "
         "memory; share of a core that the process and the gateway took; ms by which the agent's "
-        "and the caller's audio came late, at p95\n"
+        "and the caller's audio came late, at p95; replies and transcripts that did not come\n"
     )
     shares = ("process, %", "gateway, %")
+    late = ("agent's late", "caller's late", "missing", "waited, %")
     print_table(
-        ("", "calls", "CPU", "memory", *shares, "agent's late", "caller's late", "waited, %"),
+        ("", "calls", "CPU", "memory", *shares, *late),
         (list(cells(row)) for row in rows),
     )
     *ours, theirs = (calls_a_core(rows, client) for client in KINDS[kind])

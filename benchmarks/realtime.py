@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -82,6 +83,7 @@ def measured(gateway: Gateway, many: int) -> list[Row]:
 def merged(rows: Sequence[Row]) -> Row:
     """Merge the rounds of one client: all of its delays, and the least of its CPU."""
     row = dict(rows[0])
+    row["missing"] = sum(each["missing"] for each in rows)
     for name in ("first_ms", "silence_ms", "response_ms", "piece_ms", "sent_ms"):
         row[name] = [ms for each in rows for ms in each[name]]
     for name in ("cpu_ms", "waited_percent"):
@@ -127,6 +129,8 @@ def main() -> None:
         late_ms = gateway.stats()["late_ms"]
     print(f"{machine()}; the gateway's writes were {late_ms['p95']:.1f} ms late at p95\n")
     print_calls(rows)
+    if missing := {row["client"]: row["missing"] for row in rows if row["missing"]}:
+        sys.exit(f"replies or transcripts did not come: {missing}")
     write_json(options.json, {"machine": machine(), "late_ms": late_ms, "calls": rows})
 
 

@@ -17,14 +17,16 @@ from typing import Any
 
 from livekit.plugins import silero
 
+from benchmarks.common.cascade_calls import OpenAICascade, SpekoCascade
 from benchmarks.common.gateway import Gateway
 from benchmarks.common.report import CpuTime
 from benchmarks.common.shares import shares
 from benchmarks.common.upstream import REPLY
 from benchmarks.common.voice_calls import CALLS, VoiceCall
-from benchmarks.common.voice_line import PIECE_MS, delivered_after, script_of
+from benchmarks.common.voice_line import PIECE_MS, delivered_after
 from benchmarks.common.worker import Row, Step, Waited, Worker, resident_kb
 
+WAYS: dict[str, Any] = {**CALLS, **{each.name: each for each in (SpekoCascade, OpenAICascade)}}
 SPREAD_S = 0.5
 # For sessions to connect.
 CONNECT_S = 1.0
@@ -68,7 +70,7 @@ def talked(gateway: Gateway, workers: dict[str, Worker], count: int) -> list[Row
 
 def line_of(client: str, session: int) -> str:
     """Name the line of a session."""
-    return f"voice-{list(CALLS).index(client)}-{session}"
+    return f"voice-{list(WAYS).index(client)}-{session}"
 
 
 def with_stats(row: Row, stats: dict[str, Any]) -> Row:
@@ -81,9 +83,10 @@ def with_stats(row: Row, stats: dict[str, Any]) -> Row:
         row["response_ms"] += heard["response_ms"]
         row["first_ms"] += heard["first_ms"]
         row["piece_ms"] += heard["piece_ms"]
-        if heard["silenced_s"]:
+        row["missing"] += heard["missing"]
+        if row["client"] in CALLS and heard["silenced_s"]:
             sent_s = stats["interruptions"][line_of(row["client"], at)]
-            pairs = zip(heard["silenced_s"], sent_s, strict=True)
+            pairs = zip(heard["silenced_s"], sent_s, strict=False)
             silence_ms += [1e3 * (silenced_s - at_s) for silenced_s, at_s in pairs]
     share = {"gateway_percent": stats["cpu_percent"]}
     return {**row, **share, "sent_ms": sent_ms, "silence_ms": silence_ms}
@@ -94,7 +97,7 @@ async def work(of: str, url: str, *, with_vad: bool = False, with_profile: bool 
     detector = silero.VAD.load() if with_vad else None
 
     def make(at: int) -> VoiceCall:
-        call: VoiceCall = CALLS[of](f"{url}/lines/{line_of(of, at)}", detector)
+        call: VoiceCall = WAYS[of](f"{url}/lines/{line_of(of, at)}", detector)
         return call
 
     await talk(make, count=1, spread_s=0.0)  # what the first call of a process loads
@@ -118,7 +121,7 @@ async def talk(
 
     async def conversation(at: int, call: VoiceCall) -> dict[str, Any]:
         await asyncio.sleep(dice.uniform(0, spread_s))
-        return asdict(await call.talk(script_of(at)))
+        return asdict(await call.talk(call.script(at)))
 
     before_kb = resident_kb()
     async with AsyncExitStack() as stack:
@@ -141,4 +144,4 @@ async def talk(
         row["waited_percent"] = waited.percent()
         row["memory_kb"] = (resident_kb() - before_kb) / count
         row["profile"] = shares(profile) if profile is not None else []
-    return {**row, "heard": heard, "response_ms": [], "first_ms": [], "piece_ms": []}
+    return {**row, "heard": heard, "response_ms": [], "first_ms": [], "piece_ms": [], "missing": 0}

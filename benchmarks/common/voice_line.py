@@ -103,6 +103,7 @@ class Heard:
         first_ms: For each reply, from the gateway's write of its first audio to the output.
         piece_ms: The same for every piece of audio.
         silenced_s: When the output was cleared by each interruption.
+        missing: Replies and transcripts that did not come, or came twice.
     """
 
     began_s: float = 0.0
@@ -110,6 +111,7 @@ class Heard:
     first_ms: list[float] = field(default_factory=list)
     piece_ms: list[float] = field(default_factory=list)
     silenced_s: list[float] = field(default_factory=list)
+    missing: int = 0
 
 
 class Loudspeaker(io.AudioOutput):
@@ -133,11 +135,17 @@ class Loudspeaker(io.AudioOutput):
         if self._began_s is None:
             self._began_s, self._bytes = now_s, 0
             self.started.append(now_s)
-            self.heard.first_ms.append(1e3 * (now_s - STAMP.unpack_from(data)[0]))
             self.on_playback_started(created_at=time.time())
-        for at in range(-self._bytes % PIECE_BYTES, len(data), PIECE_BYTES):
-            self.heard.piece_ms.append(1e3 * (now_s - STAMP.unpack_from(data, at)[0]))
+        self._note(data, now_s)
         self._bytes += len(data)
+
+    def _note(self, data: memoryview, now_s: float) -> None:
+        """Note when audio came, by the times that the gateway wrote into it."""
+        for at in range(-self._bytes % PIECE_BYTES, len(data), PIECE_BYTES):
+            late_ms = 1e3 * (now_s - STAMP.unpack_from(data, at)[0])
+            self.heard.piece_ms.append(late_ms)
+            if self._bytes == at == 0:
+                self.heard.first_ms.append(late_ms)
 
     def flush(self) -> None:
         super().flush()
@@ -161,3 +169,12 @@ class Loudspeaker(io.AudioOutput):
         position_s = min(self._played_s, time.monotonic() - self._began_s)
         self._began_s = self._end = None
         self.on_playback_finished(playback_position=position_s, interrupted=interrupted)
+
+
+class PlainLoudspeaker(Loudspeaker):
+    """Notes how much later than its turn each frame came, where the audio holds no times."""
+
+    def _note(self, data: memoryview, now_s: float) -> None:
+        assert self._began_s is not None
+        due_s = self._began_s + self._played_s
+        self.heard.piece_ms.append(max(0.0, 1e3 * (now_s - due_s)))

@@ -1,0 +1,60 @@
+"""Whole sessions with an STT, an LLM and a TTS, on the line of `voice_line`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from livekit.agents import vad
+
+from benchmarks.common.callers import openai_parts
+from benchmarks.common.energy_vad import EnergyVAD
+from benchmarks.common.gateway import API_KEY, INTENT
+from benchmarks.common.voice_calls import SessionCall
+from benchmarks.common.voice_line import PlainLoudspeaker, Script
+from livekit_plugins_speko import Speko, create_speko_components
+
+
+class CascadeCall(SessionCall):
+    """A session whose turns end by its VAD."""
+
+    def __init__(self, detector: vad.VAD, **parts: Any) -> None:
+        super().__init__(parts, detector, turn_detection="vad", loudspeaker=PlainLoudspeaker())
+
+    def script(self, at: int) -> Script:
+        """As with a voice model, with the time that a VAD and three requests take."""
+        first_s, second_s = (ended_s - began_s for began_s, ended_s in super().script(at).speech)
+        return Script(8.0, ((0.2, 0.2 + first_s), (3.5, 3.5 + second_s)))
+
+
+class SpekoCascade(CascadeCall):
+    """This plugin's components."""
+
+    name = "speko, cascade"
+
+    def __init__(self, url: str, detector: vad.VAD | None = None) -> None:
+        self._speko = Speko(base_url=url, api_key=API_KEY)
+        detector = detector or EnergyVAD()
+        self._components = create_speko_components(speko=self._speko, vad=detector, intent=INTENT)
+        parts = self._components
+        super().__init__(detector, stt=parts.stt, llm=parts.llm, tts=parts.tts)
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        await self._components.aclose()
+        await self._speko.aclose()
+
+
+class OpenAICascade(CascadeCall):
+    """livekit-plugins-openai, with LiveKit's adapters."""
+
+    name = "openai plugin, cascade"
+
+    def __init__(self, url: str, detector: vad.VAD | None = None) -> None:
+        recognizer, model, voice = openai_parts(url)
+        self._closing = (recognizer, model, voice)
+        super().__init__(detector or EnergyVAD(), stt=recognizer, llm=model, tts=voice)
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        for part in self._closing:
+            await part.aclose()
