@@ -93,8 +93,9 @@ faults: toxiproxy $(READY) ## Try every fault of service and line, and print wha
 demo: $(READY) ## Hold a whole spoken conversation on this machine, without a key
 	$(BIN)/python examples/demo.py
 
-load: $(READY) ## Measure how many calls with a voice model a process takes
-	$(BIN)/python -m benchmarks.load
+load: $(READY) ## Measure how many calls a process takes, beside another plugin (four minutes)
+	$(BIN)/python -m benchmarks.load --kind realtime
+	$(BIN)/python -m benchmarks.load --kind cascade
 
 bench: $(READY) ## Measure latency, CPU and memory beside other plugins (six minutes)
 	$(BIN)/python -m benchmarks
