@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
@@ -18,6 +17,7 @@ from .._aio import timeout
 from ..errors import CLIENT_CLOSED, SpekoApiError
 from ..version import __version__
 from .endpoint import is_loopback
+from .joined_writes import JoiningResponse
 from .limits import MAX_EVENT_BYTES
 from .redaction import Redaction
 from .responses import parse_error_response
@@ -73,47 +73,10 @@ class Target:
         return f"{self.url}?{urlencode(self.query)}" if self.query else self.url
 
 
-class _JoinedWrites:
-    """Stands before aiohttp's transport, and joins frames to one write.
-
-    A write to a socket takes longer than all the rest of sending a short frame.
-    """
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        # Frames that wait for `release`. None while each is written at once.
-        self._held: list[bytes] | None = None
-
-    def is_closing(self) -> bool:
-        return self._transport.is_closing()
-
-    def write(self, data: bytes) -> None:
-        if self._held is None:
-            self._transport.write(data)
-        else:
-            self._held.append(data)
-
-    def hold(self) -> None:
-        self._held = [] if self._held is None else self._held
-
-    def release(self) -> None:
-        held, self._held = self._held, None
-        if held:
-            self._transport.write(b"".join(held))
-
-
-class _Response(aiohttp.ClientWebSocketResponse):
-    """aiohttp's connection, with its writes within reach."""
-
-    def __init__(self, reader: Any, writer: Any, *args: Any, **settings: Any) -> None:
-        self.writes = writer.transport = _JoinedWrites(writer.transport)
-        super().__init__(reader, writer, *args, **settings)
-
-
 class WebSocket:
     """An open connection. One task may send while another one receives."""
 
-    def __init__(self, ws: _Response, redaction: Redaction, peer: str = "Speko") -> None:
+    def __init__(self, ws: JoiningResponse, redaction: Redaction, peer: str = "Speko") -> None:
         """Use `ws`, which is open, to `peer`. `Sockets.connect` makes it."""
         self._ws = ws
         self._peer = peer
@@ -304,7 +267,7 @@ class Sockets:
                     max_msg_size=max_frame_bytes,
                     ssl=context if context is not None else True,
                 )
-            assert isinstance(ws, _Response), "the session's class"
+            assert isinstance(ws, JoiningResponse), "the session's class"
             return WebSocket(ws, redaction, target.peer)
         except (TimeoutError, asyncio.TimeoutError):
             error: Exception = TimeoutError(
@@ -334,7 +297,7 @@ class Sockets:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
                 trace_configs=[trace],
-                ws_response_class=_Response,
+                ws_response_class=JoiningResponse,
             )
         return self._session
 
