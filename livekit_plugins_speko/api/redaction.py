@@ -6,6 +6,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Mapping
 
+from .issues import describe_issues
 from .limits import MAX_ERROR_BYTES
 
 REDACTED = "[redacted]"
@@ -57,8 +58,9 @@ class Redaction:
         return _without(_to_hide(_spellings(said)), self.key(value))[:MAX_MESSAGE_CHARS]
 
     def error(self, payload: Mapping[str, object]) -> dict[str, str]:
-        """Return the message and the code of an error's object, redacted. The rest is not read."""
+        """Return an error's message, code and issues as texts, redacted. The rest is not read."""
         read = {name: payload.get(name) for name in ("error", "code")}
+        read["issues"] = describe_issues(payload.get("issues")) or None
         return {name: self.message(value) for name, value in read.items() if isinstance(value, str)}
 
 

@@ -178,10 +178,12 @@ def parse_error_response(
     Args:
         status: The HTTP status.
         headers: The response's headers, looked up in lower case.
-        payload: Its body, as `parse_error_body` returned it.
+        payload: Its body, as `Redaction.error` returned it.
     """
     code = _text(payload.get("code")) or (INSUFFICIENT_CREDITS if status == 402 else "")
     message = _explained(_text(payload.get("error")) or f"HTTP status {status}", code)
+    if issues := _text(payload.get("issues")):
+        message = f"{message} ({issues})"
     if status == 401:
         return SpekoAuthError(message, code or "AUTH_ERROR")
     if status == 429:
