@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,6 +10,7 @@ import pytest
 
 from livekit_plugins_speko import SpekoDataChannel
 from livekit_plugins_speko.testing._gateway.waiting import within
+from tests.data_channel.log_events import told
 from tests.data_channel.sessions import make_channel
 from tests.helpers.fake_room import FakeRoom, contextual_update, overrides, user_message
 from tests.helpers.realtime_calls import (
@@ -26,7 +25,6 @@ from tests.helpers.realtime_calls import (
 
 QUESTION = user_message()["text"]
 CONTEXT = contextual_update()["text"]
-LOGGER = "livekit.plugins.speko"
 NO_EFFECT = "a packet of the caller's page had no effect"
 
 
@@ -103,36 +101,19 @@ async def test_context_is_no_text_of_a_reply_that_the_author_requests() -> None:
         assert "conversation.item.create" not in kinds
 
 
-class Told(logging.Filter):
-    """Notices a message in the log."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__()
-        self._message = message
-        self.event = asyncio.Event()
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if record.getMessage() == self._message:
-            self.event.set()
-        return True
-
-
 async def test_wire_without_text_takes_no_message_and_the_log_says_why(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    told = Told(NO_EFFECT)
-    caplog.handler.addFilter(told)
-    with caplog.at_level(logging.INFO, LOGGER):
+    with told(NO_EFFECT) as refused:
         async with page_beside("proxy") as page:
             page.room.send(user_message())
-            await within(told.event.wait(), WITHIN_S, "the log")
+            await within(refused.wait(), WITHIN_S, "the log")
             # The call goes on.
             await page.call.reply("Around the clock.", question="Are you open?")
     (record,) = [each for each in caplog.records if each.message == NO_EFFECT]
     assert record.__dict__["packet"] == "UserMessage"
     assert "takes neither instructions nor text" in record.__dict__["reason"]
     assert page.call.errors == []
-    caplog.handler.removeFilter(told)
 
 
 async def test_context_is_in_the_prompt_of_the_next_session() -> None:

@@ -27,14 +27,15 @@ from livekit_plugins_speko.testing import (
     Speech,
 )
 from livekit_plugins_speko.testing._gateway.waiting import within
+from tests.data_channel.log_events import LOGGER, told
 from tests.data_channel.sessions import page_call
 from tests.helpers.fake_room import user_message
 from tests.helpers.raw_server import RawServer
 from tests.helpers.session_calls import calling
 from tests.helpers.support import tone
 
-LOGGER = "livekit.plugins.speko"
 SESSION = "s-1"
+FAILED = "reporting the conversation to Speko failed"
 # A port of this machine at which nobody listens.
 NOBODY = "http://127.0.0.1:9"
 
@@ -205,9 +206,9 @@ async def test_service_that_fails_or_is_gone_keeps_the_newest_turns_alone(
     base_url = NOBODY if is_gone else gateway.base_url
     async with Speko(base_url=base_url, api_key=gateway.api_key) as speko:
         talk = Talk(speko)
-        with caplog.at_level(logging.WARNING, LOGGER):
+        with told(FAILED) as failed:
             talk.add("the first turn")
-            await within(told(caplog), 10.0, "the first failure")
+            await within(failed.wait(), 10.0, "the first failure")
             for number in range(MAX_WAITING_TURNS + 500):
                 talk.add(f"turn {number} " + "x" * MAX_TURN_CHARS)
             waiting = talk.reporter._waiting
@@ -218,15 +219,7 @@ async def test_service_that_fails_or_is_gone_keeps_the_newest_turns_alone(
             await asyncio.sleep(0)
             closing.cancel()
             await asyncio.wait([closing])
-    assert [each.message for each in caplog.records if each.name == LOGGER] == [
-        "reporting the conversation to Speko failed"
-    ]
-
-
-async def told(caplog: pytest.LogCaptureFixture) -> None:
-    """Wait until something is in the log."""
-    while not caplog.records:  # noqa: ASYNC110  a log has no event
-        await asyncio.sleep(0.01)
+    assert [each.message for each in caplog.records if each.name == LOGGER] == [FAILED]
 
 
 async def test_closing_twice_or_before_the_start_does_nothing(speko: Speko) -> None:
