@@ -94,6 +94,13 @@ def test_lines_are_short(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
+def test_tests_that_are_named_exist(page: Path) -> None:
+    named = set(re.findall(r"`(test_\w+)`", text(page)))
+    files = (ROOT / "tests").rglob("test_*.py")
+    assert named <= {test for file in files for test in re.findall(r"def (test_\w+)", text(file))}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
 def test_make_commands_exist(page: Path) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z0-9]+):", makefile, re.MULTILINE))
