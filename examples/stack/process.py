@@ -49,6 +49,8 @@ class Process:
         self.name = name
         # True once kill() has ended it.
         self.killed = False
+        # True once it was asked to end; a second signal would cut short what it does meanwhile.
+        self._asked = False
         # All lines that it has printed.
         self.lines: list[str] = []
         # Notified at each line, and at the end of the output.
@@ -112,6 +114,12 @@ class Process:
         """The last lines that it printed."""
         return "\n".join(f"    {line}" for line in self.lines[-_TOLD_LINES:])
 
+    def terminate(self) -> None:
+        """Ask it to end, as `stop` does, and do not wait. It may take its time."""
+        if self.running and not self._asked:
+            self._asked = True
+            self._popen.send_signal(signal.SIGTERM)
+
     def stop(self, within_s: float = 10.0) -> int:
         """Ask it to end; return its status.
 
@@ -119,7 +127,7 @@ class Process:
             within_s: The time in seconds after which it is killed with all its children.
         """
         if self.running:
-            self._popen.send_signal(signal.SIGTERM)
+            self.terminate()
             try:
                 self._popen.wait(within_s)
             except subprocess.TimeoutExpired:

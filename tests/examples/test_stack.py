@@ -35,6 +35,20 @@ signal.signal(signal.SIGTERM, end)
 print("ready", flush=True)
 time.sleep(60)
 """
+# Takes its time after SIGTERM, and gives up at a second one.
+DRAINS = """
+import signal, sys, time
+def hurry(*_):
+    sys.exit(9)
+def end(*_):
+    print("told", flush=True)
+    signal.signal(signal.SIGTERM, hurry)
+signal.signal(signal.SIGTERM, end)
+print("ready", flush=True)
+signal.pause()
+time.sleep(0.3)
+sys.exit(3)
+"""
 # Ignores SIGTERM, as a child of it does not.
 DEAF = """
 import signal, subprocess, sys, time
@@ -107,6 +121,17 @@ def test_stop_sends_sigterm_first(tmp_path: Path) -> None:
     assert program.stop() == 3
     assert program.lines[-1] == "told"
     assert program.stop() == 3, "may be stopped twice"
+
+
+def test_program_that_was_asked_to_end_is_not_hurried(tmp_path: Path) -> None:
+    with python(DRAINS, tmp_path / "log") as program:
+        program.wait_for("ready", 30)
+        program.terminate()
+        program.wait_for("told", 30)
+        assert program.running
+        program.terminate()
+        assert program.stop() == 3
+        program.terminate()
 
 
 def test_program_that_ignores_sigterm_is_killed_with_its_children(tmp_path: Path) -> None:
