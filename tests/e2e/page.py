@@ -83,6 +83,11 @@ class Page(Caller):
         await self.until("the agent's reply", lambda: bool(lines()), within_s)
         return lines()[0]
 
+    async def greeting(self, after_s: float, within_s: float = 40.0) -> Segment:
+        """Wait for an agent, and its first whole line."""
+        await self.until("the agent", lambda: self.agents, within_s)
+        return await self.reply(after_s)
+
     def _packet(self, packet: rtc.DataPacket) -> None:
         sender = packet.participant.identity if packet.participant else ""
         found = json.loads(packet.data)
