@@ -75,6 +75,16 @@ async def test_agent_that_joins_is_not_the_sender() -> None:
     await channel.aclose()
 
 
+async def test_agent_that_joins_in_between_takes_nothing_away() -> None:
+    room = empty_room()
+    channel = make_channel(room, allow_overrides=["language"])
+    room.send(overrides(language="de-DE"), sender=None)
+    room.join("agent-2", kind=room.local_participant.kind)
+    room.join(CALLER)
+    assert (await channel.overrides(timeout=0)).language == "de-DE"
+    await channel.aclose()
+
+
 async def test_closed_channel_takes_nothing_from_who_joins() -> None:
     room = empty_room()
     channel = make_channel(room, allow_overrides=["language"])
