@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import aiohttp
@@ -14,14 +13,14 @@ class JoinedWrites:
     A write to a socket takes longer than all the rest of sending a short frame.
     """
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    def __init__(self, transport: Any) -> None:
         self._transport = transport
         # Frames that wait for `release`. None while each is written at once.
         self._held: list[bytes] | None = None
 
     def is_closing(self) -> bool:
         """Return True if the connection is closing."""
-        return self._transport.is_closing()
+        return bool(self._transport.is_closing())
 
     def write(self, data: bytes) -> None:
         """Write a frame, or keep it for `release`."""
@@ -45,5 +44,8 @@ class JoiningResponse(aiohttp.ClientWebSocketResponse):
     """aiohttp's connection, with its writes within reach."""
 
     def __init__(self, reader: Any, writer: Any, *args: Any, **settings: Any) -> None:
-        self.writes = writer.transport = JoinedWrites(writer.transport)
+        self.writes = JoinedWrites(getattr(writer, "transport", None))
+        # Where a later aiohttp has none, each frame is written by itself.
+        if hasattr(writer, "transport"):
+            writer.transport = self.writes
         super().__init__(reader, writer, *args, **settings)

@@ -8,6 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..realtime_events import Role, Transcript
+from . import SAMPLE_BYTES
+
+FRAMES_PER_S = 50
+"""Frames of audio that hold a second: 20 ms each."""
 
 MAX_COUNT = 10**12
 """Largest count that is believed."""
@@ -83,6 +87,12 @@ class WholeSamples:
         even = len(pcm) - len(pcm) % 2
         self._half = pcm[even:]
         return pcm[:even]
+
+    def frames(self, pcm: bytes, sample_rate: int) -> list[bytes]:
+        """Return the whole samples so far, in frames of 20 ms and a rest."""
+        pcm = self.feed(pcm)
+        size = sample_rate // FRAMES_PER_S * SAMPLE_BYTES
+        return [pcm[at : at + size] for at in range(0, len(pcm), size)]
 
     def reset(self) -> None:
         """Drop the half sample: what follows is other audio."""

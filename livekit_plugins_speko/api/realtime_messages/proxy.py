@@ -15,7 +15,7 @@ from ..realtime_events import (
     ToolCall,
     Usage,
 )
-from . import SAMPLE_BYTES, Frame, NotSupported
+from . import Frame, NotSupported
 from .pieces import (
     GuessedText,
     ReplyText,
@@ -28,9 +28,6 @@ from .pieces import (
 
 SAMPLE_RATES = (16_000, 24_000)
 """Rates that the wire knows, in Hz."""
-
-FRAMES_PER_S = 50
-"""Frames of audio that hold a second: 20 ms each."""
 
 
 class ProxyCodec:
@@ -74,9 +71,7 @@ class ProxyCodec:
 
     def audio(self, pcm: bytes) -> list[Frame]:
         """Build frames of 20 ms at most."""
-        pcm = self._sent.feed(pcm)
-        size = self.input_sample_rate // FRAMES_PER_S * SAMPLE_BYTES
-        return [pcm[at : at + size] for at in range(0, len(pcm), size)]
+        return [*self._sent.frames(pcm, self.input_sample_rate)]
 
     def commit(self) -> list[Frame]:
         """Build the end of the caller's turn."""

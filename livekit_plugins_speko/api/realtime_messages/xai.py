@@ -107,12 +107,12 @@ class XaiCodec:
         return [] if reader is None else reader(message)
 
     def audio(self, pcm: bytes) -> list[Frame]:
-        """Build one message of audio."""
-        pcm = self._sent.feed(pcm)
-        if not pcm:
-            return []
+        """Build messages of 20 ms of audio at most."""
         # Written by hand: base64 needs no escapes, which an encoder would look for.
-        return [f'{{"type":"input_audio_buffer.append","audio":"{to_base64(pcm)}"}}']
+        return [
+            f'{{"type":"input_audio_buffer.append","audio":"{to_base64(frame)}"}}'
+            for frame in self._sent.frames(pcm, SAMPLE_RATE_HZ)
+        ]
 
     def commit(self) -> list[Frame]:
         """Build the end of the caller's turn."""
