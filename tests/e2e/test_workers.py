@@ -12,7 +12,7 @@ from examples.stack import LiveKit, Process
 from tests.e2e.conftest import StartWorker
 from tests.e2e.conversation import GREETED, StartCheck
 from tests.e2e.page import Page
-from tests.e2e.rooms import children, ended, fresh_room, processes, trouble
+from tests.e2e.rooms import children, ended, fresh_room, job_process, processes, trouble
 from tests.e2e.scripted.service import ScriptedService
 from tests.e2e.two_calls import MOST_CALLS
 from tests.e2e.words import SAID, words
@@ -110,10 +110,19 @@ async def one_is_killed(check: StartCheck, worker: Process) -> float:
 
 async def new_calls_go_to_the_third(check: StartCheck, floor: Floor) -> None:
     with check("two callers of the third worker leave, and two new ones get their places"):
-        await asyncio.gather(*(served.page.leave() for served in floor.calls_of("third")))
+        await leave(floor.workers["third"], floor.calls_of("third"))
         new = await asyncio.gather(*(floor.call(name) for name in ("new-1", "new-2")))
         assert [served.worker for served in new] == ["third", "third"]
         await asyncio.gather(*(asks(served, "question") for served in new))
+
+
+async def leave(worker: Process, calls: Sequence[Served]) -> None:
+    """Let callers leave, and wait until their worker has told the server of its free places."""
+    jobs = [await job_process(worker, served.room) for served in calls]
+    before = len(worker.lines)
+    await asyncio.gather(*(served.page.leave() for served in calls))
+    assert all(await asyncio.gather(*map(ended, jobs)))
+    await asyncio.to_thread(worker.wait_for, "worker is below capacity", 15.0, before)
 
 
 async def calls_of_the_drained_end_well(check: StartCheck, floor: Floor) -> None:
