@@ -125,7 +125,7 @@ class Exchange:
     def pause(self, seconds: float) -> None:
         """Read no more for so long: what arrives meanwhile is one read, which costs less.
 
-        The read that is under way is not held up.
+        The read under way is joined with it.
         """
         self._paused_until_s = asyncio.get_running_loop().time() + seconds
 
@@ -209,21 +209,19 @@ class Exchange:
         async with closing(body) as chunks:
             async for chunk in chunks:
                 self._chunks.append(chunk)
+                if self._paused_until_s:
+                    await self._pause()
                 self._news.set()
                 if len(self._chunks) >= MAX_WAITING_CHUNKS:
                     self._room.clear()
                     await self._room.wait()
-                if self._paused_until_s:
-                    await self._pause()
 
     async def _pause(self) -> None:
-        """Wait for the end of the pause, which the reader may put off meanwhile."""
+        """Wait for the end of the pause, unless there has just been one."""
         clock = asyncio.get_running_loop().time
-        if clock() < self._resumed_at_s + CATCH_UP_S:
-            return
-        while (left_s := self._paused_until_s - clock()) > 0:  # noqa: ASYNC110  it is a pause
-            await asyncio.sleep(left_s)
-        self._paused_until_s, self._resumed_at_s = 0.0, clock()
+        if clock() >= self._resumed_at_s + CATCH_UP_S:
+            await asyncio.sleep(self._paused_until_s - clock())
+            self._paused_until_s, self._resumed_at_s = 0.0, clock()
 
     async def _trace(self, event: str, info: dict[str, Any]) -> None:
         """Follow httpcore's steps, and stop the request at one where httpcore cleans up."""

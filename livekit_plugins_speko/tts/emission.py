@@ -16,7 +16,7 @@ AHEAD_S = 0.25
 It is much longer than the pause, so nobody hears that the audio after it came later.
 """
 
-PAUSE_S = 0.04
+PAUSE_S = 0.05
 """Length of such a pause, in seconds.
 
 A read takes more CPU time than anything that is done with its audio, however long that is.
