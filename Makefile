@@ -26,6 +26,8 @@ ADAPTER_TESTS := tests/test_aio.py tests/test_livekit.py \
 	tests/stt tests/llm tests/tts tests/sessions tests/faults
 # Pre-releases of LiveKit's packages, and of no other.
 LIVEKIT_NEXT := $(addsuffix >=0.dev0,livekit livekit-agents livekit-plugins-silero livekit-protocol)
+# How long `make soak` takes.
+MINUTES ?= 10
 # Emptied (make lock UPGRADE=), every pin that still fits is kept.
 UPGRADE ?= --upgrade
 
@@ -45,7 +47,7 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup check lint types build wheel test floor newest faults demo bench livekit toxiproxy
+.PHONY: help setup check lint types build wheel test floor newest faults soak demo bench livekit toxiproxy
 .PHONY: load chromium e2e browser format lock clean
 
 help: ## List the commands
@@ -89,6 +91,9 @@ newest: $(BOOTSTRAPPED) ## Test the adapters on the newest versions, LiveKit's p
 faults: toxiproxy $(READY) ## Try every fault of service and line, and print what becomes of the call
 	$(BIN)/python -m pytest -q --numprocesses 3 --dist loadfile --print-faults tests/faults \
 		tests/bad_lines
+
+soak: $(READY) ## Hold random calls for MINUTES=10, and fail if anything grows
+	$(BIN)/python -m tests.soak.day --minutes $(MINUTES)
 
 demo: $(READY) ## Hold a whole spoken conversation on this machine, without a key
 	$(BIN)/python examples/demo.py

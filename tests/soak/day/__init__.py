@@ -1,0 +1,1 @@
+"""A long day of calls of every kind, in a process of its own."""
