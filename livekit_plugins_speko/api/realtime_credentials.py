@@ -168,7 +168,7 @@ def parse_credentials(value: object) -> RealtimeCredentials:
     common: dict[str, Any] = {
         "session_id": _text(wire, "sessionId"),
         "expires_at": _moment(wire.get("expiresAt")),
-        "_wire": copy.deepcopy(wire),
+        "_wire": _copy(wire),
     }
     if wire.get("transport") == "provider_direct":
         return _direct(wire, common)
@@ -187,6 +187,14 @@ def parse_credentials(value: object) -> RealtimeCredentials:
         output_sample_rate=_rate(wire, "outputSampleRate") or DEFAULT_RATE_HZ,
         **common,
     )
+
+
+def _copy(wire: Mapping[str, Any]) -> Mapping[str, Any]:
+    try:
+        return copy.deepcopy(wire)
+    except RecursionError:
+        pass
+    raise malformed("the session is nested too deep")
 
 
 def _direct(wire: Mapping[str, Any], common: dict[str, Any]) -> DirectCredentials:

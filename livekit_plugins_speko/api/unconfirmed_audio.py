@@ -144,9 +144,10 @@ class UnconfirmedAudio:
         """Return the byte at a connection's second, which is within what the connection got."""
         if self._origin is None:
             return self._sent_to
-        samples = round(connection_s * self.bytes_per_s / _SAMPLE_BYTES)
-        place = self._origin + samples * _SAMPLE_BYTES
-        return min(max(place, self._origin), self._sent_to)
+        # In this order: a number that is huge becomes infinite when it is multiplied.
+        sent_s = (self._sent_to - self._origin) / self.bytes_per_s
+        samples = round(min(max(connection_s, 0.0), sent_s) * self.bytes_per_s / _SAMPLE_BYTES)
+        return min(self._origin + samples * _SAMPLE_BYTES, self._sent_to)
 
     def stream_s(self, connection_s: float, *, end: bool = False) -> float:
         """Return the stream's second of a connection's second, as the end of a word or a start."""

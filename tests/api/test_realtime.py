@@ -180,7 +180,13 @@ async def test_response_without_a_required_part_is_malformed(changes: dict[str, 
     assert WS_TOKEN not in str(unread.value)
 
 
-@pytest.mark.parametrize("body", ["[]", "nothing", "{}", '{"sessionId":"s1","transport":"new"}'])
+DEEP = '{"sessionId":"s1","wsUrl":"ws://x","wsToken":"t","x":' + "[" * 600 + "]" * 600 + "}"
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["[]", "nothing", "{}", '{"sessionId":"s1","transport":"new"}', pytest.param(DEEP, id="deep")],
+)
 async def test_response_without_a_session_is_malformed(body: str) -> None:
     async with RealtimeServer() as server:
         server.responses = [(200, body)]

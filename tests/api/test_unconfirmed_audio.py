@@ -288,3 +288,13 @@ def test_oldest_of_very_many_gaps_is_left_out() -> None:
         clock.push(size, float(number))
     assert len(clock._places) == 1_000
     assert clock.time_of(1_101 * size, end=True) == pytest.approx(1_101.0)
+
+
+def test_times_beyond_all_numbers_are_within_what_was_sent() -> None:
+    audio = UnconfirmedAudio(RATE_HZ)
+    audio.push(bytes(2 * RATE_HZ), 0.0)
+    assert len(joined(taken(audio))) == 2 * RATE_HZ
+    assert audio.place_of(1e308) == 2 * RATE_HZ
+    assert audio.place_of(-1e308) == 0
+    audio.confirm(1.0, 1e308)
+    assert audio.is_empty
