@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from livekit_plugins_speko import SpekoApiError
@@ -58,8 +59,13 @@ def check(data: bytes) -> None:
     assert isinstance(_KNOWN, DirectCredentials)
     before = _KNOWN
     _parse(lambda: _check_credentials(parse_renewal(wire, before)))
-    for parse in (parse_session, parse_entries, parse_end):
-        _parse(lambda parse=parse: repr(parse(wire)))
+    parsers: tuple[Callable[[dict[str, object]], object], ...] = (
+        parse_session,
+        parse_entries,
+        parse_end,
+    )
+    for parse in parsers:
+        _parse(partial(parse, wire))
 
 
 def _parse(parse: Callable[[], object]) -> None:
