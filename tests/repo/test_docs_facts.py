@@ -41,6 +41,10 @@ DOCUMENTED: dict[str, Any] = {
     "## `SpekoSTTAdapter`": package.SpekoSTTAdapter,
     "## `SpekoTTSAdapter`": package.SpekoTTSAdapter,
     "## `FirstWordsTokenizer`": package.FirstWordsTokenizer,
+    "## `SpekoRealtimeModel`": package.SpekoRealtimeModel,
+    "## `SessionSettings`": package.SessionSettings,
+    "## `SpekoDataChannel`": package.SpekoDataChannel,
+    "## `TurnReporter`": package.TurnReporter,
     "## `Speko`, the client": package.Speko,
 }
 
@@ -60,7 +64,7 @@ def documented(heading: str) -> dict[str, str]:
     """Each option of a section's table, and its default as it is written."""
     cells = rows(section(OPTIONS, heading))
     start = next(at for at, row in enumerate(cells) if row[:2] == ["option", "default"])
-    table = takewhile(lambda row: row[0] != "mapping", cells[start + 1 :])
+    table = takewhile(lambda row: row[0] not in ("mapping", "method"), cells[start + 1 :])
     return {row[0].strip("`"): row[1] for row in table}
 
 
@@ -75,6 +79,8 @@ def test_every_option_is_documented_with_its_default(heading: str) -> None:
         elif parameter.default is None:
             # What None means, in words or as the variable of the environment.
             assert written[option] not in ("", "required", "`None`"), option
+        elif parameter.default == APIConnectOptions():
+            assert written[option] == "LiveKit's", option
         else:
             shown = parameter.default
             literal = f'"{shown}"' if isinstance(shown, str) else repr(shown)
