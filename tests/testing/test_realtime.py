@@ -110,6 +110,7 @@ WIRE: dict[str, list[Any]] = {
         {"t": "usage", "inputAudioTokens": 3, "outputAudioTokens": 4},
     ],
     "xai": [
+        {"type": "response.created", "response": {"id": "resp_1", "status": "in_progress"}},
         {"type": "response.output_audio.delta", "delta": base64_of(SOUND)},
         {"type": "conversation.item.input_audio_transcription.updated", "transcript": "Hel"},
         {"type": "conversation.item.input_audio_transcription.completed", "transcript": "Hello"},
@@ -201,6 +202,19 @@ async def test_pieces_of_one_wire_alone(gateway: LocalGateway) -> None:
         ]
 
 
+async def test_each_reply_is_announced_on_xais_wire_and_a_late_rest_is_not(
+    gateway: LocalGateway,
+) -> None:
+    cut = [SOUND, Interruption(), SOUND, RealtimeTranscript("user", "Stop", final=True)]
+    gateway.realtime.script(RealtimeScript([*cut, SOUND, USAGE, CALL]))
+    async with connect_realtime(gateway, "xai") as client:
+        kinds = [event["type"].rpartition(".")[2] for event in await client.messages(10)]
+    assert kinds[1:] == [
+        *("created", "delta", "speech_started", "delta", "completed"),
+        *("created", "delta", "done", "created"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("form", "piece"),
     [
@@ -248,7 +262,7 @@ async def test_interrupt_of_the_client_cuts_a_reply(gateway: LocalGateway, form:
     reply = RealtimeReply("One two three.", audio=[SOUND, gate, SOUND, SOUND])
     gateway.realtime.script(RealtimeScript([reply, reply]))
     async with connect_realtime(gateway, form) as client:
-        await client.messages(3)
+        await client.messages(4 if form == "xai" else 3)
         await gate.reached()
         await client.send(INTERRUPT[form])
         connection = await gateway.realtime.connected()

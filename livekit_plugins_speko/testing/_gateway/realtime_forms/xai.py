@@ -99,6 +99,12 @@ class XaiForm(RealtimeForm):
         super().__init__(session)
         # Items that await their `response.create`.
         self._items: list[Incoming] = []
+        # Number of replies so far. Each is announced before its first piece.
+        self._replies = 0
+        # True from there to the reply's end.
+        self._replying = False
+        # True once the caller has barged in on it: its late rest is no reply of its own.
+        self._is_cut = False
         self._readers: dict[str, Callable[[dict[str, Any]], list[Incoming]]] = {
             "session.update": self._read_session,
             "input_audio_buffer.append": self._read_audio,
@@ -152,7 +158,30 @@ class XaiForm(RealtimeForm):
         return items
 
     def render(self, piece: RealtimePiece) -> Sequence[Frame]:
-        """Return the event of a piece."""
+        """Return the event of a piece, behind the one that announces its reply."""
+        return [*self._announce(piece), *self._render(piece)]
+
+    def _announce(self, piece: RealtimePiece) -> list[Frame]:
+        """Announce a reply before its first piece, and note its end.
+
+        One that was cut ends, at the latest, where the caller's turn does.
+        """
+        words = piece if isinstance(piece, RealtimeTranscript) else None
+        if isinstance(piece, Interruption):
+            self._is_cut = self._replying
+        elif isinstance(piece, EndOfReply) or (
+            self._is_cut and words is not None and words.role == "user" and words.final
+        ):
+            self._replying = self._is_cut = False
+        is_reply = words.role == "assistant" if words else isinstance(piece, bytes | ToolCall)
+        if self._replying or not is_reply:
+            return []
+        self._replying = True
+        self._replies += 1
+        response = {"id": f"resp_{self._replies}", "status": "in_progress"}
+        return [message(type="response.created", response=response)]
+
+    def _render(self, piece: RealtimePiece) -> list[Frame]:
         if isinstance(piece, bytes):
             return [message(type="response.output_audio.delta", delta=encode_audio(piece))]
         if isinstance(piece, RealtimeReady):
