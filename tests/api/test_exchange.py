@@ -123,6 +123,33 @@ async def test_audio_that_arrives_in_a_pause_is_one_read(
     assert len(sizes) <= 3 and sum(sizes) == 20 * 960
 
 
+class AtHand(httpx.AsyncByteStream):
+    """Audio that is there already, in pieces that let other tasks run between them."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for _ in range(400):
+            await asyncio.sleep(0)
+            yield bytes(960)
+
+
+async def test_audio_at_hand_is_not_read_in_a_pause_for_each_piece() -> None:
+    def answered(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers={"Content-Type": "audio/pcm"}, stream=AtHand())
+
+    async def read(stream: SynthesizeStream) -> int:
+        size = 0
+        async for chunk in stream:
+            size += len(chunk)
+            stream.pause(0.05)
+        return size
+
+    transport = httpx.MockTransport(answered)
+    async with httpx.AsyncClient(transport=transport) as http_client:
+        speko = Speko(api_key="sk-1", http_client=http_client)
+        async with await speko.synthesize_stream("hello", language="en") as stream:
+            assert await asyncio.wait_for(read(stream), 10) == 400 * 960
+
+
 async def test_paused_response_can_be_closed(gateway: LocalGateway, speko: Speko) -> None:
     gateway.synthesize.script(Speech(trickle(1_000)))
     async with await speko.synthesize_stream("hello", language="en") as stream:
