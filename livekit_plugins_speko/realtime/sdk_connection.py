@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from contextlib import suppress
+from typing import Any, TypeVar
 
 from ..api.realtime_events import (
     Audio,
@@ -19,20 +19,30 @@ from ..api.realtime_messages.pieces import GrowingText, ReplyText, WholeSamples
 from .connections import Connection
 from .microphone import frame_bytes
 
+T = TypeVar("T")
 
-@contextmanager
-def _network_errors() -> Iterator[None]:
-    """Turn errors of the libraries below the SDK into ConnectionError.
 
-    Without their texts, which may hold the credential.
+async def _from_network(call: Awaitable[T]) -> T:
+    """Await a call of the SDK.
+
+    Raises:
+        ConnectionError: A library below the SDK failed.
     """
     try:
-        yield
+        return await call
     except Exception as fault:
-        if type(fault).__module__.partition(".")[0] not in ("websockets", "aiortc", "aioice"):
+        lost = _to_lost(fault)
+        if lost is None:
             raise
-        name = type(fault).__name__
-        raise ConnectionError(f"The connection to the provider failed ({name}).") from None
+    # Outside of the handler: the library's error may hold the credential.
+    raise lost
+
+
+def _to_lost(fault: Exception) -> ConnectionError | None:
+    """Return the error of a library below the SDK as one without its text; None for another."""
+    if type(fault).__module__.partition(".")[0] not in ("websockets", "aiortc", "aioice"):
+        return None
+    return ConnectionError(f"The connection to the provider failed ({type(fault).__name__}).")
 
 
 class SdkConnector:
@@ -54,9 +64,7 @@ class SdkConnector:
                 }
                 for tool in known["tools"]
             ]
-        with _network_errors():
-            handle = await self._speko.connect_realtime(known)
-        return SdkConnection(handle)
+        return SdkConnection(await _from_network(self._speko.connect_realtime(known)))
 
 
 class SdkConnection:
@@ -83,26 +91,22 @@ class SdkConnection:
     async def send_audio(self, pcm: bytes, /) -> None:
         """Send the caller's audio, in frames of 20 ms."""
         size = frame_bytes(self.input_sample_rate)
-        with _network_errors():
-            for at in range(0, len(pcm), size):
-                await self._handle.send_audio(pcm[at : at + size])
+        for at in range(0, len(pcm), size):
+            await _from_network(self._handle.send_audio(pcm[at : at + size]))
 
     async def commit(self) -> None:
         """End the caller's turn."""
         self._reply.committed()
-        with _network_errors():
-            await self._handle.commit()
+        await _from_network(self._handle.commit())
 
     async def interrupt(self) -> None:
         """Cancel the reply under way."""
         self._reply.cut()
-        with _network_errors():
-            await self._handle.interrupt()
+        await _from_network(self._handle.interrupt())
 
     async def send_tool_result(self, call_id: str, output: str) -> None:
         """Send the result of a tool."""
-        with _network_errors():
-            await self._handle.send_tool_result(call_id, output)
+        await _from_network(self._handle.send_tool_result(call_id, output))
 
     async def reply(self, instructions: str | None = None, /) -> None:
         """Raise: the SDK's handle takes no instructions."""
@@ -113,17 +117,22 @@ class SdkConnection:
         raise NotImplementedError("the official SDK's handle takes no text")
 
     async def close(self, code: int = 1000, reason: str = "client_closed") -> None:
-        """Close the handle."""
-        await self._handle.close(code, reason)
+        """Close the handle. One whose connection is gone is closed already."""
+        with suppress(ConnectionError):
+            await _from_network(self._handle.close(code, reason))
 
     async def __aiter__(self) -> AsyncIterator[RealtimeEvent]:
         try:
-            with _network_errors():
-                async for frame in self._handle:
-                    for event in self._to_events(frame):
-                        yield event
-        except ConnectionError as lost:
-            yield Close(code=1006, reason=str(lost))
+            async for frame in self._handle:
+                for event in self._to_events(frame):
+                    yield event
+            return
+        except Exception as fault:
+            lost = fault if isinstance(fault, ConnectionError) else _to_lost(fault)
+            if lost is None:
+                raise
+            reason = str(lost)
+        yield Close(code=1006, reason=reason)
 
     def _to_events(self, frame: Mapping[str, Any]) -> list[RealtimeEvent]:
         kind = frame.get("type")

@@ -43,6 +43,9 @@ class _Handle:
     async def interrupt(self) -> None:
         self._note("interrupt")
 
+    async def close(self, code: int, reason: str) -> None:
+        self._note("close")
+
     async def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
         self._note("iterate")
         yield {"type": "close", "reason": "done"}
@@ -77,6 +80,14 @@ async def test_lost_socket_is_a_connection_error_without_the_credential() -> Non
     with pytest.raises(ConnectionError, match="_Lost") as raised:
         await connection.commit()
     assert SECRET not in "".join(traceback.format_exception(raised.value))
+    assert raised.value.__context__ is None
+
+
+@pytest.mark.parametrize("fault", [_Lost(), ConnectionResetError("gone"), None])
+async def test_lost_socket_can_be_closed(fault: Exception | None) -> None:
+    handle = _Handle(fault)
+    await SdkConnection(handle).close()
+    assert handle.calls == ["close"]
 
 
 async def test_lost_socket_ends_the_events_with_a_close() -> None:
