@@ -173,9 +173,11 @@ class SpekoRealtimeSession(llm.RealtimeSession[Literal["speko"]]):
 
     async def aclose(self) -> None:
         """Close the connection, and end every task, reply and future. Safe to call twice."""
-        await self._starter.aclose()
         self._emitter.close()
-        self._conversation.close()
+        try:
+            await self._starter.aclose()
+        finally:
+            self._conversation.close()
 
     @property
     def tool_flow(self) -> ToolFlow:

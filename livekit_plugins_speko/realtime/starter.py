@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 
-from livekit.agents import utils
-
 from ..log import logger
 
 CONFIGURATION_WAIT_S = 0.02
@@ -55,11 +53,13 @@ class Starter:
 
     async def aclose(self) -> None:
         """End the link, and start none. Safe to call twice."""
-        self._is_closed = True
+        is_first, self._is_closed = not self._is_closed, True
         if self._timer is not None:
             self._timer.cancel()
         if self._task is not None:
-            await utils.aio.cancel_and_wait(self._task)
+            if is_first:  # a second cancellation would cut the end of its connection
+                self._task.cancel()
+            await asyncio.wait([self._task])
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
         """Report a programming error: the session must not live on, deaf."""
