@@ -82,6 +82,7 @@ class Conversation:
 
     def take(self, event: RealtimeEvent) -> bool:
         """Take an event of the connection; return True if it is real traffic."""
+        self.requests.note_cancelled()
         if isinstance(event, Audio):
             self.replies.audio(event)
         elif isinstance(event, Transcript):

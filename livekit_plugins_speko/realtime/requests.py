@@ -54,6 +54,11 @@ class ReplyRequests:
         request.is_sent = True
         request.timer = asyncio.get_running_loop().call_later(TIMEOUT_S, self._time_out, request)
 
+    def note_cancelled(self) -> None:
+        """Note at once that LiveKit cancelled the request: its future says so a moment later."""
+        if self.pending is not None and self.pending.future.cancelled():
+            self._on_done(self.pending)
+
     def resolve(self, event: llm.GenerationCreatedEvent) -> None:
         """Give the reply that began to the request."""
         request, self.pending = self.pending, None

@@ -25,7 +25,7 @@ from livekit_plugins_speko.realtime.connectors import require_connector
 from livekit_plugins_speko.realtime.conversation import Conversation
 from livekit_plugins_speko.realtime.generation import Generation, Words
 from livekit_plugins_speko.realtime.history import History
-from livekit_plugins_speko.realtime.outbox import Outbox
+from livekit_plugins_speko.realtime.outbox import Command, Outbox
 from livekit_plugins_speko.realtime.reports import Reports
 from livekit_plugins_speko.realtime.transcripts import CallerLines
 from tests.helpers.realtime_calls import calling, clock, speech
@@ -153,6 +153,16 @@ async def test_request_that_is_cancelled_while_the_caller_speaks_needs_no_messag
     await asyncio.sleep(0)
     assert requests.pending is None
     assert not talk.outbox._items
+
+
+async def test_reply_that_follows_a_cancellation_at_once_is_dropped(talk: _Talk) -> None:
+    requests = talk.conversation.requests
+    request = requests.add("Greet.", None)
+    requests.sent(request)
+    request.future.cancel()
+    talk.conversation.take(Audio(pcm=speech(), sample_rate=24_000))
+    assert not talk.names
+    assert await talk.outbox.take() == Command(kind="interrupt")
 
 
 async def test_longer_version_of_the_last_reply_replaces_it_in_the_history(talk: _Talk) -> None:
