@@ -7,6 +7,9 @@ from livekit.agents import llm
 MAX_CHARACTERS = 16_000
 """Longest history in a system prompt, in characters. The oldest lines are left out."""
 
+MAX_LINE_CHARACTERS = 4_000
+"""Longest line of it, in characters. The end of a longer one, a tool's result say, is left out."""
+
 _HEADING = (
     "The call is under way already. What was said so far, for you to continue from; do not "
     "repeat it and do not greet again:"
@@ -57,7 +60,9 @@ class History:
 
     def render(self, instructions: str | None) -> str | None:
         """Return the system prompt of a new session: the instructions and the conversation."""
-        lines = [line for item in self.chat_ctx.items if (line := self._line(item))]
+        lines = [
+            line[:MAX_LINE_CHARACTERS] for item in self.chat_ctx.items if (line := self._line(item))
+        ]
         size = 0
         for start in range(len(lines) - 1, -1, -1):
             size += len(lines[start])

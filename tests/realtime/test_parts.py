@@ -154,6 +154,17 @@ def test_history_of_a_long_call_keeps_its_end() -> None:
     assert len(prompt) < MAX_CHARACTERS * 1.2
 
 
+def test_long_result_of_a_tool_leaves_room_for_the_rest_of_the_history() -> None:
+    history = History()
+    history.add(llm.ChatMessage(role="user", content=["Find it."]))
+    long = llm.FunctionCallOutput(call_id="c1", name="find", output="x" * 50_000, is_error=False)
+    history.add(long)
+    prompt = history.render(None) or ""
+    assert "Find it." in prompt
+    assert "The result of find (c1): xxx" in prompt
+    assert len(prompt) < MAX_CHARACTERS
+
+
 def test_history_names_calls_results_and_errors() -> None:
     history = History()
     history.add(llm.FunctionCall(call_id="c1", name="find", arguments='{"a": 1}'))
