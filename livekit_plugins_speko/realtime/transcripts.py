@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import accumulate
 from typing import Protocol
 
 from livekit.agents import llm, utils
@@ -132,7 +133,8 @@ def _rest(text: str, known: str) -> str:
     """Return what follows the words of a text that are known."""
     plain = _plain(known)
     if known and _plain(text).startswith(plain):
-        at = next(at for at in range(len(text) + 1) if len(_plain(text[:at])) >= len(plain))
+        counts = accumulate((len(_plain(each)) for each in text), initial=0)
+        at = next(at for at, count in enumerate(counts) if count >= len(plain))
         text = text[at:].lstrip(".,;:!?")
     return text.strip()
 
