@@ -141,6 +141,7 @@ class SpekoRealtimeSession(llm.RealtimeSession[Literal["speko"]]):
         if self._emitter.is_closed:
             future: asyncio.Future[llm.GenerationCreatedEvent] = asyncio.Future()
             return fail(future, llm.RealtimeError("the session is closed", code="closed"))
+        self._starter.start_soon()
         return self._upstream.request(wanted, typed)
 
     def commit_audio(self) -> None:

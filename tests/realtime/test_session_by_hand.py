@@ -37,6 +37,14 @@ async def test_unused_session_closes_and_takes_nothing_afterwards() -> None:
         await session.aclose()
 
 
+async def test_request_starts_a_session_that_nobody_configured() -> None:
+    async with calling() as call:
+        session = call.model.session()
+        with pytest.raises(llm.RealtimeError, match="takes neither instructions nor text"):
+            await within(session.generate_reply(), WITHIN_S, "the refusal")
+        await session.aclose()
+
+
 async def test_session_has_the_tools_of_its_agent() -> None:
     async with calling(agent=clock()) as call:
         assert list(call.realtime.tools.function_tools) == ["get_time"]
