@@ -10,7 +10,7 @@ from livekit_plugins_speko.realtime.tool_calls import MOST_IN_A_ROW
 from livekit_plugins_speko.testing import Interruption, ToolCall
 from tests.faults.realtime.call import LONG_S, STORY, Call, tool_call
 from tests.faults.realtime.drops import RESULT
-from tests.faults.realtime.replies import INTERRUPTION
+from tests.faults.realtime.interruptions import INTERRUPTION
 from tests.faults.realtime.rows import FORMS, RealtimeRow, Scenario, each_form, interrupt
 from tests.faults.realtime.service import CUT, FIRST, agent, reply, user, voice
 
