@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, ParamSpec, TypeVar
 
 from examples.stack import Process
 
@@ -22,3 +22,14 @@ async def begin(start: Callable[P, Started], *args: P.args, **kwargs: P.kwargs) 
         process = started if isinstance(started, Process) else started[0]
         await asyncio.to_thread(process.stop)
         raise
+
+
+async def together(*coroutines: Coroutine[Any, Any, None]) -> None:
+    """Run several at once; when one fails, the others are cancelled, and end before it raises."""
+    tasks = [asyncio.ensure_future(each) for each in coroutines]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
@@ -16,6 +15,7 @@ from tests.e2e.conversation import StartCheck
 from tests.e2e.page import Page
 from tests.e2e.page_agent import COLLEAGUE
 from tests.e2e.page_call import WISHES, Call
+from tests.e2e.programs import together
 from tests.e2e.rooms import agent_joins, mint_room, open_rooms, trouble
 from tests.e2e.scripted.service import ScriptedService
 from tests.e2e.words import SAID
@@ -30,7 +30,7 @@ async def test_an_author_allows_overrides_and_an_older_client(
         started = start(agent_name="authors", speko=scripted.variables, program=AUTHORS_PROGRAM)
         worker = await stack.enter_async_context(started)
         speko = await stack.enter_async_context(scripted.client())
-        await asyncio.gather(
+        await together(
             an_older_client_calls(check, livekit, scripted, speko),
             a_page_asks_late(check, livekit, scripted, speko),
         )
@@ -149,7 +149,7 @@ async def a_page_asks_late(
     page = call.page
     async with page:
         with call.check("a message in the greeting breaks it off, and is answered"):
-            await page.agent_speaks()
+            await page.until("its first words", lambda: any(each.text for each in page.segments))
             assert (await call.asks("Are you open?")) == "You said: Are you open?"
             greeting = page.said_by(page.agent)[0].text
             assert GREETING.startswith(greeting) and greeting != GREETING
