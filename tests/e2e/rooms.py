@@ -20,7 +20,10 @@ from examples.stack import LiveKit, Process
 TROUBLE = re.compile(r"\b(ERROR|CRITICAL)\b|Traceback")
 AGENT, ACTIVE = ParticipantInfo.Kind.AGENT, ParticipantInfo.State.ACTIVE
 # What LiveKit's SDK says at times when a room is closed under it, which is how calls end.
-USUAL = re.compile(r"publisher data channel '\w+' closed unexpectedly")
+USUAL = re.compile(
+    r"publisher data channel '\w+' closed unexpectedly"
+    r"|failed to negotiate the publisher: .* wrong state: closed"
+)
 
 
 def fresh_room() -> str:
