@@ -28,8 +28,6 @@ EMPTY_TIMEOUT_S = 60
 # One that starts slowly is not waited for.
 AGENT_WITHIN_S = 1.0
 LOOK_EVERY_S = 0.1
-# LiveKit's server passes over a worker whose machine is busy for a moment, and asks no one again.
-ASKED_AGAIN = 2
 # The room's last metadata when its agent was lost, so that the page can tell that from a hang-up.
 AGENT_LOST = json.dumps({"ended": "agent_lost"})
 # From that metadata to the room's end, so that they arrive in this order.
@@ -67,23 +65,18 @@ class OwnCalls:
             TimeoutError: It did not respond in time.
         """
         room = f"{ROOM_PREFIX}{secrets.token_hex(8)}"
-        agent_name, metadata = self._settings.agent_name, self._metadata(wishes)
-        agent = api.RoomAgentDispatch(agent_name=agent_name, metadata=metadata)
+        name = self._settings.agent_name
+        agent = api.RoomAgentDispatch(agent_name=name, metadata=self._metadata(wishes))
         await self._client.room.create_room(
             api.CreateRoomRequest(name=room, empty_timeout=EMPTY_TIMEOUT_S, agents=[agent])
         )
-        for _ in range(ASKED_AGAIN):
-            if await self._agent_comes(room):
-                break
-            await self._client.agent_dispatch.create_dispatch(
-                api.CreateAgentDispatchRequest(room=room, agent_name=agent_name, metadata=metadata)
-            )
+        await self._until_agent_is_in(room)
         return {
             "transportToken": caller_token(self._settings, room),
             "transportUrl": self._settings.url,
             "transport": "livekit",
             # So that the page can name the worker's command if none comes.
-            "agentName": agent_name,
+            "agentName": name,
         }
 
     async def end_lost(self, room: str) -> None:
@@ -110,19 +103,12 @@ class OwnCalls:
         settings["agentId"] = self._agent_id or None
         return json.dumps({key: value for key, value in settings.items() if value is not None})
 
-    async def _agent_comes(self, room: str) -> bool:
-        """Wait for the agent; return True if one is there, or on its way."""
+    async def _until_agent_is_in(self, room: str) -> None:
         deadline = time.monotonic() + AGENT_WITHIN_S
         while time.monotonic() < deadline:
             if await self._has_agent(room):
-                return True
+                return
             await asyncio.sleep(LOOK_EVERY_S)
-        dispatches = await self._client.agent_dispatch.list_dispatch(room)
-        if any(dispatch.state.jobs for dispatch in dispatches):
-            return True
-        for dispatch in dispatches:
-            await self._client.agent_dispatch.delete_dispatch(dispatch.id, room)
-        return False
 
     async def _has_agent(self, room: str) -> bool:
         request = api.ListParticipantsRequest(room=room)

@@ -15,9 +15,6 @@ REQUESTS: dict[str, Any] = {
     "ListParticipants": api.ListParticipantsRequest,
     "UpdateRoomMetadata": api.UpdateRoomMetadataRequest,
     "DeleteRoom": api.DeleteRoomRequest,
-    "ListDispatch": api.ListAgentDispatchRequest,
-    "CreateDispatch": api.CreateAgentDispatchRequest,
-    "DeleteDispatch": api.DeleteAgentDispatchRequest,
 }
 AGENT = api.ParticipantInfo(identity="agent", kind=api.ParticipantInfo.Kind.AGENT)
 CALLER = api.ParticipantInfo(identity="caller")
@@ -32,8 +29,6 @@ class LiveKitRooms:
     requests: list[tuple[str, Any]] = field(default_factory=list)
     # The participants of a room at each look, the last of them from then on.
     looks: list[list[api.ParticipantInfo]] = field(default_factory=lambda: [[AGENT]])
-    # Whether a worker has taken the job.
-    has_job: bool = True
     # The error that it responds to all requests with; empty for none.
     error: str = ""
 
@@ -48,11 +43,6 @@ class LiveKitRooms:
         if self.error:
             return web.json_response({"code": self.error, "msg": "no"}, status=401)
         found: Any = api.Room()
-        if name.endswith("Dispatch"):
-            jobs = [api.Job(id="job_1")] if self.has_job else []
-            found = api.AgentDispatch(id="dispatch_1", state=api.AgentDispatchState(jobs=jobs))
-        if name == "ListDispatch":
-            found = api.ListAgentDispatchResponse(agent_dispatches=[found])
         if name == "ListParticipants":
             present = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
             found = api.ListParticipantsResponse(participants=present)
@@ -65,7 +55,7 @@ async def livekit_rooms() -> AsyncIterator[LiveKitRooms]:
     """Serve on a free port."""
     rooms = LiveKitRooms()
     app = web.Application()
-    app.router.add_post("/twirp/livekit.{service}/{name}", rooms.handle)
+    app.router.add_post("/twirp/livekit.RoomService/{name}", rooms.handle)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -73,20 +73,6 @@ async def test_slow_agent_is_not_waited_for() -> None:
         began_s = time.monotonic()
         await call(rooms)
         assert 1 <= time.monotonic() - began_s < 5
-        assert rooms.named("CreateDispatch") == []
-
-
-async def test_job_that_no_worker_took_is_offered_again() -> None:
-    """In place of the one before, so that two agents never come."""
-    async with livekit_rooms() as rooms:
-        rooms.looks, rooms.has_job = [[]], False
-        await call(rooms, "front-desk", voice="sophia")
-        (room,) = rooms.named("CreateRoom")
-        names = [name for name, _ in rooms.requests if name.endswith("Dispatch")]
-        assert names == ["ListDispatch", "DeleteDispatch", "CreateDispatch"] * 2
-        for each in rooms.named("CreateDispatch"):
-            assert (each.room, each.agent_name) == (room.name, "front-desk")
-            assert each.metadata == room.agents[0].metadata
 
 
 async def test_each_call_has_its_own_room() -> None:
