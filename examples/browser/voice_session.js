@@ -178,7 +178,8 @@ export class VoiceSession {
     if (line?.text) {
       this.#tell('line', { ...line, who: 'agent' });
     }
-    if (cutOff) {
+    // A slow reply may be between two sentences.
+    if (cutOff || line?.text) {
       this.#tell('cut', this.#text.assistant.lastId);
     }
     this.#tellState();

@@ -142,6 +142,16 @@ async def test_reply_that_is_cut_in_its_words_ends_its_line(caller: VoicePage) -
     assert [text for _, text in await caller.lines()] == ["Once upon", "Once more"]
 
 
+async def test_slow_reply_that_is_cut_between_two_sentences_is_marked(caller: VoicePage) -> None:
+    model = await caller.holds()
+    await model.send(RealtimeTranscript("assistant", "Once upon a time."))
+    await model.send(tone(0.2))
+    await expect(caller.status).to_have_text("Speaking")
+    await expect(caller.status).to_have_text("Listening")
+    await model.send(Interruption())
+    await expect(caller.page.locator("#transcript .cut .words")).to_have_text("Once upon a time.")
+
+
 async def test_words_in_pieces_and_whole_texts_make_the_same_line(caller: VoicePage) -> None:
     """Once whole texts were seen they replace each other, since they may be revised."""
     model = await caller.holds()
