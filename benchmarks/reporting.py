@@ -1,4 +1,4 @@
-"""What a call pays for reporting its turns: to a service that is well, fails, hangs or is gone.
+"""The price of reporting a call's turns: to a service that is well, fails, hangs or is gone.
 
 Written sessions of one process take turns, a few in a row each, so that the posts that a turn
 causes fall among the call's own requests. The reporter uses the call's client.

@@ -1,1 +1,1 @@
-"""What the benchmarks share: the gateway, the clients compared, a call in real time, the report."""
+"""Shared by the benchmarks: the gateway, the clients compared, a call in real time, the report."""

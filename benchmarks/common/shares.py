@@ -1,4 +1,4 @@
-"""What took a process's time, by package."""
+"""Shares of a process's time, by package."""
 
 from __future__ import annotations
 

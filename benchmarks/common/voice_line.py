@@ -28,7 +28,7 @@ PLACES = 8
 
 @dataclass(frozen=True)
 class Script:
-    """What the caller says in one conversation.
+    """The caller's words in one conversation.
 
     Attributes:
         seconds: Its length.
@@ -95,7 +95,7 @@ class Microphone(io.AudioInput):
 
 @dataclass
 class Heard:
-    """What came of one conversation. Times are `time.monotonic`'s, delays are in milliseconds.
+    """The outcome of one conversation. Times are `time.monotonic`'s, delays are in milliseconds.
 
     Attributes:
         began_s: When the caller's audio began, of which the gateway notes how late each piece came.

@@ -16,7 +16,7 @@ _ROLES = {"Caller": "user", "You": "assistant"}
 
 
 class Dialogue:
-    """What was said in a call, and the next step. Used by one task."""
+    """The words of a call so far, and its next step. Used by one task."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         """Begin with what the prompt says of an earlier session.

@@ -28,7 +28,7 @@ from .websocket import Target
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How to connect with credentials: the address, and the form of the wire."""
+    """A connection to be made with credentials: the address, and the form of the wire."""
 
     credentials: RealtimeCredentials
     target: Target

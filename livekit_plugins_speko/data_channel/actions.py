@@ -1,4 +1,4 @@
-"""What the packets of a page do to a session."""
+"""The effects of a page's packets on a session."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from livekit import rtc
 from .packets import MAX_PACKET_BYTES
 
 KEEP_S = 0.5
-"""How long a packet may come before its sender, in seconds."""
+"""Longest time from a packet to the news of its sender, in seconds."""
 
 MAX_KEPT = 10
 """Most packets that are kept. Then the oldest is dropped."""

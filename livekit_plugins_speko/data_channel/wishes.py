@@ -12,7 +12,7 @@ from .packets import OVERRIDES, Overrides, OverridesPacket
 
 
 class Wishes:
-    """What one page has asked for so far. Used by callbacks and tasks of one loop."""
+    """The settings that one page asked for so far. Used by callbacks and tasks of one loop."""
 
     def __init__(self, allowed: Collection[str], log: OnceLog) -> None:
         """Allow some settings; `log` names those that are dropped.

@@ -1,4 +1,4 @@
-"""What a session of the service is made with."""
+"""The configuration that a session of the service is made with."""
 
 from __future__ import annotations
 

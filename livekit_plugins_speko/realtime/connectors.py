@@ -1,4 +1,4 @@
-"""How each client makes a session of the service and connects to it."""
+"""One connector for each client: it makes a session of the service and connects to it."""
 
 from __future__ import annotations
 

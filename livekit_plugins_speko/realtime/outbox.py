@@ -1,4 +1,4 @@
-"""What is to be sent: the caller's audio and commands, in one order; and what was sent in vain."""
+"""The queue to the service: audio and commands in order, and audio that is without a reply."""
 
 from __future__ import annotations
 

@@ -163,7 +163,7 @@ class ToolFlow:
             self._wait_for(call_id, BUSY_S)
             return
         result = self.calls.give_up(call_id)
-        logger.warning("a tool takes long; the model goes on", extra={"tool": result.name})
+        logger.warning("a tool takes long; the model continues", extra={"tool": result.name})
         self._send(call_id, result.output)
         self.await_reply()
 
