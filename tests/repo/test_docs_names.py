@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import re
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 import livekit_plugins_speko as package
-from tests.repo.pages import DOCS, GUIDE, section, text
+from livekit_plugins_speko.api.realtime_events import RealtimeEvent
+from tests.repo.pages import DOCS, GUIDE, rows, section, text
 
 OPTIONS = DOCS / "options.md"
 
@@ -50,6 +52,16 @@ def test_every_method_of_the_client_is_documented() -> None:
     parts |= {f"{name}.": getattr(client, name) for name in ("sessions", "voices", "realtime")}
     known = {f"{path}{name}" for path, part in parts.items() for name in methods(part)}
     assert set(documented("## The client alone")) == known - UNDOCUMENTED
+
+
+def test_every_event_of_a_voice_model_is_documented_with_its_fields() -> None:
+    table = rows(section(DOCS / "realtime.md", "## The client alone"))[1:]
+    written = {name.strip("`"): set(re.findall(r"`(\w+)`", content)) for name, content in table}
+    for event in get_args(RealtimeEvent):
+        fields: dict[str, Any] = {each.name: each.default for each in dataclasses.fields(event)}
+        content = written.pop(fields.pop("type"))
+        assert set(fields) <= content
+    assert written == {}
 
 
 @pytest.mark.parametrize("name", package.__all__)
