@@ -28,7 +28,7 @@ def main() -> int:
     add = parser.add_argument
     add("--out", type=Path, default=Path("demo-output"), help="folder for the files that it writes")
     add("--fixtures", type=Path, default=FIXTURES, help="folder with the caller's WAVs")
-    add("--turns", help="take only these turns, say question,goodbye")
+    add("--turns", help="take only these turns, such as question,goodbye")
     add("--streaming", action="store_true", help="recognise while the caller speaks")
     add("--speech-to-speech", action="store_true", help="use a whole voice model")
     add("--no-color", action="store_true", help="no colours on the terminal")

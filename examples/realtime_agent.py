@@ -115,5 +115,8 @@ async def entrypoint(ctx: JobContext) -> None:
 
 if __name__ == "__main__":
     if not os.environ.get("SPEKO_API_KEY", "").strip():
-        sys.exit("Set SPEKO_API_KEY to your Speko API key.")
+        sys.exit(
+            "Set SPEKO_API_KEY to your Speko API key. Without one, `python examples/demo.py "
+            "--speech-to-speech` shows the same agent on this machine alone."
+        )
     cli.run_app(server)
