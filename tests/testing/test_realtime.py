@@ -205,8 +205,10 @@ async def test_pieces_of_one_wire_alone(gateway: LocalGateway) -> None:
 async def test_each_reply_is_announced_on_xais_wire_and_a_late_rest_is_not(
     gateway: LocalGateway,
 ) -> None:
-    cut = [SOUND, Interruption(), SOUND, RealtimeTranscript("user", "Stop", final=True)]
-    gateway.realtime.script(RealtimeScript([*cut, SOUND, USAGE, CALL]))
+    stop = RealtimeTranscript("user", "Stop", final=True)
+    gateway.realtime.script(
+        RealtimeScript([SOUND, Interruption(), SOUND, stop, SOUND, USAGE, CALL])
+    )
     async with connect_realtime(gateway, "xai") as client:
         kinds = [event["type"].rpartition(".")[2] for event in await client.messages(10)]
     assert kinds[1:] == [
