@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from livekit import rtc
 
 from examples.agent import GREETING
-from examples.stack import LiveKit
+from examples.stack import LiveKit, Process
 from livekit_plugins_speko import Speko
 from tests.e2e.conftest import StartWorker
 from tests.e2e.conversation import StartCheck
@@ -16,7 +16,7 @@ from tests.e2e.page import Page
 from tests.e2e.page_agent import COLLEAGUE
 from tests.e2e.page_call import WISHES, Call
 from tests.e2e.programs import together
-from tests.e2e.rooms import agent_joins, mint_room, open_rooms, trouble
+from tests.e2e.rooms import agent_joins, ended, job_process, mint_room, open_rooms, trouble
 from tests.e2e.scripted.service import ScriptedService
 from tests.e2e.words import SAID
 
@@ -31,7 +31,7 @@ async def test_an_author_allows_overrides_and_an_older_client(
         worker = await stack.enter_async_context(started)
         speko = await stack.enter_async_context(scripted.client())
         await together(
-            an_older_client_calls(check, livekit, scripted, speko),
+            an_older_client_calls(check, livekit, scripted, speko, worker),
             a_page_asks_late(check, livekit, scripted, speko),
         )
         with check("nothing of it was an error: no packet raised in LiveKit's callback"):
@@ -56,17 +56,24 @@ async def join(
 
 
 async def an_older_client_calls(
-    check: StartCheck, livekit: LiveKit, scripted: ScriptedService, speko: Speko
+    check: StartCheck,
+    livekit: LiveKit,
+    scripted: ScriptedService,
+    speko: Speko,
+    worker: Process,
 ) -> None:
     """Overrides as it joins, its packets, and packets at every moment until the agent hangs up."""
     allow = ["prompt", "first_message", "speed"]
     call, room = await join(check, livekit, scripted, speko, "older", allow)
+    job = await job_process(worker, room)
     async with call.page:
         await wishes_are_granted(call)
         await it_is_told_each_line_once(call)
         await packets_in_a_tool_call(call)
         await packets_in_a_handoff(call)
         await the_agent_hangs_up(call, livekit, room)
+    # The last turns are reported while the job ends.
+    assert await ended(job)
     await call.turns_are_reported(speko)
 
 

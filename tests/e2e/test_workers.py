@@ -15,7 +15,7 @@ from tests.e2e.page import Page
 from tests.e2e.rooms import children, ended, fresh_room, job_process, processes, trouble
 from tests.e2e.scripted.service import ScriptedService
 from tests.e2e.two_calls import MOST_CALLS
-from tests.e2e.words import SAID, words
+from tests.e2e.words import words
 
 # `start` drains when it is told to end; `dev` does not.
 PROGRAM = ("-m", "tests.e2e.two_calls", "start")
@@ -64,13 +64,14 @@ def _told(worker: Process, room: str) -> bool:
     return any(room in line and "received job request" in line for line in tuple(worker.lines))
 
 
-async def asks(served: Served, name: str) -> None:
-    """Say a fixture, and hear the own reply to it."""
+async def asks(served: Served, question: str) -> None:
+    """Type something that no other caller does, and hear the own reply to it."""
     page = served.page
-    spoken = await page.say(name)
-    reply = await page.reply(spoken.ended_s)
-    assert reply.text == f"You said: {SAID[name]}"
-    await page.agent_done(spoken.ended_s)
+    text = f"{question} I am {page.identity}."
+    typed_s = await page.types(text)
+    reply = await page.reply(typed_s)
+    assert reply.text == f"You said: {text}"
+    await page.agent_done(typed_s)
 
 
 async def test_callers_of_three_workers(
@@ -85,7 +86,7 @@ async def test_callers_of_three_workers(
             await asyncio.gather(*(floor.call(f"caller-{number}") for number in range(6)))
             assert [len(floor.calls_of(name)) for name in NAMES] == [MOST_CALLS] * 3
         with check("each asks at the same time, and is answered"):
-            await asyncio.gather(*(asks(served, "question") for served in floor.calls))
+            await asyncio.gather(*(asks(served, "Are you open?") for served in floor.calls))
         killed_s = await one_is_killed(check, floor.workers["second"])
         with check("the first worker is told to end: it drains"):
             floor.workers["first"].terminate()
@@ -113,7 +114,7 @@ async def new_calls_go_to_the_third(check: StartCheck, floor: Floor) -> None:
         await leave(floor.workers["third"], floor.calls_of("third"))
         new = await asyncio.gather(*(floor.call(name) for name in ("new-1", "new-2")))
         assert [served.worker for served in new] == ["third", "third"]
-        await asyncio.gather(*(asks(served, "question") for served in new))
+        await asyncio.gather(*(asks(served, "Are you open?") for served in new))
 
 
 async def leave(worker: Process, calls: Sequence[Served]) -> None:
@@ -129,7 +130,7 @@ async def calls_of_the_drained_end_well(check: StartCheck, floor: Floor) -> None
     worker, calls = floor.workers["first"], floor.calls_of("first")
     with check("the calls of the drained worker go on, until their callers leave"):
         assert worker.running
-        await asyncio.gather(*(asks(served, "goodbye") for served in calls))
+        await asyncio.gather(*(asks(served, "Are you still there?") for served in calls))
         assert not any(served.page.left for served in calls)
     with check("then it has ended by itself, without an error") as seen:
         left_s = time.monotonic()
