@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from livekit import rtc
 from livekit.agents import llm, utils
 from livekit.agents.metrics.base import Metadata
 from livekit.agents.types import NOT_GIVEN, NotGivenOr
 
+from ..log import logger
 from .configuration import Configuration
 from .conversation import Conversation
 from .emitter import Emitter
@@ -171,6 +172,13 @@ class SpekoRealtimeSession(llm.RealtimeSession[Literal["speko"]]):
         """Note how much of a reply was heard, for the next session of the service."""
         heard = audio_transcript if utils.is_given(audio_transcript) else ""
         self._conversation.replies.hear(message_id, heard, audio_end_ms / 1000)
+
+    def emit(self, event: Any, *args: Any) -> None:
+        """Emit an event; a listener that fails does not end the call."""
+        try:
+            super().emit(event, *args)
+        except TypeError:  # LiveKit's emitter logs every other error of a listener
+            logger.exception("a listener of the realtime session failed", extra={"event": event})
 
     async def aclose(self) -> None:
         """Close the connection, and end every task, reply and future. Safe to call twice."""

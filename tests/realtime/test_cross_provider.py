@@ -240,3 +240,14 @@ async def test_second_close_leaves_the_first_ones_work_alone(gateway: LocalGatew
         await closing
         connection = await call.connection()
         assert await within(connection.closed(), 1.0, "the connection's end") == 1000
+
+
+@pytest.mark.parametrize("name", ["generation_created", "metrics_collected"])
+async def test_listener_that_fails_does_not_end_the_call(
+    gateway: LocalGateway, caplog: pytest.LogCaptureFixture, name: Any
+) -> None:
+    async with bare(gateway, "proxy", RealtimeReply("Noon.", audio=speech(0.1))) as call:
+        call.session.on(name, lambda event: len(7))  # type: ignore[arg-type]
+        assert (await call.reply()).text == "Noon."
+    assert not call.of("error")
+    assert "a listener of the realtime session failed" in caplog.text
