@@ -45,11 +45,13 @@ class _OpenCall:
         call: LiveKit's own object, which says if its tool continues in the background.
         made_at: Time at which it was made. LiveKit changes the call's own as it starts the tool.
         progress: What the tool reported last, or None.
+        was_interrupted: True once the reply that it is part of may have been interrupted.
     """
 
     call: llm.FunctionCall
     made_at: float
     progress: str | None = None
+    was_interrupted: bool = False
 
 
 class ToolCalls:
@@ -90,15 +92,20 @@ class ToolCalls:
         """Note a call that LiveKit runs."""
         self._open[call.call_id] = _OpenCall(call=call, made_at=call.created_at)
 
+    def interrupt(self) -> None:
+        """Note that the replies so far are interrupted."""
+        for each in self._open.values():
+            each.was_interrupted = True
+
     def skip(self) -> list[Result]:
-        """Return results for the calls that LiveKit has not started.
+        """Return results for the calls that were interrupted and that LiveKit has not started.
 
         It never starts those of a reply that was interrupted before its turn came.
         """
         skipped = [
             Result(call_id=call_id, name=each.call.name, output=SKIPPED)
             for call_id, each in self._open.items()
-            if each.call.created_at == each.made_at
+            if each.was_interrupted and each.call.created_at == each.made_at
         ]
         for result in skipped:
             del self._open[result.call_id]

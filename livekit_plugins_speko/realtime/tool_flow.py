@@ -124,9 +124,12 @@ class ToolFlow:
 
     def interrupted(self) -> None:
         """Answer the calls that LiveKit does not start any more."""
-        if self.calls.are_open and self._skip_timer is None:
-            loop = asyncio.get_running_loop()
-            self._skip_timer = loop.call_later(SKIP_S, self._skip)
+        if not self.calls.are_open:
+            return
+        self.calls.interrupt()
+        if self._skip_timer is not None:
+            self._skip_timer.cancel()
+        self._skip_timer = asyncio.get_running_loop().call_later(SKIP_S, self._skip)
 
     def lose(self) -> None:
         """Note that the connection is gone."""

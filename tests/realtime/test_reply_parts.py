@@ -16,6 +16,7 @@ from livekit_plugins_speko._call import Calls
 from livekit_plugins_speko.api.realtime_events import (
     Audio,
     ServerToolCall,
+    ToolCall,
     Usage,
 )
 from livekit_plugins_speko.api.realtime_options import RealtimeOptions
@@ -27,8 +28,10 @@ from livekit_plugins_speko.realtime.generation import Generation, Words
 from livekit_plugins_speko.realtime.history import History
 from livekit_plugins_speko.realtime.outbox import Command, Outbox
 from livekit_plugins_speko.realtime.reports import Reports
+from livekit_plugins_speko.realtime.tool_calls import SKIPPED
 from livekit_plugins_speko.realtime.transcripts import CallerLines
-from tests.helpers.realtime_calls import calling, clock, speech
+from livekit_plugins_speko.testing._gateway.waiting import within
+from tests.helpers.realtime_calls import WITHIN_S, calling, clock, speech
 from tests.helpers.realtime_frames import agent, user
 from tests.helpers.support import pitch, tone
 
@@ -163,6 +166,16 @@ async def test_reply_that_follows_a_cancellation_at_once_is_dropped(talk: _Talk)
     talk.conversation.take(Audio(pcm=speech(), sample_rate=24_000))
     assert not talk.names
     assert await talk.outbox.take() == Command(kind="interrupt")
+
+
+async def test_call_after_an_interruption_is_not_skipped_with_those_before_it(talk: _Talk) -> None:
+    talk.conversation.take(ToolCall(call_id="before", name="get_time", arguments="{}"))
+    talk.conversation.interrupt()
+    talk.conversation.take(ToolCall(call_id="after", name="get_time", arguments="{}"))
+    assert await talk.outbox.take() == Command(kind="interrupt")
+    result = await within(talk.outbox.take(), WITHIN_S, "the result of the first call")
+    assert result == Command(kind="tool_result", call_id="before", text=SKIPPED)
+    assert talk.conversation.tools.calls.is_running("after")
 
 
 async def test_longer_version_of_the_last_reply_replaces_it_in_the_history(talk: _Talk) -> None:
