@@ -44,6 +44,10 @@ OUTPUT_DELAY_S = 0.3
 REASON_WAIT_S = 0.5
 """Longest wait, in seconds, for the close frame of a connection that can't be written to."""
 
+CLOSE_S = 0.1
+"""Longest wait, in seconds, for the end of a connection before the next one is made. Its last
+report of usage may take longer."""
+
 QUIET_CHECK_S = 0.1
 """Interval, in seconds, at which a quiet moment is looked for near a session's end."""
 
@@ -97,6 +101,8 @@ class Link:
         self._error_code = ""
         # Set to make a new session at the next quiet moment.
         self._renewal = asyncio.Event()
+        # Connections that are being closed.
+        self._closing: set[asyncio.Task[None]] = set()
 
     def renew(self) -> None:
         """Make a new session at the next quiet moment: the model must learn something."""
@@ -106,6 +112,11 @@ class Link:
     def is_renewal_due(self) -> bool:
         """Return True if the session lacks something that the next one is to know."""
         return self._renewal.is_set()
+
+    async def aclose(self) -> None:
+        """Wait until the connections are closed, once `run` has ended."""
+        if self._closing:
+            await asyncio.wait(self._closing)
 
     async def run(self) -> None:
         """Keep a connection until there can be none; then report why."""
@@ -171,13 +182,19 @@ class Link:
                 task.cancel()
             self.connection = None
             await asyncio.wait(tasks)
-            await connection.close()
+            await self._close(connection)
         end: Close | None = None
         for task in tasks:
             end = (task.result() if task in done else None) or end
         self._outbox.drop_commands()
         self._handler.on_dropped(lost=end is not None)
         return end
+
+    async def _close(self, connection: Connection) -> None:
+        closing = asyncio.create_task(connection.close(), name="speko_realtime_close")
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+        await asyncio.wait({closing}, timeout=CLOSE_S)
 
     async def _receive(self, connection: Connection) -> Close | None:
         async for event in connection:

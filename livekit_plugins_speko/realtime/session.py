@@ -185,6 +185,7 @@ class SpekoRealtimeSession(llm.RealtimeSession[Literal["speko"]]):
         self._emitter.close()
         try:
             await self._starter.aclose()
+            await self._upstream.aclose()
         finally:
             self._conversation.close()
 

@@ -94,6 +94,10 @@ class Upstream:
         """Keep a connection until there can be none."""
         await self._link.run()
 
+    async def aclose(self) -> None:
+        """Wait until the connections are closed, once `run` has ended."""
+        await self._link.aclose()
+
     def renew_to_speak(self) -> None:
         """Make a new session at the next quiet moment, which is to tell a tool's result."""
         self._must_speak = True

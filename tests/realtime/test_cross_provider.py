@@ -217,37 +217,3 @@ async def test_close_ends_every_stream_and_future(gateway: LocalGateway, form: s
         await gateway.idle(connections=1)
         assert len(call.events) == events
         assert (await call.connection()).close_code == 1000
-
-
-async def test_close_that_is_cancelled_ends_the_reply_all_the_same(gateway: LocalGateway) -> None:
-    async with bare(gateway, "proxy", speech(0.2)) as call:
-        event = await call.begun()
-        closing = asyncio.create_task(call.session.aclose())
-        await asyncio.sleep(0)
-        closing.cancel()
-        await asyncio.wait([closing])
-        # Much sooner than the silence that ends a reply.
-        assert (await within(read(event), 1.0, "the reply's end")).pcm == speech(0.2)
-
-
-async def test_second_close_leaves_the_first_ones_work_alone(gateway: LocalGateway) -> None:
-    async with bare(gateway, "proxy", speech(0.2)) as call:
-        await call.begun()
-        closing = asyncio.create_task(call.session.aclose())
-        for _ in range(2):  # the link is told, and begins to end its connection
-            await asyncio.sleep(0)
-        await call.session.aclose()
-        await closing
-        connection = await call.connection()
-        assert await within(connection.closed(), 1.0, "the connection's end") == 1000
-
-
-@pytest.mark.parametrize("name", ["generation_created", "metrics_collected"])
-async def test_listener_that_fails_does_not_end_the_call(
-    gateway: LocalGateway, caplog: pytest.LogCaptureFixture, name: Any
-) -> None:
-    async with bare(gateway, "proxy", RealtimeReply("Noon.", audio=speech(0.1))) as call:
-        call.session.on(name, lambda event: len(7))  # type: ignore[arg-type]
-        assert (await call.reply()).text == "Noon."
-    assert not call.of("error")
-    assert "a listener of the realtime session failed" in caplog.text
