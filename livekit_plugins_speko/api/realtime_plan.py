@@ -87,15 +87,7 @@ def _plan_provider(credentials: DirectCredentials, base_url: str, handle: str | 
     url = safe_provider_endpoint(adapter, credentials.endpoint, base_url=base_url)
     if url is None:
         raise unsafe_endpoint("endpoint", PROVIDER_ENDPOINTS[adapter])
-    settings = credentials.session
-    temperature = settings.get("temperature")
-    session = ProviderSession(
-        model=credentials.model,
-        voice=_text(settings.get("voice")),
-        instructions=_text(settings.get("instructions")),
-        temperature=temperature if isinstance(temperature, int | float) else None,
-        tools=read_tools(settings),
-    )
+    session = _provider_session(credentials)
     secret = credentials.credential.value
     if adapter == XAI:
         target = Target(
@@ -112,6 +104,18 @@ def _plan_provider(credentials: DirectCredentials, base_url: str, handle: str | 
     )
     codec = GoogleCodec(session, handle=handle)
     return Plan(credentials=credentials, target=target, codec=codec)
+
+
+def _provider_session(credentials: DirectCredentials) -> ProviderSession:
+    settings = credentials.session
+    temperature = settings.get("temperature")
+    return ProviderSession(
+        model=credentials.model,
+        voice=_text(settings.get("voice")),
+        instructions=_text(settings.get("instructions")),
+        temperature=temperature if isinstance(temperature, int | float) else None,
+        tools=read_tools(settings),
+    )
 
 
 def _text(value: object) -> str | None:
