@@ -11,6 +11,7 @@ import pytest
 
 import livekit_plugins_speko as package
 from livekit_plugins_speko.api.realtime_events import RealtimeEvent
+from livekit_plugins_speko.testing import CallLine, LocalGateway
 from tests.repo.pages import DOCS, GUIDE, rows, section, text
 
 OPTIONS = DOCS / "options.md"
@@ -44,6 +45,13 @@ def arguments(method: Any) -> str:
 def test_every_method_is_documented_with_its_arguments(described: Any) -> None:
     written = documented(f"## `{described.__name__}`")
     assert written == {name: arguments(method) for name, method in methods(described).items()}
+
+
+@pytest.mark.parametrize("described", [LocalGateway, CallLine])
+def test_every_public_name_of_the_testing_tools_is_on_their_page(described: type) -> None:
+    page = text(DOCS / "testing.md")
+    names = [name for name in dir(described) if not name.startswith("_")]
+    assert [name for name in names if not re.search(rf"\b{name}\b", page)] == []
 
 
 def test_every_method_of_the_client_is_documented() -> None:
