@@ -26,7 +26,7 @@ async def _from_network(call: Awaitable[T]) -> T:
     """Await a call of the SDK.
 
     Raises:
-        ConnectionError: A library below the SDK failed.
+        ConnectionError: The connection failed.
     """
     try:
         return await call
@@ -39,10 +39,17 @@ async def _from_network(call: Awaitable[T]) -> T:
 
 
 def _to_lost(fault: Exception) -> ConnectionError | None:
-    """Return the error of a library below the SDK as one without its text; None for another."""
-    if type(fault).__module__.partition(".")[0] not in ("websockets", "aiortc", "aioice"):
+    """Return the error of a connection that failed, or None for a programming error.
+
+    Without what may quote the credential: the texts of libraries, and details behind a colon.
+    """
+    if type(fault).__module__.partition(".")[0] in ("websockets", "aiortc", "aioice"):
+        told = type(fault).__name__
+    elif type(fault) in (RuntimeError, EOFError):  # the SDK's, for a setup or a channel of WebRTC
+        told = str(fault).partition(":")[0]
+    else:
         return None
-    return ConnectionError(f"The connection to the provider failed ({type(fault).__name__}).")
+    return ConnectionError(f"The connection to the provider failed ({told}).")
 
 
 class SdkConnector:

@@ -57,13 +57,16 @@ class _Handle:
 
 
 class _Client:
-    """A client that keeps the options that it connects with."""
+    """A client that keeps the options that it connects with, or raises `fault`."""
 
-    def __init__(self) -> None:
+    def __init__(self, fault: Exception | None = None) -> None:
         self.options: list[dict[str, Any]] = []
+        self._fault = fault
 
     async def connect_realtime(self, options: dict[str, Any]) -> _Handle:
         self.options.append(options)
+        if self._fault is not None:
+            raise self._fault
         return _Handle()
 
 
@@ -95,6 +98,20 @@ async def test_lost_socket_ends_the_events_with_a_close() -> None:
     assert event.type == "close"
     assert event.code == 1006
     assert SECRET not in event.reason
+
+
+async def test_channel_that_is_closed_is_a_lost_connection() -> None:
+    closed = RuntimeError("OpenAI WebRTC data channel is not open")
+    with pytest.raises(ConnectionError, match="data channel is not open"):
+        await SdkConnection(_Handle(closed)).interrupt()
+
+
+@pytest.mark.parametrize("fault", [RuntimeError, EOFError])
+async def test_setup_that_fails_can_be_tried_again(fault: type[Exception]) -> None:
+    client = _Client(fault(f"Provider realtime setup failed: {SECRET}"))
+    with pytest.raises(ConnectionError, match="setup failed") as raised:
+        await SdkConnector(client).connect({"model": "voice-1"})
+    assert SECRET not in "".join(traceback.format_exception(raised.value))
 
 
 async def test_error_that_is_not_the_networks_is_raised_as_it_is() -> None:
