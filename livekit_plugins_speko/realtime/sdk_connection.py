@@ -181,5 +181,8 @@ class SdkConnection:
         if kind == "error":
             return Error(code=frame.get("code") or "UNKNOWN", message=frame.get("message") or "")
         if kind == "close":
-            return Close(code=frame.get("code"), reason=frame.get("reason") or "")
+            reason = frame.get("reason") or ""
+            # The SDK names no code. An agent that hangs up gives a reason; a connection that was
+            # closed, or failed, has none.
+            return Close(code=frame.get("code", None if reason else 1006), reason=reason)
         return None

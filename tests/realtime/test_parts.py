@@ -276,3 +276,12 @@ async def test_sdk_text_of_a_cut_reply_is_no_part_of_the_next(how: str) -> None:
     )
     texts = [each.text async for each in connection if each.type == "transcript"]
     assert texts[-1] == "Fine."
+
+
+@pytest.mark.parametrize(("reason", "code"), [("done", None), ("", 1006)])
+async def test_sdk_close_without_a_reason_is_a_lost_connection(
+    reason: str, code: int | None
+) -> None:
+    connection = SdkConnection(_Handle({"type": "close", "reason": reason}))
+    [event] = [event async for event in connection]
+    assert (event.type, getattr(event, "code", 0)) == ("close", code)
