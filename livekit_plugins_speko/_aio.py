@@ -10,18 +10,59 @@ from types import TracebackType
 from typing import TypeVar
 
 if sys.version_info >= (3, 11):
-    from asyncio import Timeout, timeout
-
-    def reschedule(running: Timeout, when: float) -> None:
-        running.reschedule(when)
+    from asyncio import timeout
 else:  # Python 3.10
-    from async_timeout import Timeout, timeout
 
-    def reschedule(running: Timeout, when: float) -> None:
-        running.update(when)
+    class Timeout:
+        """The ``asyncio.Timeout`` of newer Pythons.
+
+        That of async-timeout cancels the task that sets its time, and not the one that entered.
+        """
+
+        def __init__(self, when: float | None) -> None:
+            """End the block at `when`, on the loop's clock; None for never."""
+            self._when = when
+            # Task that entered. None before that.
+            self._task: asyncio.Task[object] | None = None
+            # Cancels it. None while the block has no end.
+            self._timer: asyncio.TimerHandle | None = None
+            # True once it did.
+            self._expired = False
+
+        async def __aenter__(self) -> Timeout:
+            self._task = asyncio.current_task()
+            self.reschedule(self._when)
+            return self
+
+        async def __aexit__(
+            self,
+            exc_type: type[BaseException] | None,
+            exc: BaseException | None,
+            traceback: TracebackType | None,
+        ) -> None:
+            self.reschedule(None)
+            if self._expired and exc_type is asyncio.CancelledError:
+                raise asyncio.TimeoutError from exc
+
+        def reschedule(self, when: float | None) -> None:
+            """Change the end of the block. Any task may do so, and any callback of the loop."""
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            if when is not None:
+                self._timer = asyncio.get_running_loop().call_at(when, self._expire)
+
+        def _expire(self) -> None:
+            assert self._task is not None, "the block was entered"
+            self._expired = True
+            self._task.cancel()
+
+    def timeout(delay: float | None) -> Timeout:
+        """End an ``async with`` block with ``asyncio.TimeoutError`` after `delay` seconds."""
+        return Timeout(None if delay is None else asyncio.get_running_loop().time() + delay)
 
 
-__all__ = ["Deadline", "closing", "reschedule", "timeout"]
+__all__ = ["Deadline", "closing", "timeout"]
 
 T = TypeVar("T")
 
@@ -80,7 +121,7 @@ class Deadline:
         if now < self._ends_at:
             self._set_timer()
         else:
-            reschedule(self._timeout, now)
+            self._timeout.reschedule(now)
 
     async def __aexit__(
         self,

@@ -21,7 +21,6 @@ PACKAGE = "livekit_plugins_speko"
 CORE = [
     "aiohttp",
     "anyio",
-    "async-timeout",
     "httpx",
     "livekit",
     "livekit-agents",

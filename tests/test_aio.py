@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from livekit_plugins_speko._aio import Deadline, closing
+from livekit_plugins_speko._aio import Deadline, closing, timeout
 
 SOON_S = 0.02
 """Expires while a test waits."""
@@ -29,6 +29,21 @@ async def test_silence_ends_the_block_with_a_timeout() -> None:
             await silence()
     # LiveKit shows the first cause of an error, and this call was not cancelled.
     assert raised.value.__cause__ is None and raised.value.__suppress_context__
+
+
+async def test_another_task_may_set_the_time_and_is_not_cancelled_itself() -> None:
+    """The task that entered is cancelled, also on Python 3.10, which has no asyncio.timeout."""
+    bound = timeout(None)
+
+    async def wait() -> None:
+        async with bound:
+            await silence()
+
+    waiting = asyncio.create_task(wait())
+    await asyncio.sleep(0)
+    bound.reschedule(asyncio.get_running_loop().time() + SOON_S)
+    with pytest.raises((TimeoutError, asyncio.TimeoutError)):
+        await waiting
 
 
 async def test_task_continues_after_a_timeout() -> None:

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
-from .._aio import reschedule, timeout
+from .._aio import timeout
 from .._checks import check_flag, check_length, check_session_id, check_words, text_or_none
 from ..errors import CONNECTION_LOST, SpekoApiError, SpekoAuthError
 from ..intent import Intent, PipelineConstraints
@@ -190,7 +190,7 @@ class Recognition:
 
     def _bound_end(self) -> None:
         if self._running:
-            reschedule(self._bound, self._loop.time() + self.bounds.end_wait)
+            self._bound.reschedule(self._loop.time() + self.bounds.end_wait)
 
     def renew(self, options: StreamOptions) -> None:
         """Use other options, from the end of what is being said.
