@@ -98,9 +98,10 @@ soak: $(READY) ## Hold random calls for MINUTES=10, and fail if anything grows
 demo: $(READY) ## Hold a whole spoken conversation on this machine, without a key
 	$(BIN)/python examples/demo.py
 
-load: $(READY) ## Measure how many calls a process takes, beside another plugin (four minutes)
+load: $(READY) ## Measure how many calls a process takes, beside another plugin (five minutes)
 	$(BIN)/python -m benchmarks.load --kind realtime
 	$(BIN)/python -m benchmarks.load --kind cascade
+	$(BIN)/python -m benchmarks.load --kind streaming
 
 bench: $(READY) ## Measure latency, CPU and memory beside other plugins (six minutes)
 	$(BIN)/python -m benchmarks

@@ -1,10 +1,15 @@
-"""Whole sessions with an STT, an LLM and a TTS, on the line of `voice_line`."""
+"""Whole sessions with an STT, an LLM and a TTS, on the line of `voice_line`.
+
+The STT takes whole utterances, or streams.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+import aiohttp
 from livekit.agents import vad
+from livekit.plugins import openai
 
 from benchmarks.common.callers import openai_parts
 from benchmarks.common.energy_vad import EnergyVAD
@@ -30,11 +35,15 @@ class SpekoCascade(CascadeCall):
     """This plugin's components."""
 
     name = "speko, cascade"
+    # How its STT works.
+    stt_options: dict[str, Any] = {}
 
     def __init__(self, url: str, detector: vad.VAD | None = None) -> None:
         self._speko = Speko(base_url=url, api_key=API_KEY)
         detector = detector or EnergyVAD()
-        self._components = create_speko_components(speko=self._speko, vad=detector, intent=INTENT)
+        self._components = create_speko_components(
+            speko=self._speko, vad=detector, intent=INTENT, stt_options=self.stt_options
+        )
         parts = self._components
         super().__init__(detector, stt=parts.stt, llm=parts.llm, tts=parts.tts)
 
@@ -58,3 +67,35 @@ class OpenAICascade(CascadeCall):
         await super().aclose()
         for part in self._closing:
             await part.aclose()
+
+
+class SpekoStreaming(SpekoCascade):
+    """This plugin's components, with recognition that streams."""
+
+    name = "speko, streaming"
+    stt_options = {"streaming": True}
+
+
+class OpenAIStreaming(CascadeCall):
+    """livekit-plugins-openai with its transcription in real time, which ends segments itself."""
+
+    name = "openai plugin, streaming"
+
+    def __init__(self, url: str, detector: vad.VAD | None = None) -> None:
+        _, model, voice = openai_parts(url)
+        recognizer = openai.STT(base_url=f"{url}/v1", api_key=API_KEY, use_realtime=True)
+        # It would take a job's: one for all calls of the process, of 50 connections at most.
+        self._http = recognizer._session = aiohttp.ClientSession()
+        self._closing = (recognizer, model, voice)
+        super().__init__(detector or EnergyVAD(), stt=recognizer, llm=model, tts=voice)
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        for part in self._closing:
+            await part.aclose()
+        await self._http.close()
+
+
+CASCADES: dict[str, type[CascadeCall]] = {
+    each.name: each for each in (SpekoCascade, OpenAICascade, SpekoStreaming, OpenAIStreaming)
+}

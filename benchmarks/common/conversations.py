@@ -17,16 +17,16 @@ from typing import Any
 
 from livekit.plugins import silero
 
-from benchmarks.common.cascade_calls import OpenAICascade, SpekoCascade
+from benchmarks.common.cascade_calls import CASCADES
 from benchmarks.common.gateway import Gateway
 from benchmarks.common.report import CpuTime
-from benchmarks.common.shares import shares
+from benchmarks.common.shares import functions, shares
 from benchmarks.common.upstream import REPLY
 from benchmarks.common.voice_calls import CALLS, VoiceCall
 from benchmarks.common.voice_line import PIECE_MS, delivered_after
 from benchmarks.common.worker import Row, Step, Waited, Worker, resident_kb
 
-WAYS: dict[str, Any] = {**CALLS, **{each.name: each for each in (SpekoCascade, OpenAICascade)}}
+WAYS: dict[str, Any] = {**CALLS, **CASCADES}
 SPREAD_S = 0.5
 # For sessions to connect.
 CONNECT_S = 1.0
@@ -36,6 +36,8 @@ SETTINGS: dict[str, Any] = {
     "reply": REPLY[:11],
     "answer_audio_ms": 2_000,
     "notes_audio": True,
+    # Of recognition that streams, in both utterances of a cascade's script.
+    "words": [(0.25, "What"), (0.5, "is"), (0.75, "there?"), (3.55, "And"), (3.8, "here?")],
 }
 
 
@@ -144,4 +146,5 @@ async def talk(
         row["waited_percent"] = waited.percent()
         row["memory_kb"] = (resident_kb() - before_kb) / count
         row["profile"] = shares(profile) if profile is not None else []
+        row["functions"] = functions(profile) if profile is not None else []
     return {**row, "heard": heard, "response_ms": [], "first_ms": [], "piece_ms": [], "missing": 0}

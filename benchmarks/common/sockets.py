@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 
 from aiohttp import WSMsgType, web
 
-from benchmarks.common.listening import WIRES, Heard, Listener, Wire
+from benchmarks.common.listening import TRANSCRIPTION, WIRES, Endpointing, Heard, Listener, Wire
 from benchmarks.common.records import Lines, Record
 from benchmarks.common.upstream import split_line
 from benchmarks.common.voice_sockets import VoiceStream, voice_wire
@@ -25,7 +26,8 @@ class Stream:
         self._wire = wire
         self._ws = ws
         self._loop = asyncio.get_running_loop()
-        self._listener = Listener()
+        self._listener = Listener(wire.rate_hz)
+        self._endpointing = Endpointing(wire.endpoint_s)
         # Messages whose time has come, and when that was.
         self._due: asyncio.Queue[tuple[float, str]] = asyncio.Queue()
         # Timers of interims, which a final makes needless.
@@ -40,9 +42,11 @@ class Stream:
                 if greeting is not None:
                     self._due.put_nowait((time.monotonic(), greeting))
                     greeting = None
-                if message.type is WSMsgType.BINARY:
-                    self._take_audio(message.data)
-                elif message.type is WSMsgType.TEXT:
+                if message.type not in (WSMsgType.BINARY, WSMsgType.TEXT):
+                    continue
+                if pcm := self._wire.audio(message.data):
+                    self._take_audio(pcm)
+                else:
                     self._take_command(message.data)
         finally:
             for timer in self._interims:
@@ -60,11 +64,25 @@ class Stream:
             self._service.stats.audio.setdefault(self._line, []).append(place)
         if heard is not None:
             self._interims.append(self._later(upstream.interim_ms, heard))
+        began = self._endpointing.add(pcm, len(pcm) / 2 / self._wire.rate_hz)
+        if began is not None and self._wire.endpoint_s < math.inf:
+            speech = self._wire.speech(began=began, audio_s=self._listener.audio_s)
+            self._due.put_nowait((0.0, speech))
+            if not began:
+                self._flush()
 
     def _take_command(self, text: str) -> None:
         command = self._wire.command(text)
         if command is None:
             return
+        self._flush()
+        last = self._wire.end()
+        if command == "end" and last is not None:
+            flush_ms = self._service.lines[self._line].flush_ms
+            self._loop.call_later(flush_ms / 1e3, self._due.put_nowait, (0.0, last))
+
+    def _flush(self) -> None:
+        """Send the final of the segment, after the upstream's delay."""
         for timer in self._interims:
             timer.cancel()
         self._interims.clear()
@@ -72,11 +90,7 @@ class Stream:
         path = next(path for path, wire in WIRES.items() if wire is self._wire)
         record = Record(self._line, path, time.monotonic(), heard.text, self._listener.audio_s)
         self._service.stats.records.append(record)
-        flush_ms = self._service.lines[self._line].flush_ms
-        self._later(flush_ms, heard)
-        last = self._wire.end()
-        if command == "end" and last is not None:
-            self._loop.call_later(flush_ms / 1e3, self._due.put_nowait, (0.0, last))
+        self._later(self._service.lines[self._line].flush_ms, heard)
 
     def _later(self, after_ms: float, heard: Heard) -> asyncio.TimerHandle:
         message = self._wire.transcript(heard)
@@ -96,6 +110,8 @@ def socket_server(service: Lines) -> web.Server:
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         line, path = split_line(request.path)
+        if TRANSCRIPTION in request.query_string:
+            path = f"{path}?{TRANSCRIPTION}"
         voice = voice_wire(path)
         if (voice is None and path not in WIRES) or line not in service.lines:
             return web.Response(status=404)

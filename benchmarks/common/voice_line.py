@@ -7,17 +7,20 @@ import math
 import struct
 import time
 from dataclasses import dataclass, field
+from functools import cache
 
+import numpy as np
 from livekit import rtc
 from livekit.agents.voice import io
 
-from benchmarks.common.upstream import noise
+from benchmarks.common.speech import RATE_HZ as SPEECH_RATE_HZ
+from benchmarks.common.speech import recorded
 
 RATE_HZ = 24_000
 # A room hands its audio over in frames of this length, and at that rate.
 FRAME_MS = 50
 FRAME_BYTES = RATE_HZ * FRAME_MS // 1000 * 2
-SILENCE, SPEECH = bytes(FRAME_BYTES), noise()[:FRAME_BYTES]
+SILENCE = bytes(FRAME_BYTES)
 # What the gateway's voice model writes at once, beginning with the time of the write.
 PIECE_MS = 100
 PIECE_BYTES = RATE_HZ * PIECE_MS // 1000 * 2
@@ -43,9 +46,21 @@ class Script:
         at_ms = frame * FRAME_MS
         for began_s, ended_s in self.speech:
             if 1e3 * began_s <= at_ms < 1e3 * ended_s:
-                loud = SPEECH[: 2 * round(RATE_HZ * (ended_s - at_ms / 1e3))]
-                return loud.ljust(FRAME_BYTES, b"\0")
+                said = 2 * round(RATE_HZ * (at_ms / 1e3 - began_s))
+                rest = 2 * round(RATE_HZ * (ended_s - at_ms / 1e3))
+                return speech()[said : said + min(rest, FRAME_BYTES)].ljust(FRAME_BYTES, b"\0")
         return SILENCE
+
+
+@cache
+def speech() -> bytes:
+    """Make a caller's speech, which Silero takes for speech, without a sample of silence."""
+    samples = recorded("story").samples
+    at_s = np.arange(len(samples) * RATE_HZ // SPEECH_RATE_HZ) / RATE_HZ
+    resampled = np.interp(at_s * SPEECH_RATE_HZ, np.arange(len(samples)), samples)
+    pcm = resampled.astype("<i2")
+    pcm[pcm == 0] = 1
+    return pcm.tobytes()
 
 
 def delivered_after(audio_s: float) -> float:
