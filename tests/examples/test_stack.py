@@ -41,13 +41,13 @@ import signal, sys, time
 def hurry(*_):
     sys.exit(9)
 def end(*_):
-    print("told", flush=True)
     signal.signal(signal.SIGTERM, hurry)
+    print("told", flush=True)
+    time.sleep(0.3)
+    sys.exit(3)
 signal.signal(signal.SIGTERM, end)
 print("ready", flush=True)
-signal.pause()
-time.sleep(0.3)
-sys.exit(3)
+time.sleep(60)
 """
 # Ignores SIGTERM, as a child of it does not.
 DEAF = """
