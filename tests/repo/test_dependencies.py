@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -30,9 +31,19 @@ def imported() -> set[str]:
     return {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"__future__"}
 
 
+@cache
+def brought() -> dict[str, set[str]]:
+    """The distributions of each top folder or file. Python 3.10 itself reads no file lists."""
+    found: dict[str, set[str]] = {}
+    for distribution in metadata.distributions():
+        for top in {file.parts[0] for file in distribution.files or ()}:
+            found.setdefault(top.removesuffix(".py"), set()).add(distribution.metadata["Name"])
+    return found
+
+
 def distributions_of(name: str) -> set[str]:
     """Those that bring a module. One that is missing here is called as its module is."""
-    found = metadata.packages_distributions().get(name, ())
+    found = brought().get(name, ())
     return {each.lower().replace("_", "-") for each in found} or {name.replace("_", "-")}
 
 
