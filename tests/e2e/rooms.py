@@ -43,6 +43,16 @@ async def open_rooms(livekit: LiveKit) -> set[str]:
     return {room.name for room in listed.rooms}
 
 
+async def is_closed(livekit: LiveKit, room: str, within_s: float = 5.0) -> bool:
+    """Wait until the server has deleted a room, of which it tells the participants first."""
+    deadline_s = time.monotonic() + within_s
+    while room in await open_rooms(livekit):
+        if time.monotonic() > deadline_s:
+            return False
+        await asyncio.sleep(0.05)
+    return True
+
+
 async def job_process(worker: Process, room: str) -> psutil.Process:
     """The process in which a worker serves a room."""
     found = await asyncio.to_thread(worker.wait_for, rf'"pid": (\d+).*"room": "{room}"', 20.0)

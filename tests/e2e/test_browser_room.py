@@ -19,7 +19,7 @@ from examples.stack import DEV_KEY, DEV_SECRET, start_worker
 from tests.e2e.browser_stack import Stack, page_with_voice, say, start_stack
 from tests.e2e.conversation import StartCheck
 from tests.e2e.programs import begin
-from tests.e2e.rooms import open_rooms, server_api
+from tests.e2e.rooms import is_closed, server_api
 from tests.e2e.visit import Visit, until
 from tests.e2e.words import SAID, words
 
@@ -95,7 +95,7 @@ async def test_a_page_types_and_lets_the_agent_know(
             await expect(page.locator("#status")).to_have_text(
                 "Call ended · The agent hung up", timeout=20_000
             )
-            assert visit.room not in await open_rooms(stack.livekit)
+            assert await is_closed(stack.livekit, visit.room)
 
 
 async def end_job(stack: Stack, room: str) -> None:
@@ -199,7 +199,7 @@ async def test_a_caller_whose_agent_is_killed_is_told_while_others_talk(
         with check("the caller of the killed one is told within 30 s, and what to do") as seen:
             seen.seen = f"{await told:.1f} s after its end"
             await expect(page.get_by_role("alert")).to_contain_text("Call again")
-            assert visit.room not in await open_rooms(stack.livekit)
+            assert await is_closed(stack.livekit, visit.room)
 
 
 async def is_told(page: Page, killed_s: float) -> float:

@@ -19,8 +19,8 @@ from tests.e2e.rooms import (
     children,
     ended,
     fresh_room,
+    is_closed,
     job_process,
-    open_rooms,
     processes,
     trouble,
 )
@@ -73,7 +73,7 @@ async def the_job_ends(talk: Conversation, worker: Process, livekit: LiveKit, ro
         assert trouble(worker.lines) == []
     with talk.check("nothing of it is left running: no process, no room"):
         assert children(worker) <= idle
-        assert room not in await open_rooms(livekit)
+        assert await is_closed(livekit, room)
 
 
 async def the_worker_stops(talk: Conversation, worker: Process) -> None:

@@ -16,7 +16,7 @@ from tests.e2e.page import Page
 from tests.e2e.page_agent import COLLEAGUE
 from tests.e2e.page_call import WISHES, Call
 from tests.e2e.programs import together
-from tests.e2e.rooms import agent_joins, ended, job_process, mint_room, open_rooms, trouble
+from tests.e2e.rooms import agent_joins, ended, is_closed, job_process, mint_room, trouble
 from tests.e2e.scripted.service import ScriptedService
 from tests.e2e.words import SAID
 
@@ -146,7 +146,7 @@ async def the_agent_hangs_up(call: Call, livekit: LiveKit, room: str) -> None:
         # Without waiting for last words of a caller who says nothing, which takes LiveKit 2 s.
         assert gone_s - typed_s < 2.0
         assert page.disconnected == rtc.DisconnectReason.ROOM_DELETED
-        assert room not in await open_rooms(livekit)
+        assert await is_closed(livekit, room)
 
 
 async def a_page_asks_late(

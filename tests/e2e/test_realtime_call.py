@@ -19,7 +19,7 @@ from tests.e2e.caller import Caller
 from tests.e2e.conftest import StartWorker
 from tests.e2e.conversation import TIME_IN_TOKYO, Conversation, StartCheck
 from tests.e2e.programs import begin
-from tests.e2e.rooms import ended, fresh_room, job_process, open_rooms
+from tests.e2e.rooms import ended, fresh_room, is_closed, job_process
 
 CONNECTED = "voice model: connected"
 HUNG_UP = "voice model: closed with 1000 by the client"
@@ -58,7 +58,7 @@ async def test_a_caller_talks_with_a_voice_model(
             assert not any("Traceback" in line for line in worker.lines)
         with check("the session's socket is closed with 1000, and the room is gone"):
             await asyncio.to_thread(again.wait_for, HUNG_UP, 10.0)
-            assert room not in await open_rooms(livekit)
+            assert await is_closed(livekit, room)
 
 
 async def the_gateway_is_restarted(talk: Conversation, gateway: Process, again: Process) -> None:
