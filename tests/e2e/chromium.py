@@ -9,9 +9,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from playwright.async_api import BrowserContext, Page, async_playwright
+from playwright.async_api import BrowserContext, ConsoleMessage, Page, async_playwright
 
 from scripts.find_chromium import NAMES, find
+from tests.e2e.rooms import USUAL
 from tests.e2e.words import FIXTURES
 
 RATE_HZ = 16_000
@@ -78,7 +79,7 @@ async def browser(
 
 
 class Complaints(list[str]):
-    """Whatever a page or its console complains of."""
+    """Whatever a page or its console complains of, but for the usual."""
 
     def __init__(self, page: Page) -> None:
         """Listen to a page, from now on."""
@@ -89,7 +90,8 @@ class Complaints(list[str]):
             "response",
             lambda answer: self.append(f"{answer.url}: {answer.status}") if not answer.ok else None,
         )
-        page.on(
-            "console",
-            lambda said: self.append(f"{said.type}: {said.text}") if said.type == "error" else None,
-        )
+        page.on("console", self._take_line)
+
+    def _take_line(self, line: ConsoleMessage) -> None:
+        if line.type == "error" and not USUAL.search(line.text):
+            self.append(f"{line.type}: {line.text}")

@@ -19,9 +19,10 @@ from examples.stack import LiveKit, Process
 # What a worker says in its log of a job that did not go well.
 TROUBLE = re.compile(r"\b(ERROR|CRITICAL)\b|Traceback")
 AGENT, ACTIVE = ParticipantInfo.Kind.AGENT, ParticipantInfo.State.ACTIVE
-# What LiveKit's SDK says at times when a room is closed under it, which is how calls end.
+# What LiveKit's SDKs say at times when a room is closed under them, which is how calls end.
 USUAL = re.compile(
     r"publisher data channel '\w+' closed unexpectedly"
+    r"|DataChannel error on \w+: User-Initiated Abort"
     r"|failed to negotiate the publisher: .* wrong state: closed"
 )
 
