@@ -5,10 +5,11 @@
 The calls are whole sessions, of this plugin and of livekit-plugins-openai. With ``--kind realtime``
 they talk to the gateway's voice model, as in `realtime`; with ``--kind cascade`` they have an STT,
 an LLM and a TTS, and a VAD that takes no time; with ``--kind streaming`` that STT streams, and
-theirs is OpenAI's transcription in real time. Each client has a process of its own, and they take
-turns. `--vad` gives each session Silero; `--profile` says what took the time, and takes some
-itself. The gateway is one process too: where it has a core to itself no longer, it is the gateway
-that is late, and the table says so.
+theirs is OpenAI's transcription in real time. This plugin's is measured once more in a room at the
+wire's rate, 16 kHz. Each client has a process of its own, and they take turns. `--vad` gives each
+session Silero; `--profile` says what took the time, and takes some itself. The gateway is one
+process too: where it has a core to itself no longer, it is the gateway that is late, and the table
+says so.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from benchmarks.common.cascade_calls import (
     OpenAIStreaming,
     SpekoCascade,
     SpekoStreaming,
+    SpekoStreamingAt16kHz,
 )
 from benchmarks.common.conversations import started, talked, work
 from benchmarks.common.gateway import Gateway
@@ -35,7 +37,7 @@ from benchmarks.common.worker import Row
 # The openai plugin is the last of each.
 KINDS = {
     "cascade": (SpekoCascade.name, OpenAICascade.name),
-    "streaming": (SpekoStreaming.name, OpenAIStreaming.name),
+    "streaming": (SpekoStreaming.name, SpekoStreamingAt16kHz.name, OpenAIStreaming.name),
     "realtime": (ProxyCall.name, XaiCall.name, OpenAICall.name),
 }
 LATEST_MS = 20.0

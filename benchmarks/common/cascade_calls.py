@@ -15,15 +15,24 @@ from benchmarks.common.callers import openai_parts
 from benchmarks.common.energy_vad import EnergyVAD
 from benchmarks.common.gateway import API_KEY, INTENT
 from benchmarks.common.voice_calls import SessionCall
-from benchmarks.common.voice_line import PlainLoudspeaker, Script
+from benchmarks.common.voice_line import RATE_HZ, Microphone, PlainLoudspeaker, Script
 from livekit_plugins_speko import Speko, create_speko_components
 
 
 class CascadeCall(SessionCall):
     """A session whose turns end by its VAD."""
 
+    # The rate at which its room hands it the caller's audio: LiveKit's default.
+    rate_hz = RATE_HZ
+
     def __init__(self, detector: vad.VAD, **parts: Any) -> None:
-        super().__init__(parts, detector, turn_detection="vad", loudspeaker=PlainLoudspeaker())
+        super().__init__(
+            parts,
+            detector,
+            turn_detection="vad",
+            loudspeaker=PlainLoudspeaker(),
+            microphone=Microphone(self.rate_hz),
+        )
 
     def script(self, at: int) -> Script:
         """As with a voice model, with the time that a VAD and three requests take."""
@@ -76,6 +85,13 @@ class SpekoStreaming(SpekoCascade):
     stt_options = {"streaming": True}
 
 
+class SpekoStreamingAt16kHz(SpekoStreaming):
+    """The same in a room that hands over audio at the rate of the wire: nothing is resampled."""
+
+    name = "speko, streaming, 16 kHz"
+    rate_hz = 16_000
+
+
 class OpenAIStreaming(CascadeCall):
     """livekit-plugins-openai with its transcription in real time, which ends segments itself."""
 
@@ -97,5 +113,12 @@ class OpenAIStreaming(CascadeCall):
 
 
 CASCADES: dict[str, type[CascadeCall]] = {
-    each.name: each for each in (SpekoCascade, OpenAICascade, SpekoStreaming, OpenAIStreaming)
+    each.name: each
+    for each in (
+        SpekoCascade,
+        OpenAICascade,
+        SpekoStreaming,
+        SpekoStreamingAt16kHz,
+        OpenAIStreaming,
+    )
 }

@@ -81,7 +81,8 @@ def with_stats(row: Row, stats: dict[str, Any]) -> Row:
     for at, heard in enumerate(row.pop("heard")):
         for arrived_s, audio_s in stats["audio"].get(line_of(row["client"], at), ()):
             delivered_s = heard["began_s"] + delivered_after(audio_s)
-            sent_ms.append(1e3 * (arrived_s - delivered_s))
+            if delivered_s > heard["spoke_s"]:
+                sent_ms.append(1e3 * (arrived_s - delivered_s))
         row["response_ms"] += heard["response_ms"]
         row["first_ms"] += heard["first_ms"]
         row["piece_ms"] += heard["piece_ms"]

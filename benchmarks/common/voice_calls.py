@@ -56,20 +56,23 @@ class SessionCall(VoiceCall):
         parts: dict[str, Any],
         detector: vad.VAD | None,
         *,
-        turn_detection: Literal["vad"] | None = None,
+        turn_detection: Literal["vad", "realtime_llm"] = "realtime_llm",
         loudspeaker: Loudspeaker | None = None,
+        microphone: Microphone | None = None,
     ) -> None:
         """Make a session of these parts.
 
         Args:
             parts: What it hears, thinks and speaks with, as `AgentSession` calls them.
             detector: Its VAD.
-            turn_detection: What ends a turn; None for the voice model.
+            turn_detection: What ends a turn.
             loudspeaker: For audio that holds no times.
+            microphone: For audio at another rate.
         """
         # LiveKit warns of a loudspeaker that cannot pause, and of a session without a VAD.
         logging.getLogger("livekit.agents").setLevel(logging.ERROR)
-        self._microphone, self._loudspeaker = Microphone(), loudspeaker or Loudspeaker()
+        self._microphone = microphone or Microphone()
+        self._loudspeaker = loudspeaker or Loudspeaker()
         self._session = AgentSession[None](
             **parts,
             vad=detector,
@@ -99,7 +102,7 @@ class SessionCall(VoiceCall):
         await asyncio.sleep(began_s + script.seconds - time.monotonic())
         turns = len(script.speech)
         heard.missing = abs(turns - len(loudspeaker.started)) + abs(turns - len(self._words))
-        heard.began_s = self._microphone.began_s or 0.0
+        heard.began_s, heard.spoke_s = self._microphone.began_s or 0.0, began_s
         for (_, ended_s), started_s in zip(script.speech, loudspeaker.started, strict=False):
             sounded_s = began_s + delivered_after(ended_s)
             heard.response_ms.append(1e3 * (started_s - sounded_s))
@@ -198,7 +201,7 @@ class BareCall(VoiceCall):
         assert self._ws is not None
         began_s, heard = self._microphone.say(script), Heard()
         ends_s = began_s + script.seconds
-        heard.began_s = self._microphone.began_s or 0.0
+        heard.began_s, heard.spoke_s = self._microphone.began_s or 0.0, began_s
         is_first = True
         while (left_s := ends_s - time.monotonic()) > 0:
             try:

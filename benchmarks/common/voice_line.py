@@ -19,8 +19,6 @@ from benchmarks.common.speech import recorded
 RATE_HZ = 24_000
 # A room hands its audio over in frames of this length, and at that rate.
 FRAME_MS = 50
-FRAME_BYTES = RATE_HZ * FRAME_MS // 1000 * 2
-SILENCE = bytes(FRAME_BYTES)
 # What the gateway's voice model writes at once, beginning with the time of the write.
 PIECE_MS = 100
 PIECE_BYTES = RATE_HZ * PIECE_MS // 1000 * 2
@@ -41,22 +39,28 @@ class Script:
     seconds: float
     speech: tuple[tuple[float, float], ...]
 
-    def pcm(self, frame: int) -> bytes:
+    def pcm(self, frame: int, rate_hz: int) -> bytes:
         """Return the audio of a frame."""
+        size = frame_bytes(rate_hz)
         at_ms = frame * FRAME_MS
         for began_s, ended_s in self.speech:
             if 1e3 * began_s <= at_ms < 1e3 * ended_s:
-                said = 2 * round(RATE_HZ * (at_ms / 1e3 - began_s))
-                rest = 2 * round(RATE_HZ * (ended_s - at_ms / 1e3))
-                return speech()[said : said + min(rest, FRAME_BYTES)].ljust(FRAME_BYTES, b"\0")
-        return SILENCE
+                said = 2 * round(rate_hz * (at_ms / 1e3 - began_s))
+                rest = 2 * round(rate_hz * (ended_s - at_ms / 1e3))
+                return speech(rate_hz)[said : said + min(rest, size)].ljust(size, b"\0")
+        return bytes(size)
+
+
+def frame_bytes(rate_hz: int) -> int:
+    """Return the size of a frame."""
+    return rate_hz * FRAME_MS // 1000 * 2
 
 
 @cache
-def speech() -> bytes:
+def speech(rate_hz: int) -> bytes:
     """Make a caller's speech, which Silero takes for speech, without a sample of silence."""
     samples = recorded("story").samples
-    at_s = np.arange(len(samples) * RATE_HZ // SPEECH_RATE_HZ) / RATE_HZ
+    at_s = np.arange(len(samples) * rate_hz // SPEECH_RATE_HZ) / rate_hz
     resampled = np.interp(at_s * SPEECH_RATE_HZ, np.arange(len(samples)), samples)
     pcm = resampled.astype("<i2")
     pcm[pcm == 0] = 1
@@ -83,8 +87,9 @@ class Microphone(io.AudioInput):
     All frames are timed by one clock: a late one delays none after it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rate_hz: int = RATE_HZ) -> None:
         super().__init__(label="Microphone")
+        self._rate_hz = rate_hz
         # When the first frame began; None before it was read.
         self.began_s: float | None = None
         # Frames delivered so far.
@@ -101,11 +106,11 @@ class Microphone(io.AudioInput):
     async def __anext__(self) -> rtc.AudioFrame:
         if self.began_s is None:
             self.began_s = time.monotonic()
-        pcm = self._script.pcm(self._frames - self._first)
+        pcm = self._script.pcm(self._frames - self._first, self._rate_hz)
         self._frames += 1
         due_s = self.began_s + self._frames * FRAME_MS / 1e3
         await asyncio.sleep(max(0.0, due_s - time.monotonic()))
-        return rtc.AudioFrame(pcm, RATE_HZ, 1, FRAME_BYTES // 2)
+        return rtc.AudioFrame(pcm, self._rate_hz, 1, len(pcm) // 2)
 
 
 @dataclass
@@ -114,6 +119,7 @@ class Heard:
 
     Attributes:
         began_s: When the caller's audio began, of which the gateway notes how late each piece came.
+        spoke_s: When the conversation began. Audio before it waited for a connection.
         response_ms: For each reply, from the frame with the caller's last sound to its first audio.
         first_ms: For each reply, from the gateway's write of its first audio to the output.
         piece_ms: The same for every piece of audio.
@@ -122,6 +128,7 @@ class Heard:
     """
 
     began_s: float = 0.0
+    spoke_s: float = 0.0
     response_ms: list[float] = field(default_factory=list)
     first_ms: list[float] = field(default_factory=list)
     piece_ms: list[float] = field(default_factory=list)
