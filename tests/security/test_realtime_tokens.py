@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import traceback
 from collections.abc import Iterator
@@ -102,7 +103,8 @@ async def test_errors_and_logs_hide_them(
     texts = [*shown_by(error)]
     if fault == "json":  # the frames that parse the response
         texts = [str(error), repr(error)]
-    assert error.__context__ is None
+    # Python 3.10 may keep the cancellation that ended the wait, which holds nothing.
+    assert isinstance(error.__context__, asyncio.CancelledError | None)
     assert_hidden(*texts, *(record.getMessage() + str(vars(record)) for record in caplog.records))
 
 
