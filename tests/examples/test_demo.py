@@ -18,12 +18,22 @@ from examples.demo_parts.screen import Screen
 from examples.demo_parts.show import Options, read_words
 from examples.demo_parts.show import run as run_demo
 from examples.demo_parts.turns import TURNS, Outcome, Turn, judge, judge_barge_in
-from livekit_plugins_speko.testing import LineSegment, LocalGateway, Reply, Speech, Transcript
+from livekit_plugins_speko.testing import (
+    AfterAudio,
+    LineSegment,
+    LocalGateway,
+    RealtimeReply,
+    RealtimeScript,
+    Reply,
+    Speech,
+    Transcript,
+)
 from tests.helpers.support import loud_s, tone, wav
 
 ROOT = Path(__file__).parent.parent.parent
 WORDS: dict[str, str] = json.loads((ROOT / "tests/fixtures/fixtures.json").read_text())
 DEMO = [sys.executable, str(ROOT / "examples" / "demo.py")]
+VOICE_MODEL_DEMO = [*DEMO, "--speech-to-speech"]
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -251,3 +261,75 @@ def test_failed_barge_in_has_its_problem(reply: LineSegment | None, problem: str
 
 def test_quick_end_of_the_interrupted_reply_is_no_problem() -> None:
     assert judge_barge_in(outcome(reply=LineSegment("agent", 5, 10.8, True)), outcome()) == []
+
+
+# With a voice model. In this file, since two conversations at once would be late on two cores.
+
+
+def test_demo_holds_the_conversation_with_a_tool_and_a_barge_in(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [
+            *VOICE_MODEL_DEMO,
+            "--out",
+            str(tmp_path),
+            "--turns",
+            ",".join(turn.name for turn in TAKEN),
+        ],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert done.stdout.splitlines()[-1] == "all 3 turns done", done.stdout
+    assert done.returncode == 0
+    spoken = re.findall(r"^ *\d+\.\d s  (caller|agent|tool) +(.*)$", done.stdout, re.M)
+    assert spoken[0] == ("agent", "Hello, this is the front desk. How can I help you?")
+    assert any(who == "tool" and "Tokyo" in text for who, text in spoken)
+    assert ("agent", "(falls silent, the caller speaks)") in spoken
+    assert "nobody on that coast was lost" not in done.stdout
+    waits = json.loads((tmp_path / "latencies.json").read_text())
+    assert list(waits) == [turn.name for turn in TAKEN]
+    for each in waits.values():
+        assert 0 < each["transcript_ms"] < each["first_token_ms"] < each["first_audio_ms"] < 10_000
+    assert {file.name for file in tmp_path.iterdir()} == {
+        *("call.wav", "timeline.svg", "latencies.json"),
+    }
+
+
+async def test_demo_with_a_key_uses_the_services_voice_model_and_fails_with_a_turn(
+    tmp_path: Path,
+) -> None:
+    async with LocalGateway() as gateway:
+        gateway.synthesize.always(Speech(b"\x00\x20" * 12000))
+        # After the greeting, which takes half a second, and the question.
+        reply = RealtimeReply("I do not know.", user="whatever was understood", audio=tone(1.0))
+        gateway.realtime.script(RealtimeScript([AfterAudio(6.0), reply]))
+        process = await asyncio.create_subprocess_exec(
+            *VOICE_MODEL_DEMO,
+            *("--turns", "time", "--out", str(tmp_path)),
+            env=environment(SPEKO_API_KEY=gateway.api_key, SPEKO_BASE_URL=gateway.base_url),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output = (await asyncio.wait_for(process.communicate(), 60))[0].decode()
+        assert f"the call uses {gateway.base_url}" in output
+        (made,) = gateway.requests_to("sessions")
+        assert made.json["intent"] == {"language": "en-US", "optimizeFor": "latency"}
+        assert await (await gateway.realtime.connected()).closed() == 1000
+    assert process.returncode == 1
+    assert output.splitlines()[-1] == "FAILED  time: the tool get_local_time was not called"
+    assert "turns done" not in output
+
+
+def test_streaming_recognition_is_refused_beside_a_voice_model() -> None:
+    done = subprocess.run(
+        [*VOICE_MODEL_DEMO, "--streaming"],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "--streaming: a voice model needs no recognition" in done.stderr

@@ -131,7 +131,7 @@ def test_fetch_timeout_is_five_seconds() -> None:
 async def test_slow_fetch_times_out(
     gateway: LocalGateway, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tools, "REGISTERED_TOOLS_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(tools, "REGISTERED_TOOLS_TIMEOUT_S", 0.5)
     gateway.tools.script(ToolRows([Gate()]))
     gateway.complete.script(Reply("Hi."))
     failures: list[Exception] = []
