@@ -22,7 +22,7 @@ from tests.helpers.support import frame, tone
 
 WITHIN_S = 15.0  # to tell a hang from a slow machine
 ENDS_WITHIN_S = 10.0  # a reply's end, after any fault
-QUICK = APIConnectOptions(max_retry=2, retry_interval=0.05, timeout=2.0)
+QUICK = APIConnectOptions(max_retry=2, retry_interval=0.05, timeout=5.0)
 INSTRUCTIONS = "You are a concierge."
 RATE = 24_000
 

@@ -33,7 +33,7 @@ from tests.faults.realtime.service import (
 )
 from tests.helpers.realtime_calls import INSTRUCTIONS, Microphone, Speaker
 
-QUICK = APIConnectOptions(max_retry=2, retry_interval=0.05, timeout=2.0)
+QUICK = APIConnectOptions(max_retry=2, retry_interval=0.05, timeout=5.0)
 TICK_S = 0.005
 ENDS_WITHIN_S = 10.0  # what a caller may have to wait, after any fault
 # Names of providers whose sessions have each form of the wire.
