@@ -79,7 +79,7 @@ wheel: build ## Install the wheel into an empty environment and import it there
 	build/empty/bin/python -I scripts/check_wheel.py dist/*.whl
 
 test: $(READY) ## Run the tests, and print what they leave uncovered
-	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder \
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder \
 		--cov --cov-report=term-missing
 
 floor: $(BOOTSTRAPPED) ## Test the adapters on the lowest versions that the package allows
