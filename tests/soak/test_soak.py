@@ -46,8 +46,8 @@ async def test_calls_with_voice_models_leave_nothing_in_the_process() -> None:
     assert all(sample["sockets"] <= realtime.AT_ONCE for sample in samples), samples
     assert {sample["threads"] for sample in samples} == {first["threads"]}
     assert last["reports"] == 0
-    # A leak of one object a turn shows. Measured: 200 objects and 0.3 MB after 1,000 turns.
-    assert last["objects"] - first["objects"] < REALTIME_TURNS / 2
+    # A leak of two objects a turn shows. Measured: 20 in all, 60 on a busy machine; 0.3 MB.
+    assert last["objects"] - first["objects"] < REALTIME_TURNS
     assert last["rss_mb"] - first["rss_mb"] < 5
     assert not ends.get("closed")
     assert sum(ends[kind] for kind in KINDS if kind in ends and kind != "plain") > 20, ends
