@@ -199,6 +199,7 @@ class Conversation:
     def close(self) -> None:
         """End the call. No event follows."""
         self.drop("the session is closed")
+        self._outbox.drop_audio()
         self.tools.close()
 
     def on_line(self, line: llm.InputTranscriptionCompleted) -> None:
