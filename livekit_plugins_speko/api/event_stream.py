@@ -50,6 +50,8 @@ class EventDecoder:
         Raises:
             SpekoApiError: An event is larger than `MAX_EVENT_BYTES`.
         """
+        if not data:  # a CR before it still waits for its LF
+            return []
         self._pending_bytes += len(data)
         if self._pending_bytes > MAX_EVENT_BYTES:
             raise malformed(f"an event is larger than {MAX_EVENT_BYTES} bytes")
@@ -71,7 +73,7 @@ class EventDecoder:
         return self._events([line, b""])
 
     def _with_line_feeds(self, data: bytes) -> bytes:
-        """Return a read whose lines all end with LF."""
+        """Return a read, which is not empty, with lines that all end with LF."""
         if self._after_cr and data.startswith(b"\n"):
             data = data[1:]
         self._after_cr = data.endswith(b"\r")

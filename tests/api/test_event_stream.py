@@ -19,10 +19,10 @@ LINE_ENDS = pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"], ids=["LF", 
 
 
 def decode(body: bytes, size: int) -> list[tuple[str, str]]:
-    """The events of a body in reads of one size, but for those without data."""
+    """The events of a body in reads of one size and empty ones, but for those without data."""
     decoder = EventDecoder()
     reads = [body[at : at + size] for at in range(0, len(body), size)]
-    events = [event for read in reads for event in decoder.feed(read)]
+    events = [event for read in reads for part in (read, b"") for event in decoder.feed(part)]
     events += decoder.end()
     return [(event.event, event.data) for event in events if event.data]
 
