@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -205,20 +204,6 @@ def test_sums_in_words_and_digits(said: str, result: str | None) -> None:
 
 
 # The engines of a gateway
-
-
-@pytest.fixture(scope="module")
-def recogniser() -> Iterator[Recogniser]:
-    engine = Recogniser()
-    yield engine
-    engine.close()
-
-
-@pytest.fixture(scope="module")
-def voice() -> Iterator[Voice]:
-    engine = Voice()
-    yield engine
-    engine.close()
 
 
 @pytest.mark.parametrize("name", TEXTS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -39,20 +39,6 @@ GET_TIME: dict[str, Any] = {
     "description": "Tell the current local time in a city.",
     "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
 }
-
-
-@pytest.fixture(scope="module")
-def recogniser() -> Iterator[Recogniser]:
-    engine = Recogniser()
-    yield engine
-    engine.close()
-
-
-@pytest.fixture(scope="module")
-def voice() -> Iterator[Voice]:
-    engine = Voice()
-    yield engine
-    engine.close()
 
 
 @pytest.fixture
