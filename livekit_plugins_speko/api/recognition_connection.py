@@ -89,8 +89,10 @@ class Connection:
                 if timer is not None:
                     timer.cancel()
             sender.cancel()
-            await asyncio.wait([sender])
-            await self._ws.close()
+            try:
+                await asyncio.wait([sender])
+            finally:  # also when the stream is closed at this moment
+                await self._ws.close()
             if not sender.cancelled():
                 sender.result()  # raises a bug
 

@@ -301,8 +301,10 @@ async def _decode_compressed(
                 "MALFORMED_AUDIO",
             )
     finally:
-        await aio.cancel_and_wait(feeding)
-        await decoder.aclose()
+        try:
+            await aio.cancel_and_wait(feeding)
+        finally:
+            await decoder.aclose()
 
 
 async def _feed(decoder: AudioStreamDecoder, chunks: AsyncIterator[bytes]) -> None:

@@ -181,8 +181,10 @@ class Link:
             for task in tasks:
                 task.cancel()
             self.connection = None
-            await asyncio.wait(tasks)
-            await self._close(connection)
+            try:
+                await asyncio.wait(tasks)
+            finally:  # also when the caller leaves at this moment
+                await self._close(connection)
         end: Close | None = None
         for task in tasks:
             end = (task.result() if task in done else None) or end

@@ -93,8 +93,10 @@ class EagerStreamingStream(OpenTextStream):
                 await utils.aio.cancel_and_wait(*tasks)
                 self._finish()
             finally:
-                await self._recognition.aclose()
-                await vad_stream.aclose()
+                try:
+                    await self._recognition.aclose()
+                finally:
+                    await vad_stream.aclose()
 
     async def _feed(self, vad_stream: vad.VADStream) -> None:
         async for item in self._input_ch:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import cast
 
 import pytest
 
 from livekit_plugins_speko import Intent, SpekoApiError
 from livekit_plugins_speko.api.recognition import Outcome, Recognition, StreamEvent, StreamOptions
+from livekit_plugins_speko.api.recognition_connection import Connection
 from livekit_plugins_speko.api.reconnects import Bounds
 from livekit_plugins_speko.api.stt_messages import Failure, Transcript
-from livekit_plugins_speko.api.websocket import Sockets
+from livekit_plugins_speko.api.websocket import SocketLost, Sockets, WebSocket
 from tests.helpers.stt_server import KEY, Behaviour, Heard, Recogniser, SttServer, pause, says, word
 
 QUICK = Bounds(backoff=0.01, most_backoff=0.05, end_wait=1.0, quiet=0.05, error_grace=0.1)
@@ -167,6 +169,39 @@ async def test_bug_in_the_sink_ends_the_stream_with_its_own_error() -> None:
         run.stream.end()
         with pytest.raises(KeyError):
             await run.to_the_end()
+
+
+class EndingSocket:
+    """A socket that the server closes when a test says so."""
+
+    def __init__(self) -> None:
+        self.ended = asyncio.Event()
+        self.is_closed = False
+
+    async def send_text(self, text: str) -> None: ...
+
+    async def receive(self) -> str:
+        await self.ended.wait()
+        raise SocketLost("The connection was closed.")
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+
+@pytest.mark.parametrize("steps", range(8))
+async def test_socket_is_closed_whenever_the_stream_is_closed_after_its_end(steps: int) -> None:
+    options = StreamOptions(intent=Intent("en"))
+    sockets = Sockets(api_key=KEY, base_url="http://127.0.0.1:9")
+    recognition = Recognition(sockets, options, Events(), bounds=QUICK)
+    ws = EndingSocket()
+    running = asyncio.create_task(Connection(cast(WebSocket, ws), recognition).run())
+    await asyncio.sleep(0.01)
+    ws.ended.set()
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.wait([running])
+    assert ws.is_closed
 
 
 async def test_closed_client_refuses_the_stream() -> None:

@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator
 
 import numpy as np
 import pytest
+from livekit.agents.utils.codecs import AudioStreamDecoder
 
+from livekit_plugins_speko.audio import decoding
 from livekit_plugins_speko.audio.content_type import COMPRESSED_TYPES
 from livekit_plugins_speko.audio.decoding import decode
 from tests.helpers.decoding_calls import audio_format, decoded, pieces, refused
@@ -96,6 +98,35 @@ async def test_decoder_closed_early_leaves_nothing_open() -> None:
     assert await anext(pcm)
     await pcm.aclose()  # type: ignore[attr-defined]
     assert source_closed.is_set()
+
+
+async def test_decoder_is_closed_when_closing_is_cancelled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    closed: list[AudioStreamDecoder] = []
+    closing = asyncio.Event()
+
+    class Decoder(AudioStreamDecoder):
+        async def aclose(self) -> None:
+            closed.append(self)
+            await super().aclose()
+
+    async def slow_to_close() -> AsyncIterator[bytes]:
+        try:
+            yield compressed(tone(0.5))
+            await asyncio.Event().wait()
+        finally:
+            closing.set()
+            await asyncio.sleep(0.02)
+
+    monkeypatch.setattr(decoding, "AudioStreamDecoder", Decoder)
+    pcm = decode(slow_to_close(), audio_format("audio/mpeg", convert=True))
+    await anext(pcm)
+    leaving = asyncio.create_task(pcm.aclose())  # type: ignore[attr-defined]
+    await closing.wait()
+    leaving.cancel()
+    await asyncio.wait([leaving])
+    assert len(closed) == 1
 
 
 async def test_error_of_the_source_is_raised_by_the_decoder() -> None:

@@ -58,6 +58,7 @@ class _Connection:
 
     def __init__(self, *events: RealtimeEvent, fault: OSError | None = None) -> None:
         self.ended = asyncio.Event()
+        self.is_closed = False
         self.interrupted = asyncio.Event()
         self.calls: list[tuple[Any, ...]] = []
         self._events = events
@@ -83,6 +84,7 @@ class _Connection:
         self._note("text", text)
 
     async def close(self, code: int = 1000, reason: str = "client_closed") -> None:
+        self.is_closed = True
         self.ended.set()
 
     async def __aiter__(self) -> AsyncIterator[RealtimeEvent]:
@@ -157,6 +159,21 @@ async def test_events_that_stop_without_a_close_are_a_lost_connection() -> None:
     [(error, _)] = handler.failures
     assert "1006" in str(error)
     assert handler.dropped == [True]
+
+
+@pytest.mark.parametrize("steps", range(12))
+async def test_connection_is_closed_whenever_the_caller_leaves_after_its_end(steps: int) -> None:
+    handler, connection = _Handler(), _Connection(Close(code=1006, reason="lost"))
+    link = _link(handler, connection)
+    running = asyncio.create_task(link.run())
+    await handler.connected.wait()
+    connection.ended.set()
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.wait([running])
+    await link.aclose()
+    assert connection.is_closed
 
 
 async def test_renewal_waits_for_a_quiet_moment() -> None:
