@@ -31,9 +31,9 @@ async def test_turns_with_faults_and_cancellations_leave_nothing_in_the_process(
     assert all(sample["sockets"] <= AT_ONCE for sample in samples), samples
     assert {sample["threads"] for sample in samples} == {first["threads"]}
     assert last["reports"] == 0
-    # A leak of one object a turn shows. From the second sample on, since a busy machine meets some
-    # faults for the first time after the first one. Measured: about 100 in all, and 0.3 MB.
-    assert last["objects"] - samples[1]["objects"] < TURNS / 2
+    # A leak of one object a turn shows. Measured, also on a busy machine: at most 143 in
+    # all, of the URLs that httpx keeps (250 in the long run), and 0.6 MB.
+    assert last["objects"] - first["objects"] < 0.7 * TURNS
     assert last["rss_mb"] - first["rss_mb"] < 5
     assert min(ends["cancelled"], ends["well"]) > TURNS / 2
     assert all(ends[f"API{kind}Error"] for kind in ("", "Connection", "Status", "Timeout")), ends
@@ -47,9 +47,8 @@ async def test_calls_with_voice_models_leave_nothing_in_the_process() -> None:
     assert all(sample["sockets"] <= realtime.AT_ONCE for sample in samples), samples
     assert {sample["threads"] for sample in samples} == {first["threads"]}
     assert last["reports"] == 0
-    # A leak of one object a turn shows. From the second sample on, since a busy machine meets some
-    # faults for the first time after the first one. Measured: 20 in all, and 0.3 MB.
-    assert last["objects"] - samples[1]["objects"] < REALTIME_TURNS * 0.4
+    # A leak of one object a turn shows. Measured, also on a busy machine: 30 in all, and 0.2 MB.
+    assert last["objects"] - first["objects"] < 0.4 * REALTIME_TURNS
     assert last["rss_mb"] - first["rss_mb"] < 5
     assert not ends.get("closed")
     assert sum(ends[kind] for kind in KINDS if kind in ends and kind != "plain") > 20, ends

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 
 import psutil  # type: ignore[import-untyped]
+
+from tests.soak.sample import count_objects
 
 # Idle connections that the client may keep: of six calls at once, three requests each.
 MOST_IDLE = 18
@@ -27,7 +28,7 @@ class Sample:
         sockets: Open connections.
         files: File descriptors, sockets among them.
         threads: Threads.
-        objects: Objects that the garbage collector knows.
+        objects: Objects, by `count_objects`.
         rss_mb: Memory, in MB.
     """
 
@@ -58,7 +59,7 @@ def heading() -> str:
 
 def sample(*, seconds: float, calls: int, turns: int, errors: int, tasks: int) -> Sample:
     """Take a sample, after a full garbage collection."""
-    gc.collect()
+    objects = count_objects()
     process = psutil.Process()
     return Sample(
         seconds=round(seconds),
@@ -69,7 +70,7 @@ def sample(*, seconds: float, calls: int, turns: int, errors: int, tasks: int) -
         sockets=len(process.net_connections("inet")),
         files=process.num_fds(),
         threads=threading.active_count(),
-        objects=len(gc.get_objects()),
+        objects=objects,
         rss_mb=round(process.memory_info().rss / 1e6, 1),
     )
 
