@@ -21,6 +21,7 @@ from tests.helpers.realtime_server import Peer, RealtimeServer
 from tests.helpers.support import frame, tone
 
 WITHIN_S = 15.0  # to tell a hang from a slow machine
+LOOK_EVERY_S = 0.01  # at what no change tells of
 ENDS_WITHIN_S = 10.0  # a reply's end, after any fault
 QUICK = APIConnectOptions(max_retry=2, retry_interval=0.05, timeout=5.0)
 INSTRUCTIONS = "You are a concierge."
@@ -36,6 +37,8 @@ class Line:
         self.messages: list[dict[str, Any]] = []
         self.audio = bytearray()
         self.changes = Changes()
+        # True once the client knows that its latest connection is ready.
+        self.is_client_ready: Callable[[], bool] = lambda: True
 
     async def serve(self, peer: Peer) -> None:
         """Be ready, and keep what comes."""
@@ -51,10 +54,27 @@ class Line:
             self.changes.notify()
 
     async def until(self, condition: Callable[[], bool], what: str = "a change") -> None:
-        await within(self.changes.until(condition), WITHIN_S, what)
+        """Wait for something that a change tells of, or that no change tells of."""
+        loop = asyncio.get_running_loop()
+
+        def look_again() -> None:
+            nonlocal timer
+            self.changes.notify()
+            timer = loop.call_later(LOOK_EVERY_S, look_again)
+
+        timer = loop.call_later(LOOK_EVERY_S, look_again)
+        try:
+            await within(self.changes.until(condition), WITHIN_S, what)
+        finally:
+            timer.cancel()
 
     async def connected(self, times: int = 1) -> None:
-        await self.until(lambda: len(self.peers) >= times, f"connection {times}")
+        """Wait until so many connections were made, and the client may use the latest."""
+
+        def is_ready() -> bool:
+            return len(self.peers) >= times and self.is_client_ready()
+
+        await self.until(is_ready, f"connection {times}")
 
     async def say(self, *frames: dict[str, Any] | bytes) -> None:
         await self.peers[-1].say(*frames)
@@ -208,6 +228,11 @@ class RealtimeCall:
         assert activity is not None and activity.realtime_llm_session is not None
         return activity.realtime_llm_session
 
+    @property
+    def is_connected(self) -> bool:
+        """True while the session may use a connection."""
+        return any(each._upstream._link.connection is not None for each in self.model._sessions)
+
     async def until(self, condition: Callable[[], bool], what: str = "a change") -> None:
         await self.line.until(condition, what)
 
@@ -307,6 +332,8 @@ async def calling(
                 llm=model if wrap is None else wrap(model), aec_warmup_duration=None
             )
         call = RealtimeCall(session, model, server)
+        if wrap is None:
+            call.line.is_client_ready = lambda: call.is_connected
         server.scripts = (call.line.serve,)
         session.input.audio, session.output.audio = call.microphone, call.speaker
         if synchronized:  # as in a room
