@@ -12,12 +12,14 @@ OptimizeFor = Literal["balanced", "accuracy", "latency", "cost"]
 Modality = Literal["stt", "llm", "tts"]
 """The three stages of the pipeline, as constraints name them."""
 
-_INTENT_KEYS = {
+INTENT_KEYS = {
     "language": "language",
     "region": "region",
     "optimize_for": "optimize_for",
     "optimizeFor": "optimize_for",
 }
+"""Keys of an intent as a mapping, in both spellings, with the names of its fields."""
+
 _CONSTRAINT_KEYS = ("allowed_providers", "allowedProviders")
 
 
@@ -98,7 +100,7 @@ def validate_intent(intent: IntentLike) -> Intent:
 def _intent_fields(mapping: Mapping[str, Any]) -> dict[str, Any]:
     fields: dict[str, Any] = {"language": None}
     for key, value in mapping.items():
-        name = _INTENT_KEYS.get(key) if isinstance(key, str) else None
+        name = INTENT_KEYS.get(key) if isinstance(key, str) else None
         if name is None:
             raise ValueError(
                 f'SpekoAdapter: unknown intent key "{key}". '

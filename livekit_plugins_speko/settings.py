@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import reprlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from ._checks import (
     check_range,
+    check_rate,
     check_session_id,
     check_text,
     check_whole,
@@ -19,7 +20,9 @@ from ._checks import (
 from .api.agents import AgentProfile
 from .api.limits import MAX_KEYWORDS, MAX_PROMPT_CHARS
 from .api.options import SPEEDS, TEMPERATURES
+from .audio.pcm import SAMPLE_RATES_HZ
 from .intent import (
+    INTENT_KEYS,
     Intent,
     IntentLike,
     PipelineConstraints,
@@ -49,7 +52,7 @@ _STT_OPTIONS = {"keywords": "keywords", "prompt": "prompt", "language": "languag
 _CHECKS: dict[str, Callable[[Any], None]] = {
     "temperature": lambda value: check_range("temperature", value, *TEMPERATURES),
     "max_tokens": lambda value: check_whole("max_tokens", value),
-    "sample_rate": lambda value: check_whole("sample_rate", value),
+    "sample_rate": lambda value: check_rate("sample_rate", value, SAMPLE_RATES_HZ),
     "speed": lambda value: check_range("speed", value, *SPEEDS),
     "keywords": lambda value: check_words("keywords", value, most=MAX_KEYWORDS),
     "prompt": lambda value: check_text("prompt", value),
@@ -230,7 +233,7 @@ def _read(found: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in found.items():
         name = _SETTINGS.get(key)
         if name is None:
-            logger.info("a key of the job's metadata is not known", extra={"key": key[:100]})
+            _log_unknown(key)
         elif value is not None:
             if name in settings:
                 raise ValueError(
@@ -246,7 +249,10 @@ def _setting(key: str, name: str, value: object) -> object:
         if not isinstance(value, Mapping):
             raise _wrong(key, "an object", value)
         try:
-            return validate_intent(value) if name == "intent" else validate_constraints(value)
+            if name == "intent":
+                return validate_intent(dict(_known_pairs(key, value)))
+            # A key that is left out would allow more than was meant.
+            return validate_constraints(value)
         except ValueError as error:
             raise ValueError(f'SessionSettings: "{key}" can\'t be used: {error}') from None
     if not isinstance(value, str):
@@ -255,6 +261,19 @@ def _setting(key: str, name: str, value: object) -> object:
         check_session_id(f'SessionSettings: "{key}"', value)
     # An empty first message means something: the caller speaks first.
     return value if name == "first_message" else text_or_none(key, value)
+
+
+def _known_pairs(name: str, intent: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield what is known of an intent: the service may add keys to it too."""
+    for key, value in intent.items():
+        if key in INTENT_KEYS:
+            yield key, value
+        else:
+            _log_unknown(f"{name}.{key}")
+
+
+def _log_unknown(key: str) -> None:
+    logger.info("a key of the job's metadata is not known", extra={"key": key[:100]})
 
 
 def _wrong(key: str, expected: str, value: object) -> ValueError:
@@ -267,22 +286,27 @@ def _text_of(fields: Mapping[str, Any], name: str, *, blank: bool = False) -> st
 
 
 def _intent_of(found: object) -> Intent | None:
-    """Return a hosted agent's intent, as far as this version knows its fields."""
+    """Return a hosted agent's intent, as far as this version knows its fields and their values."""
     if not isinstance(found, Mapping):
         return None
-    known = {key: found.get(key) for key in ("language", "region", "optimizeFor")}
+    known = {"language": found.get("language")}
+    unusable = []
+    for key in ("region", "optimizeFor"):
+        try:  # alone: a goal that only hosted agents have, such as "quality", costs no region
+            validate_intent({"language": "en", key: found.get(key)})
+        except ValueError:
+            unusable.append(key)
+        else:
+            known[key] = found.get(key)
     try:
-        return validate_intent(known)
+        intent = validate_intent(known)
     except ValueError:
-        pass
-    try:  # a goal that only hosted agents have, such as "quality"
-        intent = validate_intent({"language": known["language"]})
-    except ValueError:
-        intent = None
-    logger.warning(
-        "a part of the hosted agent's intent can't be used and is left out",
-        extra={"parts": sorted(known)},
-    )
+        intent, unusable = None, ["language", *unusable]
+    if unusable:
+        logger.warning(
+            "a part of the hosted agent's intent can't be used and is left out",
+            extra={"parts": unusable},
+        )
     return intent
 
 

@@ -88,6 +88,16 @@ def test_unknown_keys_are_ignored_and_logged(
     assert record.__dict__["key"] == "new" and "secret" not in caplog.text
 
 
+def test_unknown_keys_of_an_intent_are_ignored_and_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.INFO, "livekit.plugins.speko"):
+        settings = read({"intent": {"language": "en", "optimizeFor": "cost", "new": "secret"}})
+    assert settings == SessionSettings(intent=Intent("en", optimize_for="cost"))
+    (record,) = caplog.records
+    assert record.__dict__["key"] == "intent.new" and "secret" not in caplog.text
+
+
 @pytest.mark.parametrize(
     ("metadata", "says"),
     [
@@ -163,7 +173,16 @@ def test_overrides_of_a_page_replace_the_settings() -> None:
     ("profile", "left"),
     [
         ({"intent": {"language": "de", "optimizeFor": "quality"}}, {"intent": Intent("de")}),
+        (
+            {"intent": {"language": "de", "region": "us-east4", "optimizeFor": "quality"}},
+            {"intent": Intent("de", "us-east4")},
+        ),
+        (
+            {"intent": {"language": "de", "region": "", "optimizeFor": "cost"}},
+            {"intent": Intent("de", optimize_for="cost")},
+        ),
         ({"intent": {"optimizeFor": "quality"}}, {}),
+        ({"ttsOptions": {"sampleRate": 1, "speed": 1.1}}, {"tts_options": {"speed": 1.1}}),
         ({"llmOptions": {"temperature": 9, "maxTokens": 5}}, {"llm": {"max_tokens": 5}}),
         ({"ttsOptions": {"speed": "fast"}}, {}),
         ({"systemPrompt": " ", "voice": 7, "id": 5, "sttOptions": []}, {}),
@@ -171,6 +190,15 @@ def test_overrides_of_a_page_replace_the_settings() -> None:
 )
 def test_unusable_fields_of_an_agent_are_left_out(profile: Any, left: dict[str, Any]) -> None:
     assert SessionSettings().with_agent(profile) == SessionSettings(**left)
+
+
+def test_log_names_the_part_of_an_intent_that_is_left_out(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.WARNING, "livekit.plugins.speko"):
+        SessionSettings().with_agent({"intent": {"language": "de", "optimizeFor": "quality"}})
+    (record,) = caplog.records
+    assert record.__dict__["parts"] == ["optimizeFor"]
 
 
 async def test_components_are_made_of_the_settings(speko: Speko, voice_detector: vad.VAD) -> None:
