@@ -56,6 +56,8 @@ class Actions:
 
     async def _answer(self, text: str) -> None:
         """Take a turn on words that were typed, as LiveKit does on its own topic for chats."""
+        # Who types is not away, though nothing is heard of them.
+        self._session.reset_away_timer()
         # What may not be interrupted is said to its end first.
         with suppress(RuntimeError):
             await asyncio.wait([self._session.interrupt()], timeout=INTERRUPT_S)

@@ -13,6 +13,9 @@ from .._text import PAGE_CONTEXT
 MAX_UPDATES = 60
 """Most contextual updates in an agent's context. Then the oldest is removed."""
 
+# What LiveKit notes with a model's reply, and never with words that the author had said.
+_OF_A_MODEL = frozenset({"llm_metadata", "provider_request_ids"})
+
 _LABEL = "[Context from the caller's page, not said by the caller] "
 
 
@@ -49,7 +52,12 @@ class PageContext:
         await _use(context, session)
 
     def note_reply(self, reply: llm.ChatMessage) -> None:
-        """Note that a reply has used the updates that came before it began."""
+        """Note that a reply has used the updates that came before it began.
+
+        Words that the author had said, such as a greeting, are no model's reply and use none.
+        """
+        if _OF_A_MODEL.isdisjoint(reply.metrics):
+            return
         self._unused -= {each.id for each in self._items if each.created_at < reply.created_at}
 
     async def follow(self, session: AgentSession[Any]) -> None:

@@ -43,9 +43,14 @@ class Greeter(Agent):
 class Looker(Agent):
     """An agent with a tool that takes as long as a test wants, and one that hands over."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, greeting: str = "") -> None:
         super().__init__(instructions=INSTRUCTIONS)
         self.looking, self.found = asyncio.Event(), asyncio.Event()
+        self._greeting = greeting
+
+    async def on_enter(self) -> None:
+        if self._greeting:
+            self.session.say(self._greeting)
 
     @function_tool
     async def look(self) -> str:
@@ -199,6 +204,37 @@ async def test_update_in_a_handoff_reaches_the_agent_that_takes_over(
         await call.until(3)
     assert "You are the colleague." in contents(gateway)[0]
     assert tells(gateway) == 1
+
+
+async def test_greeting_that_is_only_said_uses_no_update_up(
+    gateway: LocalGateway, speko: Speko
+) -> None:
+    agent = Looker(greeting="Good morning.")
+    gateway.complete.script(Reply(tool_calls=[ToolCall("hand_over")]), Reply(ANSWER))
+    room = FakeRoom()
+    channel = make_channel(room)
+    room.send(contextual_update())
+    async with page_call(speko, room=room, channel=channel, agent=agent) as call:
+        await call.until(1)
+        call.room.send(user_message("A colleague, please."))
+        agent.found.set()
+        await call.handed_over(times=2)
+        call.room.send(user_message())
+        await call.until(4)
+    assert call.history[0] == ("assistant", "Good morning.")
+    assert "You are the colleague." in contents(gateway)[0]
+    assert tells(gateway) == 1
+
+
+async def test_caller_who_types_is_not_away(gateway: LocalGateway, speko: Speko) -> None:
+    gateway.complete.script(Reply(ANSWER))
+    async with page_call(speko) as call:
+        call.session._update_user_state("away")
+        states: list[str] = []
+        call.session.on("user_state_changed", lambda event: states.append(event.new_state))
+        call.room.send(user_message())
+        await call.until(2)
+        assert states == ["listening"]
 
 
 async def test_packets_while_closing_have_no_effect(gateway: LocalGateway, speko: Speko) -> None:
