@@ -7,6 +7,7 @@ import random
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
@@ -48,6 +49,21 @@ FATAL_STATUSES = frozenset({400, 401, 402, 403, 404})
 _SOURCES = {"user": "user", "assistant": "agent", "system": "system", "developer": "system"}
 
 
+@dataclass
+class _Turn:
+    """A turn on its way.
+
+    Attributes:
+        wire: The turn, in the wire's spelling.
+        created_at: Its Unix time in the session's history.
+        posted: A post has held it: its index stays.
+    """
+
+    wire: dict[str, Any]
+    created_at: float
+    posted: bool = False
+
+
 class TurnReporter:
     """Hands a session's conversation to Speko, while it happens, for its transcript there.
 
@@ -84,7 +100,7 @@ class TurnReporter:
         # The session that is reported. None before `start`.
         self._session: AgentSession[Any] | None = None
         # Turns to be sent, oldest first; those of a post under way stay until it succeeds.
-        self._waiting: deque[dict[str, Any]] = deque()
+        self._waiting: deque[_Turn] = deque()
         # Index of the next turn.
         self._next_index = 0
         # Set while turns wait, or once no more will come.
@@ -136,8 +152,19 @@ class TurnReporter:
         self._next_index += 1
         if len(self._waiting) >= MAX_WAITING_TURNS:
             self._waiting.popleft()
-        self._waiting.append(turn)
+        self._add(_Turn(turn, item.created_at))
         self._wake.set()
+
+    def _add(self, turn: _Turn) -> None:
+        """Add a turn in the history's order: LiveKit may note words before the reply they cut."""
+        self._waiting.append(turn)
+        for at in range(len(self._waiting) - 1, 0, -1):
+            before = self._waiting[at - 1]
+            if before.posted or before.created_at <= turn.created_at:
+                return
+            self._waiting[at - 1], self._waiting[at] = turn, before
+            wire, later = turn.wire, before.wire
+            wire["index"], later["index"] = later["index"], wire["index"]
 
     async def _run(self) -> None:
         """Post turns until none is left after `aclose`, or the service refuses them for good."""
@@ -171,28 +198,30 @@ class TurnReporter:
             async with timeout(seconds):
                 await self._stop.wait()
 
-    def _batch(self) -> Iterator[dict[str, Any]]:
+    def _batch(self) -> Iterator[_Turn]:
         """Yield the next turns to post together: at least one."""
         size = 0
         for count, turn in enumerate(self._waiting):
-            size += len(turn["text"])
+            size += len(turn.wire["text"])
             if count and (count == MAX_TURNS_A_POST or size > MAX_CHARS_A_POST):
                 return
             yield turn
 
-    async def _send(self, turns: list[dict[str, Any]]) -> APIError | None:
+    async def _send(self, turns: list[_Turn]) -> APIError | None:
         """Post turns and forget them; return the error that kept them from the service."""
+        for turn in turns:
+            turn.posted = True
         try:
             async with timeout(POST_S):
-                await self._post(self._session_id, turns)
+                await self._post(self._session_id, [turn.wire for turn in turns])
         except Exception as fault:
             error = to_livekit_error(fault)
             if error is None:
                 raise
             self._log("reporting the conversation to Speko failed", error)
             return error
-        sent = {turn["index"] for turn in turns}
-        while self._waiting and self._waiting[0]["index"] in sent:
+        sent = {turn.wire["index"] for turn in turns}
+        while self._waiting and self._waiting[0].wire["index"] in sent:
             self._waiting.popleft()
         return None
 

@@ -48,9 +48,14 @@ class Talk:
         self.reporter = TurnReporter(speko=speko, session_id=SESSION)
         self.reporter.start(self.session)
 
-    def add(self, text: str, role: Any = "user") -> None:
-        item = llm.ChatMessage(role=role, content=[text])
+    def add(self, text: str, role: Any = "user", **fields: Any) -> None:
+        item = llm.ChatMessage(role=role, content=[text], **fields)
         self.session.emit("conversation_item_added", ConversationItemAddedEvent(item=item))
+
+
+def source(role: str) -> str:
+    """The wire's name of a role."""
+    return "agent" if role == "assistant" else role
 
 
 def reported(gateway: LocalGateway) -> list[tuple[int, str, str]]:
@@ -129,6 +134,41 @@ async def test_interrupted_reply_is_reported_as_far_as_it_was_heard(
         (said,) = [each for each in call.session.history.messages() if each.role == "assistant"]
         assert said.interrupted
         assert reported(call.gateway)[-1] == (1, "agent", said.text_content)
+
+
+async def test_words_that_cut_a_reply_come_after_it(voice_detector: vad.VAD) -> None:
+    rest = Gate()
+    async with calling(voice_detector) as call:
+        call.gateway.register_session(SESSION)
+        call.gateway.complete.script(Reply("Once there was a hotel."), Reply("As you wish."))
+        call.gateway.synthesize.script(Speech([tone(1.0), rest, tone(1.0)]), Speech(tone(0.1)))
+        async with Speko(base_url=call.gateway.base_url, api_key=call.gateway.api_key) as speko:
+            reporter = TurnReporter(speko=speko, session_id=SESSION)
+            reporter.start(call.session)
+            call.session.generate_reply(user_input="Tell me a story.")
+            await call.until(lambda: call.session.agent_state == "speaking", "the story")
+            # As agents do, who do not wait until LiveKit has noted what was heard.
+            call.session.interrupt()
+            await call.session.generate_reply(user_input="No, stop.")
+            await reporter.aclose()
+        rest.open()
+        history = [(source(role), text) for role, text in call.history]
+        assert [(source, text) for _, source, text in reported(call.gateway)] == history
+        assert [text for _, text in history][2:] == ["No, stop.", "As you wish."]
+
+
+async def test_late_message_takes_its_place_among_those_not_posted_yet(
+    gateway: LocalGateway, speko: Speko
+) -> None:
+    gateway.register_session(SESSION)
+    talk = Talk(speko)
+    talk.add("posted", created_at=9.0)
+    await gateway.arrived("turns")
+    for text, created_at in (("first", 1.0), ("third", 4.0), ("fourth", 5.0), ("second", 3.0)):
+        talk.add(text, created_at=created_at)
+    await talk.reporter.aclose()
+    texts = ["posted", "first", "second", "third", "fourth"]
+    assert reported(gateway) == [(index, "user", text) for index, text in enumerate(texts)]
 
 
 def test_turn_has_the_times_at_which_it_was_said() -> None:
@@ -213,8 +253,8 @@ async def test_service_that_fails_or_is_gone_keeps_the_newest_turns_alone(
                 talk.add(f"turn {number} " + "x" * MAX_TURN_CHARS)
             waiting = talk.reporter._waiting
             assert len(waiting) == MAX_WAITING_TURNS
-            assert max(len(turn["text"]) for turn in waiting) == MAX_TURN_CHARS
-            assert waiting[-1]["index"] == MAX_WAITING_TURNS + 500
+            assert max(len(turn.wire["text"]) for turn in waiting) == MAX_TURN_CHARS
+            assert waiting[-1].wire["index"] == MAX_WAITING_TURNS + 500
             closing = asyncio.create_task(talk.reporter.aclose())
             await asyncio.sleep(0)
             closing.cancel()
