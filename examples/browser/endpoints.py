@@ -132,7 +132,7 @@ async def read_body(request: web.Request, allowed: Allowed) -> dict[str, Any]:
     try:
         text = await request.text()
         asked = json.loads(text) if text.strip() else {}
-    except (ValueError, LookupError, RecursionError) as error:
+    except (ValueError, LookupError, RecursionError, web.RequestPayloadError) as error:
         raise Refused("The request must be a JSON object.") from error
     return read_wishes(asked, allowed)
 

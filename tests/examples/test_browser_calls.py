@@ -12,7 +12,7 @@ import pytest
 from examples.browser.calls import Service
 from examples.browser.endpoints import WEBHOOK_PATH
 from livekit_plugins_speko.testing import LocalGateway, Refusal
-from tests.examples.browser_serving import ask, claims, serving, settings_of
+from tests.examples.browser_serving import ask, claims, own_origin, serving, settings_of
 from tests.examples.browser_settings import SECRET, SETTINGS
 from tests.examples.livekit_rooms import AGENT, CALLER, LiveKitRooms, livekit_rooms
 
@@ -138,6 +138,14 @@ async def test_request_that_is_no_json_object_is_refused(body: bytes) -> None:
     async with serving() as client:
         headers = {"Origin": str(client._base_url).rstrip("/"), "Content-Type": "application/json"}
         answer = await client.post(CALL, data=body, headers=headers)
+        assert answer.status == 400
+        assert await answer.json() == {"error": "The request must be a JSON object."}
+
+
+async def test_body_that_cannot_be_unpacked_is_refused() -> None:
+    async with serving() as client:
+        headers = {**own_origin(client), "Content-Encoding": "gzip"}
+        answer = await client.post(CALL, data=b"{}", headers=headers)
         assert answer.status == 400
         assert await answer.json() == {"error": "The request must be a JSON object."}
 
