@@ -46,7 +46,8 @@ def _parts(owner: Any) -> Iterator[Any]:
     """Yield the parts that are adapters of this package, unwrapped."""
     for name in ("stt", "llm", "tts"):
         part = getattr(owner, name, None)
-        part = getattr(part, f"wrapped_{name}", part)
+        # LiveKit's own `tts.StreamAdapter` has no public name for what it wraps.
+        part = getattr(part, f"wrapped_{name}", getattr(part, f"_wrapped_{name}", part))
         if isinstance(part, SpekoIdentity):
             yield part
 

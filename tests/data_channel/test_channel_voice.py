@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from livekit.agents import vad
+from livekit.agents import AgentSession, tts, vad
 
-from livekit_plugins_speko.testing import Reply
+from livekit_plugins_speko import Speko, SpekoTTS
+from livekit_plugins_speko.data_channel.late_overrides import apply_overrides
+from livekit_plugins_speko.data_channel.packets import Overrides
+from livekit_plugins_speko.testing import LocalGateway, Reply, Speech
 from tests.data_channel.sessions import make_channel
 from tests.helpers.fake_room import FakeRoom, overrides, user_message
 from tests.helpers.session_calls import calling
 from tests.helpers.session_line import spoken
+from tests.helpers.support import tone
 
 
 async def test_voice_speed_and_language_that_come_late_change_the_next_calls(
@@ -28,6 +32,19 @@ async def test_voice_speed_and_language_that_come_late_change_the_next_calls(
         for route in ("synthesize", "complete"):
             assert call.gateway.requests_to(route)[-1].json["intent"] == {"language": "es"}
         await channel.aclose()
+
+
+async def test_late_voice_reaches_a_tts_in_livekits_own_adapter(
+    gateway: LocalGateway, speko: Speko
+) -> None:
+    gateway.synthesize.script(Speech(tone(0.1)))
+    spoken_by = SpekoTTS(speko=speko, intent={"language": "en"}, voice="sophia")
+    session = AgentSession[None](tts=tts.StreamAdapter(tts=spoken_by))
+    await apply_overrides(Overrides(voice="max", language="es"), session, None)
+    await spoken_by.synthesize("Hello.").collect()
+    (request,) = gateway.requests_to("synthesize")
+    assert (request.json["voice"], request.json["intent"]) == ("max", {"language": "es"})
+    await spoken_by.aclose()
 
 
 async def test_older_client_gets_what_the_caller_said(voice_detector: vad.VAD) -> None:
