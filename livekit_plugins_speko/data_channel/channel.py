@@ -132,8 +132,8 @@ class SpekoDataChannel:
             raise RuntimeError("SpekoDataChannel: started or closed already; make one a session.")
         self._session = session
         self._caller = Caller(self._room, session)
-        if (late := self._wishes.not_returned()) is not None:
-            self._wait_for_turn(*late, None)
+        for late, sender in self._wishes.not_returned():
+            self._wait_for_turn(late, sender, None)
         session.on("agent_state_changed", self._on_state)
         session.on("conversation_item_added", self._on_item)
         session.on("user_input_transcribed", self._on_transcript)

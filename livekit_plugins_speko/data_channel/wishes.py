@@ -1,9 +1,9 @@
-"""The settings that a page asks for, as far as its author allows them."""
+"""The settings that pages ask for, as far as their author allows them."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 
 from .._aio import timeout
@@ -12,7 +12,7 @@ from .packets import OVERRIDES, Overrides, OverridesPacket
 
 
 class Wishes:
-    """The settings that one page asked for so far. Used by callbacks and tasks of one loop."""
+    """The settings that pages asked for so far. Used by callbacks and tasks of one loop."""
 
     def __init__(self, allowed: Collection[str], log: OnceLog) -> None:
         """Allow some settings; `log` names those that are dropped.
@@ -33,44 +33,40 @@ class Wishes:
                 )
         self._allowed = frozenset(allowed)
         self._log = log
-        # What was asked for so far; set once anything was.
-        self._asked = Overrides()
+        # What was asked for so far, by sender: who of them is the caller is known later.
+        self._asked: dict[str, Overrides] = {}
+        # Set once anything was asked for.
         self._came = asyncio.Event()
-        # Sender of the first overrides. Until the caller is known no other one's count.
-        self._sender: str | None = None
-        # What `wait` has returned: it is not applied again by a session that starts.
-        self._returned = Overrides()
+        # What `wait` has returned, and of whom: a session that starts does not apply it again.
+        self._returned: tuple[str, Overrides] | None = None
 
     def take(self, packet: OverridesPacket, sender: str) -> OverridesPacket | None:
         """Note what a page asks for; return what of it is allowed, or None."""
         allowed = self._allowed_of(packet)
         if not allowed.given():
             return None
-        if self._sender is None:
-            self._sender = sender
-        if self._sender == sender:
-            self._asked = self._asked.updated(allowed)
-            self._came.set()
+        self._asked[sender] = self._asked.get(sender, Overrides()).updated(allowed)
+        self._came.set()
         return OverridesPacket(allowed)
 
     async def wait(self, seconds: float) -> Overrides:
-        """Return what was asked for; wait for it unless nothing is allowed."""
+        """Return what the first page asked for; wait for it unless nothing is allowed."""
         if self._allowed:
             with suppress(TimeoutError, asyncio.TimeoutError):
                 async with timeout(seconds):
                     await self._came.wait()
-        self._returned = self._asked
-        return self._asked
+        self._returned = next(iter(self._asked.items()), None)
+        return Overrides() if self._returned is None else self._returned[1]
 
     def end(self) -> None:
         """Let nobody wait any longer."""
         self._came.set()
 
-    def not_returned(self) -> tuple[OverridesPacket, str] | None:
-        """Return what came since `wait`, and its sender; None if nothing did."""
-        if self._asked == self._returned or self._sender is None:
-            return None
-        return OverridesPacket(self._asked), self._sender
+    def not_returned(self) -> Iterator[tuple[OverridesPacket, str]]:
+        """Yield what came since `wait`, or of others than it returned, and who sent it."""
+        for sender, asked in self._asked.items():
+            if (sender, asked) != self._returned:
+                yield OverridesPacket(asked), sender
 
     def _allowed_of(self, packet: OverridesPacket) -> Overrides:
         dropped = sorted({*packet.overrides.given(), *packet.unusable} - self._allowed)

@@ -62,6 +62,23 @@ async def test_updates_of_a_stranger_before_the_session_are_dropped(
     assert "From the caller." in told and "From a stranger." not in told
 
 
+@pytest.mark.parametrize("waits", [True, False])
+async def test_overrides_of_a_stranger_do_not_keep_the_callers_out(
+    gateway: LocalGateway, speko: Speko, waits: bool
+) -> None:
+    gateway.complete.script(Reply("Yes."))
+    room = FakeRoom(CALLER, STRANGER)
+    channel = make_channel(room, allow_overrides=OVERRIDES)
+    room.send(overrides(prompt="From a stranger."), sender=STRANGER)
+    room.send(overrides(prompt="From the caller."))
+    if waits:
+        await channel.overrides()
+    async with page_call(speko, room=room, channel=channel) as call:
+        room.send(user_message())
+        await call.until(2)
+    assert gateway.requests_to("complete")[0].json["messages"][0]["content"] == "From the caller."
+
+
 async def test_agents_and_their_helpers_are_no_callers() -> None:
     room = FakeRoom(CALLER)
     room.join("avatar", **{"lk.publish_on_behalf": "agent-1"})
