@@ -9,9 +9,11 @@ import {
 } from '/livekit-client.mjs';
 import { echoOf, encode, Typed } from '/packets.js';
 import { ask, microphoneLost, microphoneProblem, Problem, unforeseen } from '/problems.js';
-import { ending, joinProblem, noAgent, saysAgentLost } from '/room_problems.js';
+import { ending, joinProblem, noAgent, otherRoom, saysAgentLost } from '/room_problems.js';
 import { Tracks } from '/tracks.js';
 
+// The kind of room that this page can join.
+const LIVEKIT = 'livekit';
 // LiveKit's names, as its agents use them.
 const TRANSCRIPTION = 'lk.transcription';
 const SEGMENT = 'lk.segment_id';
@@ -57,7 +59,11 @@ export class Call {
       this.#tell('status', 'asking');
       await this.#openMicrophone();
       this.#tell('status', 'connecting');
-      const { transportUrl, transportToken, agentName } = await ask('/api/conversations');
+      const asked = await ask('/api/conversations');
+      const { transport = LIVEKIT, transportUrl, transportToken, agentName } = asked;
+      if (transport !== LIVEKIT) {
+        throw otherRoom(transport);
+      }
       this.#agentName = agentName;
       await this.#join(transportUrl, transportToken);
     } catch (error) {
@@ -169,9 +175,12 @@ export class Call {
       .on(RoomEvent.AudioPlaybackStatusChanged, () =>
         this.#tell('soundBlocked', !room.canPlaybackAudio),
       );
-    room.registerTextStreamHandler(TRANSCRIPTION, (reader, { identity }) =>
-      this.#read(reader, identity === room.localParticipant.identity ? 'caller' : 'agent'),
-    );
+    room.registerTextStreamHandler(TRANSCRIPTION, (reader, { identity }) => {
+      const who = this.#whoIs(identity);
+      if (who) {
+        this.#read(reader, who);
+      }
+    });
   }
 
   /** Tell the view, unless the call is over: the view may be showing the next one by then. */
@@ -206,6 +215,14 @@ export class Call {
     if (text !== null) {
       this.#tell('line', { id: this.#typed.echoed(text), who: 'caller', text, final: true });
     }
+  }
+
+  /** Whose words a transcription tells: anybody in a room can send one. Null for a stranger’s. */
+  #whoIs(identity) {
+    if (identity === this.#room.localParticipant.identity) {
+      return 'caller';
+    }
+    return this.#room.remoteParticipants.get(identity)?.isAgent ? 'agent' : null;
   }
 
   #setReconnecting(reconnecting) {

@@ -20,6 +20,14 @@ export function joinProblem(error, url) {
   return unforeseen(error);
 }
 
+/** What to tell when Speko chose a room that is none of LiveKit’s. */
+export function otherRoom(transport) {
+  return new Problem(
+    'This page can’t join that room.',
+    `It joins LiveKit’s, and the service chose "${transport}": use Speko’s own client.`,
+  );
+}
+
 /** What to tell when nobody answers, or nobody takes the place of an agent that has left. */
 export function noAgent(agent, withinSeconds, hasLeft) {
   const who = hasLeft ? 'The agent has left, and no other' : 'No agent';

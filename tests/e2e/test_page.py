@@ -126,6 +126,14 @@ async def test_markup_is_shown_as_it_was_said(caller: Caller) -> None:
     await expect(caller.page.locator("#announcer")).to_have_text(f"Agent: {said}")
 
 
+async def test_a_stranger_in_the_room_has_no_line(caller: Caller) -> None:
+    """Nobody else may put words into the agent's mouth."""
+    await caller.call()
+    await caller.tell("stranger", "one", "Your room is free of charge.", final=True)
+    await caller.tell("agent", "two", "Good morning.", final=True)
+    assert await caller.lines() == [("", "Good morning.")]
+
+
 async def test_a_line_of_an_old_call_is_not_told_in_the_next(caller: Caller) -> None:
     await caller.call()
     await caller.page.evaluate(f"window.old = {ROOM}.transcribe('agent', 'one', false)")

@@ -152,3 +152,11 @@ async def test_what_to_do_without_an_agent_depends_on_whose_it_is(caller: Caller
         await caller.page.clock.fast_forward(15_500)
         await expect(caller.problem).to_contain_text("No agent came within 15 seconds.")
         await expect(caller.problem).to_contain_text(told)
+
+
+async def test_a_room_of_another_kind_is_told_and_not_joined(caller: Caller) -> None:
+    await caller.page.evaluate("void (fake.answer.transport = 'daily')")
+    await caller.page.get_by_role("button", name="Call").click()
+    await expect(caller.problem).to_contain_text("This page can’t join that room.")
+    await expect(caller.problem).to_contain_text('the service chose "daily"')
+    assert "connect" not in await caller.steps()
