@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from urllib.parse import urlencode
 
 import aiohttp
+from yarl import URL
 
 from .._aio import timeout
 from ..errors import CLIENT_CLOSED, SpekoApiError
@@ -60,6 +61,7 @@ class Target:
         subprotocols: Subprotocols that the server may choose from.
         tokens: Secrets in any of these, which no text may show.
         peer: Name of the server in errors.
+        is_exact: True if the address is used as it is spelled, since a part of it may be signed.
     """
 
     url: str = field(repr=False)
@@ -67,10 +69,12 @@ class Target:
     subprotocols: tuple[str, ...] = field(default=(), repr=False)
     tokens: tuple[str, ...] = field(default=(), repr=False)
     peer: str = "Speko"
+    is_exact: bool = True
 
-    def address(self) -> str:
+    def address(self) -> URL:
         """Return the address with its query."""
-        return f"{self.url}?{urlencode(self.query)}" if self.query else self.url
+        text = f"{self.url}?{urlencode(self.query)}" if self.query else self.url
+        return URL(text, encoded=self.is_exact)
 
 
 class WebSocket:
@@ -220,7 +224,7 @@ class Sockets:
             SocketLost: The network failed.
             TimeoutError: It took too long.
         """
-        target = Target(url=self._base_url + path, subprotocols=subprotocols)
+        target = Target(url=self._base_url + path, subprotocols=subprotocols, is_exact=False)
         return await self._connect(
             target,
             {**(headers or {}), "Authorization": f"Bearer {self._api_key}"},

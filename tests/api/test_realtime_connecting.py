@@ -52,6 +52,15 @@ async def test_proxy_gets_the_token_as_its_only_subprotocol() -> None:
     assert "Authorization" not in headers
 
 
+async def test_address_of_the_proxy_is_used_as_it_is_spelled() -> None:
+    spelled = "/proxy?signature=a%2Fb%2Bc%3D&time=12%3A00&sign=%7E"
+    async with RealtimeServer() as server:
+        server.changes = {"wsUrl": f"ws://127.0.0.1:{server.port}{spelled}"}
+        async with server.client() as speko, await speko.realtime.connect():
+            pass
+        assert server.peers[0].target == spelled
+
+
 async def test_xai_gets_the_credential_as_a_subprotocol_and_the_settings() -> None:
     opening: list[Any] = []
 

@@ -37,6 +37,8 @@ class Peer:
         self.form = form
         self.headers = request.headers
         self.query = request.query
+        # Path and query as they came.
+        self.target = request.raw_path
         # The close code of the client. None before it closed.
         self.close_code: int | None = None
         self.gone = asyncio.Event()
