@@ -94,7 +94,7 @@ class Replies:
         text = event.text
         if self.late.takes() or not text.strip():
             return
-        if self.current is None and self._completes_past(text):
+        if self.current is None and self._completes_past(event):
             return
         reply = self.current or self.begin()
         reply.push_text(text, final=event.final)
@@ -215,15 +215,19 @@ class Replies:
                 )
             )
 
-    def _completes_past(self, text: str) -> bool:
-        """Return True for words of the reply that ended last, and nothing led to another since."""
-        past = self._past[-1] if self._past and self.due is None else None
+    def _completes_past(self, event: Transcript) -> bool:
+        """Return True for words of the reply that ended last, whose final may come late."""
+        past, text = self._past[-1] if self._past else None, event.text
         if past is None or not past.text:
             return False
-        if text.startswith(past.text):
+        is_open = not (past.text_is_final or past.cancelled)
+        if event.final and is_open and past.text.endswith(text):
+            past.text_is_final = True
+            return True
+        if self.due is None and text.startswith(past.text):
             self._remember(past, text)
             return True
-        return past.text.startswith(text)
+        return self.due is None and past.text.startswith(text)
 
     def _touch(self) -> None:
         """Note that a piece came. The timer looks for itself, it is not set for each piece."""

@@ -15,7 +15,8 @@ from ..api.realtime_events import (
     ToolCall,
     Usage,
 )
-from ..api.realtime_messages.pieces import GrowingText, ReplyText, WholeSamples
+from ..api.realtime_messages.pieces import WholeSamples
+from ..api.realtime_messages.texts import GrowingText, ReplyText
 from .connections import Connection
 from .microphone import frame_bytes
 
@@ -113,6 +114,7 @@ class SdkConnection:
 
     async def send_tool_result(self, call_id: str, output: str) -> None:
         """Send the result of a tool."""
+        self._reply.answered()
         await _from_network(self._handle.send_tool_result(call_id, output))
 
     async def reply(self, instructions: str | None = None, /) -> None:
@@ -146,7 +148,10 @@ class SdkConnection:
         if kind == "transcript":
             return self._to_transcripts(frame)
         event = self._to_event(kind, frame)
-        return [*self._line.finish(), *([] if event is None else [event])]
+        if event is None:
+            return [*self._line.finish()]
+        before = self._reply.audio_came() if isinstance(event, Audio) else []
+        return [*self._line.finish(), *before, event]
 
     def _to_transcripts(self, frame: Mapping[str, Any]) -> list[RealtimeEvent]:
         text, final = frame["text"], frame["final"]
@@ -165,12 +170,12 @@ class SdkConnection:
             pcm = self._samples.feed(frame["pcm"])
             return Audio(pcm=pcm, sample_rate=frame["sample_rate"]) if pcm else None
         if kind == "tool_call":
-            self._reply.skip_rest()
+            self._reply.ended()
             return ToolCall(
                 call_id=frame["call_id"], name=frame["name"], arguments=frame["arguments"]
             )
         if kind == "usage":
-            self._reply.skip_rest()
+            self._reply.ended()
             return Usage(
                 input_audio_tokens=frame["input_audio_tokens"],
                 output_audio_tokens=frame["output_audio_tokens"],

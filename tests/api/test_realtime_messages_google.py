@@ -198,6 +198,23 @@ def test_words_after_an_interruption_belong_to_no_reply_until_the_next_begins() 
     assert decoded(codec, audio(b"\x01\x02"), said("Sure")) == [HEARD_AUDIO, agent("Sure")]
 
 
+@pytest.mark.parametrize("with_audio", [True, False])
+def test_words_before_a_tool_call_are_no_part_of_the_reply_to_its_result(
+    with_audio: bool,
+) -> None:
+    codec = google()
+    decoded(codec, audio(b"\x01\x02"), said("One "), calls("c1"))
+    assert decoded(codec, said("moment.")) == [agent("One moment.")]
+    codec.tool_result("c1", "noon")
+    reply = [audio(b"\x01\x02")] * with_audio
+    assert decoded(codec, *reply, said("It is "), said("noon.")) == [
+        agent("One moment.", final=True),
+        *[HEARD_AUDIO] * with_audio,
+        agent("It is "),
+        agent("It is noon."),
+    ]
+
+
 def test_half_a_sample_waits_for_its_other_half_within_its_reply() -> None:
     events = decoded(
         google(), audio(b"\x01"), audio(b"\x02\x03"), TURN_COMPLETE, audio(b"\x01\x02")

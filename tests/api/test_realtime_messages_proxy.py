@@ -158,6 +158,46 @@ def test_interrupt_ends_the_agents_text_and_its_rest_ends_with_the_reply(
     assert decoded(codec, says("Noon.", role="assistant")) == [agent("Noon.")]
 
 
+def test_rest_of_a_reply_that_was_cut_before_its_words_is_no_part_of_the_next() -> None:
+    codec = proxy()
+    decoded(codec, b"\x01\x02", {"t": "interruption"}, says("Once", role="assistant"))
+    decoded(codec, {"t": "usage"}, says("Stop.", final=True))
+    assert decoded(codec, says("Fine.", role="assistant")) == [agent("Fine.")]
+
+
+@pytest.mark.parametrize("end", [{"t": "usage"}, {"t": "tool_call", "callId": "c1"}])
+def test_utterance_without_a_final_ends_with_the_audio_of_the_next_reply(
+    end: dict[str, Any],
+) -> None:
+    codec = proxy()
+    decoded(codec, b"\x01\x02", says("It is ", role="assistant"), end)
+    late = decoded(codec, says("noon.", role="assistant"))
+    assert late == [agent("It is noon.")]
+    assert decoded(codec, b"\x01\x02", says("Bye.", role="assistant"), b"\x01\x02") == [
+        agent("It is noon.", final=True),
+        Audio(pcm=b"\x01\x02", sample_rate=24_000),
+        agent("Bye."),
+        Audio(pcm=b"\x01\x02", sample_rate=24_000),
+    ]
+
+
+@pytest.mark.parametrize("led_on_by", ["words", "result"])
+def test_utterance_without_a_final_ends_with_words_that_follow_from_something_else(
+    led_on_by: str,
+) -> None:
+    codec = proxy()
+    decoded(codec, says("One moment.", role="assistant"), {"t": "tool_call", "callId": "c1"})
+    if led_on_by == "words":
+        decoded(codec, says("And then?", final=True))
+    else:
+        codec.tool_result("c1", "noon")
+    assert decoded(codec, says("It is ", role="assistant"), says("noon.", role="assistant")) == [
+        agent("One moment.", final=True),
+        agent("It is "),
+        agent("It is noon."),
+    ]
+
+
 def test_first_words_of_the_caller_end_the_agents_text() -> None:
     codec = proxy()
     decoded(codec, says("Once ", role="assistant"), says("Stop"))

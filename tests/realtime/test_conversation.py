@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from tests.helpers.realtime_calls import (
     INSTRUCTIONS,
     INTERRUPTION,
     USAGE,
+    RealtimeCall,
     agent,
     calling,
     google_audio,
@@ -13,6 +16,10 @@ from tests.helpers.realtime_calls import (
     speech,
     user,
 )
+
+
+def _has_lines(call: RealtimeCall, count: int) -> bool:
+    return len(call.history) == count
 
 
 async def test_reply_is_played_and_both_lines_are_in_the_history() -> None:
@@ -106,6 +113,15 @@ async def test_audio_that_follows_the_usage_is_played() -> None:
         await call.line.say(speech(), agent("One."), USAGE, speech(0.1, 300), USAGE)
         await call.until(lambda: call.speaker.played == speech() + speech(0.1, 300))
         await call.until_state("listening")
+
+
+async def test_each_reply_has_its_own_words_where_no_final_comes() -> None:
+    async with calling() as call:
+        for count, words in enumerate(("Noon.", "Monday."), 1):
+            await call.line.say(user("When?"), speech(), agent(words, False), USAGE)
+            await call.until(partial(_has_lines, call, 2 * count), words)
+            await call.until_state("listening")
+        assert [text for role, text in call.history if role == "assistant"] == ["Noon.", "Monday."]
 
 
 async def test_two_calls_in_one_process_stay_apart() -> None:

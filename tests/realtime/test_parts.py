@@ -278,6 +278,22 @@ async def test_sdk_text_of_a_cut_reply_is_no_part_of_the_next(how: str) -> None:
     assert texts[-1] == "Fine."
 
 
+async def test_sdk_text_of_geminis_replies_which_have_no_final_is_each_replys_own() -> None:
+    audio = {"type": "audio", "pcm": bytes(2), "sample_rate": 24_000}
+    usage = {"type": "usage", "input_audio_tokens": 1, "output_audio_tokens": 2}
+    connection = SdkConnection(
+        _Handle(
+            *(_said("user", "Time?", True), audio, _said("assistant", "Noon.", False), usage),
+            *(_said("user", "Sure?", True), audio, _said("assistant", "Yes", False)),
+            *(audio, _said("assistant", ", it is.", False), usage),
+        )
+    )
+    events = [each async for each in connection if each.type == "transcript"]
+    assert [(each.text, each.final) for each in events if each.role == "assistant"] == [
+        *(("Noon.", False), ("Noon.", True), ("Yes", False), ("Yes, it is.", False)),
+    ]
+
+
 @pytest.mark.parametrize(("reason", "code"), [("done", None), ("", 1006)])
 async def test_sdk_close_without_a_reason_is_a_lost_connection(
     reason: str, code: int | None

@@ -25,6 +25,8 @@ from tests.helpers.realtime_calls import (
     agent,
     calling,
     clock,
+    google_audio,
+    google_words,
     speech,
     tool_call,
     user,
@@ -53,6 +55,17 @@ async def test_tool_is_run_and_its_result_sent() -> None:
         await call.reply("It is noon.")
         assert _results(call) == [("c1", "noon")]
         assert len(call.tools_run) == 1
+
+
+async def test_words_before_a_tool_call_come_once_where_they_have_no_final() -> None:
+    async with calling(agent=clock(), form="google") as call:
+        call_it = {"toolCall": {"functionCalls": [{"id": "c1", "name": "get_time", "args": {}}]}}
+        await call.line.say(google_audio(speech(0.2)), google_words("One moment."), call_it)
+        await call.until(lambda: any("toolResponse" in each for each in call.line.messages))
+        await call.line.say(google_audio(speech(0.2)), google_words("It is noon."))
+        await call.line.say({"serverContent": {"turnComplete": True}})
+        await call.until(lambda: len(call.history) == 2)
+        assert call.history == [("assistant", "One moment."), ("assistant", "It is noon.")]
 
 
 async def test_words_around_a_tool_call_are_all_heard() -> None:

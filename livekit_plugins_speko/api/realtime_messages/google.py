@@ -21,7 +21,6 @@ from ..realtime_events import (
 )
 from . import Frame, ProviderSession
 from .pieces import (
-    GrowingText,
     WholeSamples,
     read_base64,
     read_count,
@@ -31,6 +30,7 @@ from .pieces import (
     to_base64,
     to_json,
 )
+from .texts import GrowingText, ReplyEnds
 
 INPUT_RATE_HZ = 16_000
 """Rate of the audio to send."""
@@ -59,6 +59,8 @@ class GoogleCodec:
         self._received = WholeSamples()
         self._caller = GrowingText("user")
         self._agent = GrowingText("assistant")
+        # Ends the words before a tool call, which have no end of their own.
+        self._ends = ReplyEnds()
         # True from the first part of a reply to its end.
         self._replying = False
         # True after an interruption, until its turn ends or another reply begins.
@@ -110,6 +112,7 @@ class GoogleCodec:
         events += self._usage(message.get("usageMetadata"), is_over=is_over)
         if is_over:
             self._replying = self._cut = False
+            self._ends.reset()
             self._received.reset()
             events.append(TurnComplete())
         return [*events, *self._error(message.get("error"))]
@@ -134,6 +137,7 @@ class GoogleCodec:
     def tool_result(self, call_id: str, output: str) -> list[Frame]:
         """Build the result of a tool call: the output's JSON object, else the output itself."""
         name = self._names.pop(call_id, "")
+        self._ends.led_on()
         result = {"id": call_id, "name": name, "response": _to_object(output)}
         return [to_json({"toolResponse": {"functionResponses": [result]}})]
 
@@ -160,11 +164,14 @@ class GoogleCodec:
         said = read_text(read_map(content, "outputTranscription").get("text"))
         if audio or (said and not self._cut):
             events += self._begin_reply()
+            if self._ends.begin_next(is_audio=bool(audio)):
+                events += self._agent.finish()
             events += [*self._agent.append(said), *audio]
         if content.get("interrupted") is True:
             events += [*self._agent.finish(), Interruption(at="assistant")]
             # Without a reply under way there is no rest of one that could come.
             self._cut, self._replying = self._cut or self._replying, False
+            self._ends.reset()
             self._received.reset()
         return events
 
@@ -192,7 +199,10 @@ class GoogleCodec:
                 self._names.popitem(last=False)
             arguments = read_text(call.get("args")) or to_json(read_map(call, "args"))
             events.append(ToolCall(call_id=call_id, name=name, arguments=arguments))
-        return [*self._caller.finish(), *events] if events else []
+        if not events:
+            return []
+        self._ends.ended()
+        return [*self._caller.finish(), *events]
 
     def _usage(self, usage: object, *, is_over: bool) -> list[Decoded]:
         """Read the usage, which comes during a reply too; the latest counts."""

@@ -1,4 +1,4 @@
-"""Pieces that the codecs share: JSON, PCM of odd lengths, and texts that grow. No I/O."""
+"""Pieces that the codecs share: JSON, and PCM of odd lengths. No I/O."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ..realtime_events import Role, Transcript
 from . import SAMPLE_BYTES
 
 FRAMES_PER_S = 50
@@ -97,108 +96,3 @@ class WholeSamples:
     def reset(self) -> None:
         """Drop the half sample: what follows is other audio."""
         self._half = b""
-
-
-class GrowingText:
-    """One role's utterance, which comes piece by piece or as the whole so far."""
-
-    def __init__(self, role: Role) -> None:
-        self._role = role
-        # All of the utterance so far. Empty between two utterances.
-        self.text = ""
-
-    def append(self, piece: str) -> list[Transcript]:
-        """Take the next piece."""
-        return self.replace(self.text + piece) if piece else []
-
-    def replace(self, text: str) -> list[Transcript]:
-        """Take the whole so far, which is not empty."""
-        self.text = text
-        return [Transcript(role=self._role, text=text, final=False)]
-
-    def finish(self, text: str = "") -> list[Transcript]:
-        """End the utterance, with its whole text where it is known. A blank one has no final."""
-        text, self.text = text or self.text, ""
-        return [Transcript(role=self._role, text=text, final=True)] if text.strip() else []
-
-    def drop(self) -> None:
-        """Forget the utterance."""
-        self.text = ""
-
-
-class GuessedText:
-    """One role's utterances on a wire that does not say if a text is a piece or the whole so far.
-
-    Once a text begins with the one before it, the texts of the role are cumulative for good, and
-    replace each other. Until then a text is a piece.
-    """
-
-    def __init__(self, role: Role) -> None:
-        self._growing = GrowingText(role)
-        # True once a text began with the one before it.
-        self._is_cumulative = False
-        # The latest text of the utterance, as it came. Empty before its first.
-        self._latest = ""
-
-    @property
-    def is_open(self) -> bool:
-        """Return True during an utterance."""
-        return bool(self._growing.text)
-
-    def drop(self) -> None:
-        """Forget the utterance."""
-        self._growing.drop()
-        self._latest = ""
-
-    def feed(self, text: str, *, final: bool) -> list[Transcript]:
-        """Take a text as it came. An empty final ends the utterance with what came before."""
-        whole = self._growing.text
-        if self._latest and text.startswith(self._latest):
-            self._is_cumulative = True
-        # A final may repeat all of the pieces before it.
-        is_whole = self._is_cumulative or (final and text.startswith(whole))
-        joined = text if text and is_whole else whole + text
-        if final:
-            self._latest = ""
-            return self._growing.finish(joined)
-        self._latest = text or self._latest
-        return self._growing.replace(joined) if text else []
-
-
-class ReplyText(GuessedText):
-    """The agent's utterances. Of one that the caller cut, a rest may come, which is no one's."""
-
-    def __init__(self) -> None:
-        super().__init__("assistant")
-        # True while the rest of an utterance that was cut may come.
-        self._is_cut = False
-        # True while words of the caller are due which led to what the agent says.
-        self._is_line_due = False
-
-    def cut(self) -> None:
-        """End the utterance under way, if one is, without a final."""
-        self._is_cut = self._is_cut or self.is_open
-        self.drop()
-
-    def interrupted(self) -> None:
-        """Note that the caller began to speak."""
-        self._is_line_due = True
-        self.cut()
-
-    def committed(self) -> None:
-        """Note that the caller's turn was committed, whose words may follow the reply."""
-        self._is_line_due = True
-
-    def caller_said(self, *, is_first: bool) -> None:
-        """Note words of the caller. The first of a line that is not due cut the agent."""
-        if is_first and not self._is_line_due:
-            self.cut()
-        else:
-            self.skip_rest()
-        self._is_line_due = False
-
-    def skip_rest(self) -> None:
-        """Begin anew if the utterance before was cut, since no more of it comes."""
-        if self._is_cut:
-            self._is_cut = False
-            self.drop()

@@ -16,15 +16,8 @@ from ..realtime_events import (
     Usage,
 )
 from . import Frame, NotSupported
-from .pieces import (
-    GuessedText,
-    ReplyText,
-    WholeSamples,
-    read_count,
-    read_object,
-    read_text,
-    to_json,
-)
+from .pieces import WholeSamples, read_count, read_object, read_text, to_json
+from .texts import GuessedText, ReplyText
 
 SAMPLE_RATES = (16_000, 24_000)
 """Rates that the wire knows, in Hz."""
@@ -62,7 +55,12 @@ class ProxyCodec:
         """Decode a frame: audio, or a message."""
         if isinstance(frame, bytes):
             pcm = self._received.feed(frame)
-            return [Audio(pcm=pcm, sample_rate=self.output_sample_rate)] if pcm else []
+            if not pcm:
+                return []
+            return [
+                *self._agent.audio_came(),
+                Audio(pcm=pcm, sample_rate=self.output_sample_rate),
+            ]
         message = read_object(frame)
         if message is None:
             return []
@@ -85,6 +83,7 @@ class ProxyCodec:
 
     def tool_result(self, call_id: str, output: str) -> list[Frame]:
         """Build the result of a tool call. The provider continues by itself."""
+        self._agent.answered()
         return [to_json({"t": "tool_result", "callId": call_id, "output": output})]
 
     def reply(self, instructions: str | None) -> list[Frame]:
@@ -127,7 +126,7 @@ class ProxyCodec:
         call_id = read_text(message.get("callId"))
         if not call_id:
             return []  # there is no way to respond to it
-        self._agent.skip_rest()
+        self._agent.ended()
         name, arguments = (read_text(message.get(key)) for key in ("name", "arguments"))
         return [ToolCall(call_id=call_id, name=name, arguments=arguments)]
 
@@ -137,7 +136,7 @@ class ProxyCodec:
 
     def _usage(self, message: dict[str, Any]) -> list[Decoded]:
         self._received.reset()
-        self._agent.skip_rest()
+        self._agent.ended()
         return [
             Usage(
                 input_audio_tokens=read_count(message.get("inputAudioTokens")),

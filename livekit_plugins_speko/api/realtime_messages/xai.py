@@ -16,7 +16,6 @@ from ..realtime_events import (
 )
 from . import Frame, ProviderSession
 from .pieces import (
-    GrowingText,
     WholeSamples,
     read_base64,
     read_count,
@@ -26,6 +25,7 @@ from .pieces import (
     to_base64,
     to_json,
 )
+from .texts import GrowingText
 
 SAMPLE_RATE_HZ = 24_000
 """Rate of the audio in both directions."""
