@@ -130,6 +130,11 @@ class RealtimeConnection:
         return self._codec.can_take_text
 
     @property
+    def reports_barge_in(self) -> bool:
+        """True if the service reports each barge-in: words of the caller alone are none."""
+        return self._codec.reports_barge_in
+
+    @property
     def can_renew(self) -> bool:
         """True if `renew` can be used now: the service and the provider gave what it takes."""
         credentials = self._credentials

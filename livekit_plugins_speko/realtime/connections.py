@@ -37,6 +37,10 @@ class Connection(Protocol):
     def can_take_text(self) -> bool:
         """True if the wire has instructions for one reply and typed text."""
 
+    @property
+    def reports_barge_in(self) -> bool:
+        """True if the service reports each barge-in: words of the caller alone are none."""
+
     async def send_audio(self, pcm: bytes, /) -> None:
         """Send the caller's audio: PCM16, mono, any length. The wire has frames of 20 ms."""
 

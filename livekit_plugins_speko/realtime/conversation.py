@@ -58,7 +58,7 @@ class Conversation:
         self.lines = CallerLines(self)
         self.tools = ToolFlow(self.replies, outbox, history)
         self._speech = CallerSpeech(emit)
-        self._turn = Turn(self.lines)
+        self.turn = Turn(self.lines)
         # Makes a line final whose reply has begun. None without one.
         self._line_timer: asyncio.TimerHandle | None = None
 
@@ -74,11 +74,6 @@ class Conversation:
             or self.replies.is_requested
             or self.tools.is_reply_due
         )
-
-    @property
-    def is_committed(self) -> bool:
-        """Return True if the caller's turn was committed and no reply has begun."""
-        return self._turn.is_committed
 
     def take(self, event: RealtimeEvent) -> bool:
         """Take an event of the connection; return True if it is real traffic."""
@@ -124,12 +119,13 @@ class Conversation:
         if self.lines.repeats(event.text):
             if self.lines.is_heard_again:
                 self.lines.forget()
-                self._turn.words_came(is_late=False)
+                self.turn.words_came(is_late=False)
             return
         self.tools.calls.caller_spoke()
-        is_heard = self.replies.current is not None or self.replies.playback.left_s > 0
-        is_late = self._turn.is_late(event, is_heard=is_heard)
-        self._turn.words_came(is_late=is_late)
+        is_received = self.replies.current is not None
+        is_heard = is_received or self.replies.playback.left_s > 0
+        is_late = self.turn.is_late(event, is_received=is_received, is_heard=is_heard)
+        self.turn.words_came(is_late=is_late)
         if not is_late and not self._speech.is_under_way:
             self._start_speech()
         self.lines.take(event.text, final=event.final)
@@ -143,7 +139,7 @@ class Conversation:
 
     def _take_interruption(self) -> None:
         self.replies.late.interrupted()
-        if self._turn.is_answered:
+        if self.turn.is_answered:
             self.lines.finish()
         if not self._speech.is_under_way:
             self._start_speech()
@@ -154,7 +150,7 @@ class Conversation:
         """Note that the caller's turn is committed; return False if its reply has begun."""
         if self.replies.current is not None:
             return False
-        self._turn.is_committed = True
+        self.turn.is_committed = True
         self.replies.due = Timing()
         return True
 
@@ -166,7 +162,7 @@ class Conversation:
 
     def abandon(self) -> None:
         """Cancel a reply that was requested and has not begun."""
-        self._turn.is_committed = False
+        self.turn.is_committed = False
         self.replies.late.abandon()
         if not self._speech.is_under_way:  # else the service has cancelled it
             self._outbox.push(Command(kind="interrupt"))
@@ -180,7 +176,7 @@ class Conversation:
         """
         self.replies.drop()
         self.requests.fail(llm.RealtimeError(reason, code="connection_lost"))
-        unanswered_s = 0.0 if self._turn.is_answered else self.lines.unanswered_s
+        unanswered_s = 0.0 if self.turn.is_answered else self.lines.unanswered_s
         if unanswered_s > MOST_AGAIN_S:  # a part of it would be another line
             unanswered_s = 0.0
         self.lines.finish()
@@ -193,7 +189,7 @@ class Conversation:
             self._outbox.confirm()
         self._speech.stop()
         self.tools.lose()
-        self._turn.drop()
+        self.turn.drop()
         self._cancel_line_timer()
 
     def close(self) -> None:
@@ -220,7 +216,7 @@ class Conversation:
         """End the caller's turn, whose reply begins."""
         self._outbox.confirm()
         is_own = not reply.event.user_initiated and not self.tools.is_reply_due
-        self._turn.reply_began(reply, is_own=is_own)
+        self.turn.reply_began(reply, is_own=is_own)
         self.tools.reply_began()
         self._speech.stop()
         self.lines.reply_began()
@@ -241,7 +237,7 @@ class Conversation:
         self.replies.cut()
         self.tools.interrupted()
         self.lines.begin()
-        self._turn.speech_began()
+        self.turn.speech_began()
         self._speech.start()
 
     def _cancel_line_timer(self) -> None:

@@ -79,4 +79,4 @@ class Requester:
             return False
         if self._conversation.tools.is_reply_due:
             return True
-        return request.instructions is None and self._conversation.is_committed
+        return request.instructions is None and self._conversation.turn.is_committed

@@ -79,6 +79,7 @@ class SdkConnection:
     """A handle of ``AsyncSpeko.connect_realtime`` as a `Connection`."""
 
     can_take_text = False
+    reports_barge_in = True
     lease_expires_at = None
 
     def __init__(self, handle: Any) -> None:

@@ -129,6 +129,7 @@ class Upstream:
             provider=self._options.provider or "unknown",
             model=self._options.model or "unknown",
         )
+        self._conversation.turn.is_barge_in_reported = connection.reports_barge_in
         self._connected(seconds)
         if again:
             self._emitter.emit("session_reconnected", llm.RealtimeSessionReconnectedEvent())

@@ -198,6 +198,13 @@ def test_words_after_an_interruption_belong_to_no_reply_until_the_next_begins() 
     assert decoded(codec, audio(b"\x01\x02"), said("Sure")) == [HEARD_AUDIO, agent("Sure")]
 
 
+def test_words_of_the_caller_during_a_reply_end_with_its_interruption() -> None:
+    codec = google()
+    events = decoded(codec, audio(b"\x01\x02"), heard("Wait"), content(interrupted=True))
+    assert events[-2:] == [user("Wait", final=True), Interruption(at="assistant")]
+    assert decoded(codec, heard(" a bit.")) == [user(" a bit.")]
+
+
 @pytest.mark.parametrize("with_audio", [True, False])
 def test_words_before_a_tool_call_are_no_part_of_the_reply_to_its_result(
     with_audio: bool,

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
+
+import pytest
 
 from tests.helpers.realtime_calls import (
     INTERRUPTION,
@@ -13,10 +16,16 @@ from tests.helpers.realtime_calls import (
     calling,
     clock,
     google_audio,
+    google_words,
     speech,
     tool_call,
     user,
+    xai_audio,
 )
+
+
+def _google_heard(text: str) -> dict[str, Any]:
+    return {"serverContent": {"inputTranscription": {"text": text}}}
 
 
 async def _speak(call: RealtimeCall, seconds: float = 3.0) -> None:
@@ -151,6 +160,44 @@ async def test_gemini_interruption_is_the_callers() -> None:
         await call.line.say({"serverContent": {"interrupted": True}})
         await call.until_state("listening")
         assert len(call.speaker.played) < len(speech(1.0))
+
+
+@pytest.mark.parametrize("early", [(), ("What ",)])
+async def test_words_that_gemini_sends_late_leave_the_reply_alone(early: tuple[str, ...]) -> None:
+    async with calling(form="google") as call:
+        await call.line.say(*map(_google_heard, early), google_audio(speech()))
+        await call.line.say(_google_heard("time "), _google_heard("is it?"))
+        await call.line.say(google_audio(speech()), google_words("Noon."))
+        await call.line.say({"serverContent": {"turnComplete": True}})
+        await call.until(lambda: call.history[-1:] == [("assistant", "Noon.")])
+        assert call.speaker.played == speech() * 2
+        lines = [*(each.strip() for each in early), "time is it?"]
+        assert call.history[:-1] == [("user", each) for each in lines]
+
+
+async def test_words_that_gemini_sends_before_the_interruption_come_once() -> None:
+    async with calling(form="google") as call:
+        await call.line.say(google_audio(speech(3.0)))
+        await call.until_state("speaking")
+        await call.line.say(_google_heard("Wait"), {"serverContent": {"interrupted": True}})
+        await call.until_state("listening")
+        await call.line.say(_google_heard(" a bit."), google_audio(speech()), google_words("Yes?"))
+        await call.line.say({"serverContent": {"turnComplete": True}})
+        await call.until(lambda: call.history[-1:] == [("assistant", "Yes?")])
+        assert call.finals == ["Wait", "a bit."]
+
+
+async def test_second_line_that_xai_sends_late_leaves_the_reply_alone() -> None:
+    async with calling(form="xai") as call:
+        spoke = {"type": "input_audio_buffer.speech_started"}
+        await call.line.say(spoke, spoke, xai_audio(speech()))
+        for item, text in (("i1", "So."), ("i2", "What time is it?")):
+            heard = {"item_id": item, "transcript": text}
+            kind = "conversation.item.input_audio_transcription.completed"
+            await call.line.say({"type": kind, **heard})
+        await call.line.say(xai_audio(speech()), {"type": "response.done", "response": {}})
+        await call.until(lambda: len(call.speaker.played) == 2 * len(speech()))
+        assert call.finals == ["So.", "What time is it?"]
 
 
 async def test_call_that_an_interruption_overtakes_is_answered_once() -> None:

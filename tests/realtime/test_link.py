@@ -54,7 +54,7 @@ class _Connection:
 
     session_id, expires_at, lease_expires_at = "s1", None, None
     input_sample_rate = output_sample_rate = 16_000
-    can_take_text = True
+    can_take_text = reports_barge_in = True
 
     def __init__(self, *events: RealtimeEvent, fault: OSError | None = None) -> None:
         self.ended = asyncio.Event()

@@ -136,7 +136,7 @@ async def test_empty_interim_of_the_caller_changes_nothing(talk: _Talk) -> None:
 async def test_commit_during_a_reply_is_refused(talk: _Talk) -> None:
     talk.conversation.take(Audio(pcm=speech(), sample_rate=24_000))
     assert not talk.conversation.commit()
-    assert not talk.conversation.is_committed
+    assert not talk.conversation.turn.is_committed
 
 
 async def test_words_that_follow_a_commit_start_no_speech(talk: _Talk) -> None:

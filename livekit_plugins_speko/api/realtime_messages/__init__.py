@@ -55,6 +55,11 @@ class Codec(Protocol):
         ...
 
     @property
+    def reports_barge_in(self) -> bool:
+        """True if the service reports each barge-in: words of the caller alone are none."""
+        ...
+
+    @property
     def input_sample_rate(self) -> int:
         """Rate of the audio to send, in Hz."""
         ...

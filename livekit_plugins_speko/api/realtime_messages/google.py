@@ -48,6 +48,7 @@ class GoogleCodec:
     """The codec of one connection to Gemini Live."""
 
     can_take_text = True
+    reports_barge_in = True
     input_sample_rate = INPUT_RATE_HZ
     output_sample_rate = OUTPUT_RATE_HZ
 
@@ -168,7 +169,8 @@ class GoogleCodec:
                 events += self._agent.finish()
             events += [*self._agent.append(said), *audio]
         if content.get("interrupted") is True:
-            events += [*self._agent.finish(), Interruption(at="assistant")]
+            late = self._caller.finish() if self._replying else []
+            events += [*late, *self._agent.finish(), Interruption(at="assistant")]
             # Without a reply under way there is no rest of one that could come.
             self._cut, self._replying = self._cut or self._replying, False
             self._ends.reset()

@@ -27,6 +27,7 @@ class ProxyCodec:
     """The codec of one connection to Speko's proxy."""
 
     can_take_text = False
+    reports_barge_in = False
 
     def __init__(self, *, input_sample_rate: int, output_sample_rate: int) -> None:
         """Use these rates, in Hz, until `ready` names others."""

@@ -40,6 +40,7 @@ class XaiCodec:
     """The codec of one connection to xAI."""
 
     can_take_text = True
+    reports_barge_in = True
     input_sample_rate = SAMPLE_RATE_HZ
     output_sample_rate = SAMPLE_RATE_HZ
 
