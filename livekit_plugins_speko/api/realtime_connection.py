@@ -213,14 +213,18 @@ class RealtimeConnection:
         """
         await self._send(self._codec.reply(instructions))
 
-    async def send_text(self, text: str) -> None:
+    async def send_text(self, text: str, instructions: str | None = None) -> None:
         """Send words that the caller typed, which the model replies to.
+
+        Args:
+            text: The words.
+            instructions: Instructions for the reply, beside the session's own.
 
         Raises:
             NotSupported: The session's wire takes no text.
             ConnectionClosed: The connection is closed or lost.
         """
-        await self._send(self._codec.user_text(text))
+        await self._send(self._codec.user_text(text, instructions))
 
     async def renew(self) -> RealtimeConnection:
         """Renew the session's lease, and open a connection that continues its conversation.

@@ -56,7 +56,7 @@ class Connection(Protocol):
     async def reply(self, instructions: str | None = None, /) -> None:
         """Request a reply. Where `can_take_text`."""
 
-    async def send_text(self, text: str, /) -> None:
+    async def send_text(self, text: str, instructions: str | None = None, /) -> None:
         """Send what the user typed, and request a reply to it. Where `can_take_text`."""
 
     async def close(self, code: int = 1000, reason: str = "client_closed") -> None:

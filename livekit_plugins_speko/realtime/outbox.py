@@ -19,11 +19,15 @@ heard it, and has not replied to it."""
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """A message other than audio. `text` is the output, the instructions or the typed text."""
+    """A message other than audio.
+
+    `text` is the output, the instructions or the typed text, whose `instructions` are beside it.
+    """
 
     kind: Literal["commit", "clear", "interrupt", "tool_result", "reply", "text"]
     call_id: str = ""
     text: str | None = None
+    instructions: str | None = None
 
 
 Item: TypeAlias = rtc.AudioFrame | Command

@@ -60,7 +60,9 @@ class Requester:
                 text = request.instructions or _REPLY_NOW
                 self._outbox.push(Command(kind="reply", text=text))
             else:
-                self._outbox.push(Command(kind="text", text=request.text))
+                self._outbox.push(
+                    Command(kind="text", text=request.text, instructions=request.instructions)
+                )
         replies.late.end()
         replies.due = Timing()
         self._conversation.requests.sent(request)

@@ -122,7 +122,7 @@ class SdkConnection:
         """Raise: the SDK's handle takes no instructions."""
         raise NotImplementedError("the official SDK's handle takes no instructions")
 
-    async def send_text(self, text: str, /) -> None:
+    async def send_text(self, text: str, instructions: str | None = None, /) -> None:
         """Raise: the SDK's handle takes no text."""
         raise NotImplementedError("the official SDK's handle takes no text")
 

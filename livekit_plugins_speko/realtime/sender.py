@@ -40,4 +40,4 @@ async def _send_command(connection: Connection, microphone: Microphone, command:
     elif kind == "reply":
         await connection.reply(text)
     else:
-        await connection.send_text(text or "")
+        await connection.send_text(text or "", command.instructions)

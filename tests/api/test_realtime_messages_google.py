@@ -273,6 +273,8 @@ def test_sent_frames_have_the_wires_spelling() -> None:
         text,
     ]
     assert parsed(codec.reply("hi")) == [text]
+    [both] = parsed(codec.user_text("hi", "Greet."))
+    assert both["clientContent"]["turns"][0]["parts"] == [{"text": "Greet."}, {"text": "hi"}]
     assert codec.reply(None) == [] and codec.can_take_text
 
 

@@ -254,6 +254,7 @@ def test_sent_frames_have_the_wires_spelling() -> None:
         {"type": "conversation.item.create", "item": text},
         {"type": "response.create"},
     ]
+    assert parsed(codec.user_text("hi", "Greet."))[1:] == parsed(codec.reply("Greet."))
 
 
 def test_audio_is_sent_in_base64_and_half_a_sample_waits() -> None:

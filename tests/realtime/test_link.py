@@ -80,8 +80,8 @@ class _Connection:
     async def reply(self, instructions: str | None = None, /) -> None:
         self._note("reply", instructions)
 
-    async def send_text(self, text: str, /) -> None:
-        self._note("text", text)
+    async def send_text(self, text: str, instructions: str | None = None, /) -> None:
+        self._note("text", text, instructions)
 
     async def close(self, code: int = 1000, reason: str = "client_closed") -> None:
         self.is_closed = True
@@ -196,7 +196,7 @@ async def test_each_command_is_sent_in_order_and_cleared_audio_is_not() -> None:
         Command(kind="commit"),
         Command(kind="tool_result", call_id="c1", text="noon"),
         Command(kind="reply", text="Greet."),
-        Command(kind="text", text="Hi."),
+        Command(kind="text", text="Hi.", instructions="Greet."),
     ):
         outbox.push(command)
     sending = asyncio.create_task(send(outbox, connection))
@@ -206,7 +206,7 @@ async def test_each_command_is_sent_in_order_and_cleared_audio_is_not() -> None:
     await asyncio.wait({sending})
     assert connection.calls == [
         *(("commit",), ("tool_result", "c1", "noon"), ("reply", "Greet.")),
-        *(("text", "Hi."), ("interrupt",)),
+        *(("text", "Hi.", "Greet."), ("interrupt",)),
     ]
 
 

@@ -73,6 +73,16 @@ async def test_typed_text_is_sent() -> None:
         assert call.history == [("user", "What time?"), ("assistant", "Noon.")]
 
 
+async def test_instructions_are_sent_beside_typed_text() -> None:
+    async with calling(form="xai") as call:
+        call.session.generate_reply(user_input="What time?", instructions="In French.")
+        request = await call.line.until_message("response.create")
+        assert request["response"]["instructions"].endswith("In French.")
+        item = await call.line.until_message("conversation.item.create")
+        assert item["item"]["content"][0]["text"] == "What time?"
+        assert call.line.messages.index(item) < call.line.messages.index(request)
+
+
 async def test_request_before_the_connection_waits_for_it() -> None:
     async with calling(form="xai", connected=False) as call:
         handle = call.session.generate_reply(instructions="Greet.")

@@ -97,6 +97,6 @@ class Codec(Protocol):
         """Build the request of a reply; nothing where a commit alone requests it."""
         ...
 
-    def user_text(self, text: str) -> list[Frame]:
-        """Build the caller's typed words."""
+    def user_text(self, text: str, instructions: str | None = None) -> list[Frame]:
+        """Build the caller's typed words, and instructions for the reply to them."""
         ...

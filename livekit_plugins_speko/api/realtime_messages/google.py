@@ -146,9 +146,10 @@ class GoogleCodec:
         """Build the request of a reply; nothing without instructions, as after a commit."""
         return [] if instructions is None else self.user_text(instructions)
 
-    def user_text(self, text: str) -> list[Frame]:
-        """Build the caller's typed words."""
-        turn = {"role": "user", "parts": [{"text": text}]}
+    def user_text(self, text: str, instructions: str | None = None) -> list[Frame]:
+        """Build the caller's typed words, behind the instructions for the reply to them."""
+        parts = [{"text": each} for each in (instructions, text) if each is not None]
+        turn = {"role": "user", "parts": parts}
         return [to_json({"clientContent": {"turns": [turn], "turnComplete": True}})]
 
     def _content(self, content: Mapping[str, Any]) -> list[Decoded]:

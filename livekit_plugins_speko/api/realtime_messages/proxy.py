@@ -97,7 +97,7 @@ class ProxyCodec:
             raise NotSupported("Speko's proxy takes no instructions for a single reply.")
         return []
 
-    def user_text(self, text: str) -> list[Frame]:
+    def user_text(self, text: str, instructions: str | None = None) -> list[Frame]:
         """Refuse: the wire has no text.
 
         Raises:

@@ -140,11 +140,12 @@ class XaiCodec:
             request["response"] = {"instructions": "\n\n".join(both)}
         return [to_json(request)]
 
-    def user_text(self, text: str) -> list[Frame]:
+    def user_text(self, text: str, instructions: str | None = None) -> list[Frame]:
         """Build the caller's typed words, and the request of a reply."""
         content = [{"type": "input_text", "text": text}]
         item = {"type": "message", "role": "user", "content": content}
-        return [to_json({"type": "conversation.item.create", "item": item}), *self.reply(None)]
+        frame = to_json({"type": "conversation.item.create", "item": item})
+        return [frame, *self.reply(instructions)]
 
     def _ready(self, message: dict[str, Any]) -> list[Decoded]:
         return [Ready(input_sample_rate=SAMPLE_RATE_HZ, output_sample_rate=SAMPLE_RATE_HZ)]
