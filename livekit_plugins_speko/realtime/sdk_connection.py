@@ -171,6 +171,8 @@ class SdkConnection:
             pcm = self._samples.feed(frame["pcm"])
             return Audio(pcm=pcm, sample_rate=frame["sample_rate"]) if pcm else None
         if kind == "tool_call":
+            if not frame["call_id"]:
+                return None  # there is no way to respond to it: the SDK raises for Gemini's
             self._reply.ended()
             return ToolCall(
                 call_id=frame["call_id"], name=frame["name"], arguments=frame["arguments"]

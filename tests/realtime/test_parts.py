@@ -294,6 +294,11 @@ async def test_sdk_text_of_geminis_replies_which_have_no_final_is_each_replys_ow
     ]
 
 
+async def test_sdk_call_without_an_id_is_ignored() -> None:
+    call = {"type": "tool_call", "call_id": "", "name": "n", "arguments": "{}"}
+    assert [event async for event in SdkConnection(_Handle(call))] == []
+
+
 @pytest.mark.parametrize(("reason", "code"), [("done", None), ("", 1006)])
 async def test_sdk_close_without_a_reason_is_a_lost_connection(
     reason: str, code: int | None
