@@ -164,7 +164,9 @@ class Conversation:
         """Cancel a reply that was requested and has not begun."""
         self.turn.is_committed = False
         self.replies.late.abandon()
-        if not self._speech.is_under_way:  # else the service has cancelled it
+        if self._speech.is_under_way:  # the service has cancelled it
+            self.replies.late.interrupted()
+        else:
             self._outbox.push(Command(kind="interrupt"))
 
     def drop(self, reason: str, *, lost: bool = False) -> None:

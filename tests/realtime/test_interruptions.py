@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from livekit_plugins_speko.realtime.late_rest import QUIET_S
 from tests.helpers.realtime_calls import (
     INTERRUPTION,
     USAGE,
@@ -198,6 +199,16 @@ async def test_second_line_that_xai_sends_late_leaves_the_reply_alone() -> None:
         await call.line.say(xai_audio(speech()), {"type": "response.done", "response": {}})
         await call.until(lambda: len(call.speaker.played) == 2 * len(speech()))
         assert call.finals == ["So.", "What time is it?"]
+
+
+async def test_reply_to_a_caller_who_barged_in_on_a_request_is_heard_before_its_line() -> None:
+    async with calling(form="xai") as call:
+        call.session.generate_reply(instructions="Greet.")
+        await call.line.until_message("response.create")
+        await call.line.say({"type": "input_audio_buffer.speech_started"})
+        await asyncio.sleep(QUIET_S + 0.3)
+        await call.line.say(xai_audio(speech()), {"type": "response.done", "response": {}})
+        await call.until(lambda: call.speaker.played == speech())
 
 
 async def test_call_that_an_interruption_overtakes_is_answered_once() -> None:
