@@ -217,17 +217,17 @@ class Replies:
 
     def _completes_past(self, event: Transcript) -> bool:
         """Return True for words of the reply that ended last, whose final may come late."""
-        past, text = self._past[-1] if self._past else None, event.text
-        if past is None or not past.text:
+        past, text = next((each for each in reversed(self._past) if each.text), None), event.text
+        if past is None:
             return False
-        is_open = not (past.text_is_final or past.cancelled)
-        if event.final and is_open and past.text.endswith(text):
+        if event.final and past.text.endswith(text) and not (past.text_is_final or past.cancelled):
             past.text_is_final = True
             return True
-        if self.due is None and text.startswith(past.text):
+        is_latest = self.due is None and past is self._past[-1]
+        if is_latest and text.startswith(past.text):
             self._remember(past, text)
             return True
-        return self.due is None and past.text.startswith(text)
+        return is_latest and past.text.startswith(text)
 
     def _touch(self) -> None:
         """Note that a piece came. The timer looks for itself, it is not set for each piece."""

@@ -220,6 +220,31 @@ def test_words_of_the_caller_that_come_late_leave_the_agents_text(due: str) -> N
     ]
 
 
+@pytest.mark.parametrize("end", [{"t": "usage"}, {"t": "interruption"}])
+def test_line_without_a_final_ends_after_its_reply(end: dict[str, Any]) -> None:
+    codec = proxy()
+    decoded(codec, says("What time?"), b"\x01\x02", says("Noon.", role="assistant"), end)
+    assert decoded(codec, says("And "), says("then?")) == [user("And "), user("And then?")]
+
+
+def test_whole_final_of_a_line_may_follow_its_reply() -> None:
+    codec = proxy()
+    decoded(codec, says("What"), b"\x01\x02", {"t": "usage"})
+    assert decoded(codec, says("What time?", final=True)) == [user("What time?", final=True)]
+
+
+@pytest.mark.parametrize("by_us", [True, False])
+def test_rest_of_a_reply_that_was_cut_is_no_reply_to_what_is_said_since(by_us: bool) -> None:
+    codec = proxy()
+    decoded(codec, b"\x01\x02")
+    if by_us:
+        codec.interrupt()
+    else:
+        decoded(codec, {"t": "interruption"})
+    decoded(codec, says("Wait "), b"\x01\x02", {"t": "usage"})
+    assert decoded(codec, says("a bit.")) == [user("Wait a bit.")]
+
+
 def test_final_that_repeats_its_pieces_is_not_joined_to_them() -> None:
     codec = proxy()
     events = decoded(codec, says("Good "), says("day"), says("Good day.", final=True))

@@ -124,6 +124,14 @@ async def test_each_reply_has_its_own_words_where_no_final_comes() -> None:
         assert [text for role, text in call.history if role == "assistant"] == ["Noon.", "Monday."]
 
 
+async def test_each_line_has_its_own_words_where_no_final_comes() -> None:
+    async with calling() as call:
+        for question in ("What time?", "What day?"):
+            await call.line.say(user(question, False))
+            await call.reply("Well.")
+        assert call.finals == ["What time?", "What day?"]
+
+
 async def test_two_calls_in_one_process_stay_apart() -> None:
     async with calling() as one, calling() as two:
         await one.reply("One.", question="First?")

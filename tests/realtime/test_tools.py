@@ -61,7 +61,9 @@ async def test_words_before_a_tool_call_come_once_where_they_have_no_final() -> 
     async with calling(agent=clock(), form="google") as call:
         call_it = {"toolCall": {"functionCalls": [{"id": "c1", "name": "get_time", "args": {}}]}}
         await call.line.say(google_audio(speech(0.2)), google_words("One moment."), call_it)
-        await call.until(lambda: any("toolResponse" in each for each in call.line.messages))
+        await call.until(lambda: len(call.line.messages) == 1)
+        await call.line.say(call_it)
+        await call.until(lambda: len(call.line.messages) == 2)
         await call.line.say(google_audio(speech(0.2)), google_words("It is noon."))
         await call.line.say({"serverContent": {"turnComplete": True}})
         await call.until(lambda: len(call.history) == 2)

@@ -17,7 +17,7 @@ from ..realtime_events import (
 )
 from . import Frame, NotSupported
 from .pieces import WholeSamples, read_count, read_object, read_text, to_json
-from .texts import GuessedText, ReplyText
+from .texts import CallerText, ReplyText
 
 SAMPLE_RATES = (16_000, 24_000)
 """Rates that the wire knows, in Hz."""
@@ -35,7 +35,7 @@ class ProxyCodec:
         self.output_sample_rate = output_sample_rate
         self._sent = WholeSamples()
         self._received = WholeSamples()
-        self._caller = GuessedText("user")
+        self._caller = CallerText()
         self._agent = ReplyText()
         self._readers = {
             "ready": self._ready,
@@ -58,6 +58,7 @@ class ProxyCodec:
             pcm = self._received.feed(frame)
             if not pcm:
                 return []
+            self._caller.reply_came()
             return [
                 *self._agent.audio_came(),
                 Audio(pcm=pcm, sample_rate=self.output_sample_rate),
@@ -79,6 +80,7 @@ class ProxyCodec:
 
     def interrupt(self) -> list[Frame]:
         """Build the end of the reply under way."""
+        self._cut_reply()
         self._agent.cut()
         return [to_json({"t": "interrupt"})]
 
@@ -116,6 +118,7 @@ class ProxyCodec:
         role, text = (read_text(message.get(key)) for key in ("role", "text"))
         final = message.get("final") is True
         if role == "assistant":
+            self._caller.reply_came()
             return [*self._agent.feed(text, final=final)]
         if role != "user":
             return []
@@ -137,6 +140,7 @@ class ProxyCodec:
 
     def _usage(self, message: dict[str, Any]) -> list[Decoded]:
         self._received.reset()
+        self._caller.reply_ended()
         self._agent.ended()
         return [
             Usage(
@@ -147,8 +151,14 @@ class ProxyCodec:
 
     def _interruption(self, message: dict[str, Any]) -> list[Decoded]:
         self._received.reset()
+        self._caller.interrupted()
+        self._cut_reply()
         self._agent.interrupted()
         return [Interruption(at="assistant" if message.get("at") == "assistant" else "user")]
+
+    def _cut_reply(self) -> None:
+        if self._agent.has_begun:
+            self._caller.reply_cut()
 
     def _error(self, message: dict[str, Any]) -> list[Decoded]:
         code = read_text(message.get("code")) or "UNKNOWN"

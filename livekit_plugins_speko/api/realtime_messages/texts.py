@@ -71,6 +71,48 @@ class GuessedText:
         return self._growing.replace(joined) if text else []
 
 
+class CallerText(GuessedText):
+    """The caller's utterances. One without a final ends after the reply to it."""
+
+    def __init__(self) -> None:
+        super().__init__("user")
+        # True once a reply to the utterance under way began, and once that reply is over.
+        self._is_answered = self._is_over = False
+        # True until the end of a reply that was cut: it is no reply to what is said since.
+        self._is_rest_due = False
+
+    def feed(self, text: str, *, final: bool) -> list[Transcript]:
+        """Take a text as it came. Only a whole final may follow the reply to its utterance."""
+        if self._is_over and text and not (final and text.startswith(self._growing.text)):
+            self.drop()
+        events = super().feed(text, final=final)
+        if final:
+            self._is_answered = self._is_over = False
+        return events
+
+    def drop(self) -> None:
+        """Forget the utterance."""
+        super().drop()
+        self._is_answered = self._is_over = False
+
+    def reply_came(self) -> None:
+        """Note a piece of a reply."""
+        self._is_answered |= self.is_open and not self._is_rest_due
+
+    def reply_cut(self) -> None:
+        """Note that the reply under way was cut."""
+        self._is_rest_due = True
+
+    def reply_ended(self) -> None:
+        """Note the end of a reply."""
+        self._is_over, self._is_rest_due = self._is_answered, False
+
+    def interrupted(self) -> None:
+        """Note that the caller began to speak: an utterance with a reply is over."""
+        if self._is_answered:
+            self.drop()
+
+
 class ReplyEnds:
     """Where an utterance of the agent ends whose final does not come: as the next one begins.
 
@@ -126,6 +168,11 @@ class ReplyText(GuessedText):
         if final:
             self._ends.reset()
         return [*events, *super().feed(text, final=final)]
+
+    @property
+    def has_begun(self) -> bool:
+        """Return True while a reply is under way."""
+        return self._has_begun
 
     def audio_came(self) -> list[Transcript]:
         """Note audio; end the utterance of a reply that was over."""
