@@ -198,6 +198,13 @@ def test_words_after_an_interruption_belong_to_no_reply_until_the_next_begins() 
     assert decoded(codec, audio(b"\x01\x02"), said("Sure")) == [HEARD_AUDIO, agent("Sure")]
 
 
+def test_words_of_the_caller_during_a_tool_call_end_with_the_reply_to_its_result() -> None:
+    codec = google()
+    decoded(codec, audio(b"\x01\x02"), calls("c1"), heard("Hello?"))
+    codec.tool_result("c1", "noon")
+    assert decoded(codec, audio(b"\x01\x02"))[0] == user("Hello?", final=True)
+
+
 def test_words_of_the_caller_during_a_reply_end_with_its_interruption() -> None:
     codec = google()
     events = decoded(codec, audio(b"\x01\x02"), heard("Wait"), content(interrupted=True))

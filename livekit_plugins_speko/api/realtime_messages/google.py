@@ -165,9 +165,10 @@ class GoogleCodec:
             self._cut = False
         said = read_text(read_map(content, "outputTranscription").get("text"))
         if audio or (said and not self._cut):
-            events += self._begin_reply()
             if self._ends.begin_next(is_audio=bool(audio)):
                 events += self._agent.finish()
+                self._replying = False
+            events += self._begin_reply()
             events += [*self._agent.append(said), *audio]
         if content.get("interrupted") is True:
             late = self._caller.finish() if self._replying else []
