@@ -164,9 +164,7 @@ class Conversation:
         """Cancel a reply that was requested and has not begun."""
         self.turn.is_committed = False
         self.replies.late.abandon()
-        if self._speech.is_under_way:  # the service has cancelled it
-            self.replies.late.interrupted()
-        else:
+        if not self._speech.is_under_way:  # else the service has cancelled it
             self._outbox.push(Command(kind="interrupt"))
 
     def drop(self, reason: str, *, lost: bool = False) -> None:
@@ -237,6 +235,8 @@ class Conversation:
 
     def _start_speech(self) -> None:
         self.replies.cut()
+        if self.requests.overtake():
+            self.replies.late.overtaken()
         self.tools.interrupted()
         self.lines.begin()
         self.turn.speech_began()

@@ -33,6 +33,10 @@ class LateRest:
         """Note that a requested reply, of which nothing came yet, is no longer wanted."""
         self._until = time.monotonic() + UNSTARTED_S
 
+    def overtaken(self) -> None:
+        """Note that the caller spoke before a requested reply, which the service cancels."""
+        self._until = time.monotonic() + QUIET_S
+
     def interrupted(self) -> None:
         """Note that the service cancels what it had not begun."""
         if self._until is not None:

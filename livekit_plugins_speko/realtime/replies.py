@@ -168,7 +168,7 @@ class Replies:
     def begin(self) -> Generation:
         """Begin a reply: the one that was requested, or one of the model's own."""
         timing, self.due = self.due or Timing(), None
-        reply = Generation(user_initiated=self.is_requested, timing=timing)
+        reply = Generation(user_initiated=self._requests.is_due, timing=timing)
         self.current = reply
         self._listener.on_reply(reply)
         self._requests.resolve(reply.event)

@@ -21,6 +21,7 @@ class ReplyRequest:
         instructions: For this reply alone, or None.
         text: What the user typed, or None.
         is_sent: True once the service was asked.
+        is_overtaken: True once the caller spoke: LiveKit cancels it in a moment.
         timer: Fails it. None before it could be sent.
     """
 
@@ -28,6 +29,7 @@ class ReplyRequest:
     instructions: str | None = None
     text: str | None = None
     is_sent: bool = False
+    is_overtaken: bool = False
     timer: asyncio.TimerHandle | None = field(default=None, repr=False)
 
 
@@ -54,16 +56,30 @@ class ReplyRequests:
         request.is_sent = True
         request.timer = asyncio.get_running_loop().call_later(TIMEOUT_S, self._time_out, request)
 
+    @property
+    def is_due(self) -> bool:
+        """Return True if the next reply is the one that was requested."""
+        return self.pending is not None and not self.pending.is_overtaken
+
+    def overtake(self) -> bool:
+        """Note that the caller spoke; return True if the service was asked for a reply."""
+        request = self.pending
+        if request is None or not request.is_sent:
+            return False
+        request.is_overtaken = True
+        return True
+
     def note_cancelled(self) -> None:
         """Note at once that LiveKit cancelled the request: its future says so a moment later."""
         if self.pending is not None and self.pending.future.cancelled():
             self._on_done(self.pending)
 
     def resolve(self, event: llm.GenerationCreatedEvent) -> None:
-        """Give the reply that began to the request."""
-        request, self.pending = self.pending, None
-        if request is not None and not request.future.done():
-            request.future.set_result(event)
+        """Give the reply that began to the request, unless the caller spoke before it."""
+        if self.is_due:
+            request, self.pending = self.pending, None
+            if request is not None and not request.future.done():
+                request.future.set_result(event)
 
     def fail(self, error: llm.RealtimeError) -> None:
         """Fail the request, if there is one."""
@@ -76,14 +92,15 @@ class ReplyRequests:
             self.fail(
                 llm.RealtimeError(f"no reply began within {TIMEOUT_S:g} s", code="reply_timeout")
             )
-            self._on_abandoned()
+            if not request.is_overtaken:
+                self._on_abandoned()
 
     def _on_done(self, request: ReplyRequest) -> None:
         if request.timer is not None:
             request.timer.cancel()
         if self.pending is request:  # LiveKit cancelled it
             self.pending = None
-            if request.is_sent:
+            if request.is_sent and not request.is_overtaken:
                 self._on_abandoned()
 
 

@@ -211,6 +211,16 @@ async def test_reply_to_a_caller_who_barged_in_on_a_request_is_heard_before_its_
         await call.until(lambda: call.speaker.played == speech())
 
 
+async def test_words_without_an_interruption_overtake_a_request() -> None:
+    async with calling(form="google") as call:
+        call.session.generate_reply(instructions="Greet.")
+        await call.until(lambda: len(call.line.messages) == 1)
+        await call.line.say(_google_heard("Hello?"), google_audio(speech()), google_words("Hi."))
+        await call.line.say({"serverContent": {"turnComplete": True}})
+        await call.until(lambda: call.history[-1:] == [("assistant", "Hi.")])
+        assert len(call.line.messages) == 1, "the reply to the caller must not be cancelled"
+
+
 async def test_call_that_an_interruption_overtakes_is_answered_once() -> None:
     async with calling(agent=clock()) as call:
         await call.line.say(user("Time?"), tool_call(), INTERRUPTION)
