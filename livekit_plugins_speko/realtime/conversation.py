@@ -231,7 +231,7 @@ class Conversation:
 
     def on_reply_end(self) -> None:
         """Make a line final that had none until its reply's end."""
-        self.lines.finish()
+        self.lines.reply_ended()
 
     def _start_speech(self) -> None:
         self.replies.cut()

@@ -30,6 +30,8 @@ class CallerLines:
         self._began_at: float | None = None
         # Its text so far.
         self._text = ""
+        # Time of `time.monotonic` until which its words may come. None until the reply to it ends.
+        self._due_until: float | None = None
         # The latest final, as long as a late version of it may come; else empty.
         self._last = ""
         # Time of `time.monotonic` until which one may come. None until the reply begins.
@@ -46,8 +48,12 @@ class CallerLines:
 
     @property
     def is_due(self) -> bool:
-        """Return True while the caller has begun to speak and no words of it came."""
-        return self._began_at is not None and not self._text
+        """Return True while the caller has begun to speak and no words of it came.
+
+        None come of a noise: `LATE_S` after the reply to it, words are another line's.
+        """
+        is_over = self._due_until is not None and time.monotonic() > self._due_until
+        return self._began_at is not None and not self._text and not is_over
 
     @property
     def is_heard_again(self) -> bool:
@@ -65,7 +71,12 @@ class CallerLines:
         """Note that the caller speaks, from `at` (time of day) on: now, by default."""
         if not self._text:
             self._began_at = time.time() if at is None else at
-            self._last = ""
+            self._last, self._due_until = "", None
+
+    def reply_ended(self) -> None:
+        """Note that a reply ended: the line is final, or its words come soon."""
+        self.finish()
+        self._due_until = time.monotonic() + LATE_S
 
     def reply_began(self) -> None:
         """Note that a reply began: the next words are another line's."""
@@ -91,7 +102,7 @@ class CallerLines:
     def take(self, text: str, *, final: bool) -> None:
         """Take all of the line so far, which has words."""
         if self._item_id is None:
-            if self._began_at is None:
+            if not self.is_due:
                 self.begin()
             self._item_id = utils.shortuuid("speko_line_")
         self._text = _rest(text, self._again)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 
+from livekit_plugins_speko.realtime.transcripts import LATE_S
 from tests.helpers.realtime_calls import (
     INSTRUCTIONS,
     INTERRUPTION,
@@ -146,6 +148,18 @@ async def test_noise_without_words_lets_the_caller_listen_again() -> None:
         await call.until(lambda: call.user_states == ["speaking", "listening"])
         await call.reply("Noon.", question="What time?")
         assert call.finals == ["What time?"]
+
+
+async def test_words_long_after_a_noise_are_a_line_of_their_own() -> None:
+    async with calling() as call:
+        await call.line.say(INTERRUPTION)
+        await call.reply("Yes?")
+        states = len(call.user_states)
+        await asyncio.sleep(LATE_S + 0.2)
+        await call.line.say(user("What time?"))
+        await call.reply("Noon.")
+        assert [text for _, text in call.history] == ["Yes?", "What time?", "Noon."]
+        assert call.user_states[states:] == ["speaking", "listening"]
 
 
 async def test_google_line_is_final_as_the_reply_begins() -> None:
