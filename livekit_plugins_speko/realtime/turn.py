@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 from ..api.realtime_events import Transcript
 from .generation import Generation
 from .transcripts import CallerLines
+
+REACTION_S = 0.25
+"""Time, in seconds, in which no caller reacts to a reply: words that come so soon after its
+beginning were said before it."""
 
 
 class Turn:
@@ -38,9 +44,15 @@ class Turn:
             return True
         if self._lines.is_open or self._lines.is_due:
             return self.is_answered
-        if is_received and self.is_barge_in_reported:
+        if is_received and self.is_barge_in_reported and self._were_said_before(event):
             return True
         return self._line_owed_at is not None and event.final and is_heard
+
+    def _were_said_before(self, event: Transcript) -> bool:
+        """Return True for words that no interruption announced and that can't react to a reply."""
+        assert self._reply_began_at is not None, "a reply is received"
+        since_s = time.time() - self._reply_began_at
+        return event.final or self._line_owed_at is not None or since_s < REACTION_S
 
     def speech_began(self) -> None:
         """Note that the caller began to speak."""
