@@ -131,7 +131,7 @@ class RealtimeConnection:
 
     @property
     def reports_barge_in(self) -> bool:
-        """True if the service reports each barge-in: words of the caller alone are none."""
+        """True if the service reports each barge-in by an event of its own."""
         return self._codec.reports_barge_in
 
     @property

@@ -39,7 +39,7 @@ class Connection(Protocol):
 
     @property
     def reports_barge_in(self) -> bool:
-        """True if the service reports each barge-in: words of the caller alone are none."""
+        """True if the service reports each barge-in by an event of its own."""
 
     async def send_audio(self, pcm: bytes, /) -> None:
         """Send the caller's audio: PCM16, mono, any length. The wire has frames of 20 ms."""

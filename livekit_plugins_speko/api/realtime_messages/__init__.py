@@ -56,7 +56,7 @@ class Codec(Protocol):
 
     @property
     def reports_barge_in(self) -> bool:
-        """True if the service reports each barge-in: words of the caller alone are none."""
+        """True if the service reports each barge-in by an event of its own."""
         ...
 
     @property
