@@ -29,6 +29,7 @@ CORE = [
     "numpy",
     "opentelemetry-api",
     "pydantic",
+    "yarl",
 ]
 
 

@@ -56,6 +56,7 @@ class Line:
     async def until(self, condition: Callable[[], bool], what: str = "a change") -> None:
         """Wait for something that a change tells of, or that no change tells of."""
         loop = asyncio.get_running_loop()
+        timer: asyncio.TimerHandle
 
         def look_again() -> None:
             nonlocal timer
