@@ -49,3 +49,8 @@ class JoiningResponse(aiohttp.ClientWebSocketResponse):
         if hasattr(writer, "transport"):
             writer.transport = self.writes
         super().__init__(reader, writer, *args, **settings)
+
+    def _reset_heartbeat(self) -> None:
+        """Set no timer once it is closed, as aiohttp (3.14) does for what comes after its end."""
+        if not self.closed:
+            super()._reset_heartbeat()

@@ -196,3 +196,14 @@ async def test_frames_sent_together_are_received_one_by_one(
     heard = await server.connected()
     await heard.gone.wait()
     assert received == ["zero", b"one", b"two", b"three", b"four"]
+
+
+async def test_closed_connection_leaves_no_timer(server: SttServer, sockets: Sockets) -> None:
+    """The server's close frame comes after the end, and is no reason for another ping."""
+    ws = await sockets.connect(PATH, timeout_s=5)
+    await ws.send_text("{}")
+    await ws.close()
+    await (await server.connected()).gone.wait()
+    await asyncio.sleep(0.01)
+    timers: list[asyncio.TimerHandle] = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]
+    assert [each for each in timers if "heartbeat" in repr(each) and not each.cancelled()] == []
