@@ -1,13 +1,13 @@
-"""Helpers for asyncio: iterators closed where they are used, and a bound on silence."""
+"""Helpers for asyncio: things closed whatever happens meanwhile, and a bound on silence."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterable, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 if sys.version_info >= (3, 11):
     from asyncio import timeout
@@ -62,7 +62,7 @@ else:  # Python 3.10
         return Timeout(None if delay is None else asyncio.get_running_loop().time() + delay)
 
 
-__all__ = ["Deadline", "closing", "timeout"]
+__all__ = ["Deadline", "close_all", "closing", "finish", "timeout", "until_done"]
 
 T = TypeVar("T")
 
@@ -81,6 +81,42 @@ async def closing(items: AsyncIterable[T]) -> AsyncIterator[AsyncIterator[T]]:
         aclose = getattr(iterator, "aclose", None)
         if aclose is not None:
             await aclose()
+
+
+async def close_all(*closes: Callable[[], Awaitable[object]]) -> None:
+    """Call these one after the other, and all of them.
+
+    The others are called also when one fails, or the caller is cancelled meanwhile; the error
+    follows then.
+    """
+    async with AsyncExitStack() as stack:
+        for close in reversed(closes):
+            stack.push_async_callback(close)
+
+
+async def finish(work: Coroutine[Any, Any, T]) -> T:
+    """Do something that ends soon, to its end, also when the caller is cancelled meanwhile.
+
+    The cancellation follows then.
+    """
+    task = asyncio.create_task(work)
+    await until_done(task)
+    return task.result()
+
+
+async def until_done(task: asyncio.Task[Any]) -> None:
+    """Wait for the end of another task, also when the caller is cancelled meanwhile.
+
+    The cancellation follows then.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
 
 
 class Deadline:

@@ -1,4 +1,4 @@
-"""The bound on silence: when it ends its block, and when it does not."""
+"""The bound on silence, and closings that nothing interrupts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from livekit_plugins_speko._aio import Deadline, closing, timeout
+from livekit_plugins_speko._aio import Deadline, close_all, closing, finish, timeout
 
 SOON_S = 0.02
 """Expires while a test waits."""
@@ -256,3 +256,60 @@ async def test_iterator_of_an_iterable_is_closed() -> None:
 async def test_iterator_without_aclose_is_not_closed() -> None:
     async with closing(Numbers(Iterator())) as numbers:
         assert [number async for number in numbers] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_what_is_finished_ends_before_the_cancellation_goes_on(turns: int) -> None:
+    done = False
+
+    async def work() -> None:
+        nonlocal done
+        for _ in range(3):
+            await asyncio.sleep(0)
+        done = True
+
+    async def caller() -> None:
+        await finish(work())
+        await silence()
+
+    task = asyncio.create_task(caller())
+    await asyncio.sleep(0)
+    for _ in range(turns):
+        task.cancel()
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled() and done
+
+
+async def test_what_is_finished_returns_its_result_or_raises_its_error() -> None:
+    async def one() -> int:
+        return 1
+
+    async def fail() -> None:
+        raise ValueError("a bug")
+
+    assert await finish(one()) == 1
+    with pytest.raises(ValueError, match="a bug"):
+        await finish(fail())
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["cancelled", "failed"])
+async def test_all_are_closed_in_order_whatever_becomes_of_the_first(fails: bool) -> None:
+    closed = []
+
+    async def first() -> None:
+        closed.append(1)
+        if fails:
+            raise ValueError("a bug")
+        await silence()
+
+    async def second() -> None:
+        closed.append(2)
+
+    task = asyncio.create_task(close_all(first, second, second))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(ValueError if fails else asyncio.CancelledError):
+        await task
+    assert closed == [1, 2, 2]

@@ -20,7 +20,7 @@ import anyio
 import anyio.lowlevel
 import httpx
 
-from .._aio import closing
+from .._aio import closing, until_done
 from .limits import MAX_WAITING_CHUNKS
 from .pools import Pool
 from .redaction import without_key
@@ -139,14 +139,7 @@ class Exchange:
         self._stop()
         if self._task is asyncio.current_task():
             return  # a hook of the user's client closes what it is a part of
-        cancelled: asyncio.CancelledError | None = None
-        while not self._task.done():
-            try:
-                await asyncio.wait([self._task])
-            except asyncio.CancelledError as error:
-                cancelled = error
-        if cancelled is not None:
-            raise cancelled
+        await until_done(self._task)
 
     async def _wait(self) -> None:
         self._news.clear()

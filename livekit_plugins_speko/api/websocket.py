@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 import aiohttp
 from yarl import URL
 
-from .._aio import timeout
+from .._aio import finish, timeout
 from ..errors import CLIENT_CLOSED, SpekoApiError
 from ..version import __version__
 from .endpoint import is_loopback
@@ -159,7 +159,14 @@ class WebSocket:
         return await self.receive()
 
     async def close(self, code: int = 1000, reason: str = "done") -> None:
-        """Close the connection, in a few hundredths of a second at most. Safe to call twice."""
+        """Close the connection, in a few hundredths of a second at most. Safe to call twice.
+
+        That is done when this returns, also when the caller is cancelled meanwhile: aiohttp would
+        leave a connection open whose other side does not read.
+        """
+        await finish(self._close(code, reason))
+
+    async def _close(self, code: int, reason: str) -> None:
         try:
             async with timeout(2 * _CLOSE_WAIT_S):
                 await self._ws.close(code=code, message=reason.encode())

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from livekit_plugins_speko import SpekoApiError, SpekoAuthError, SpekoRateLimitError
-from livekit_plugins_speko.api.websocket import SocketLost, Sockets
+from livekit_plugins_speko.api.websocket import SocketLost, Sockets, WebSocket
 from tests.helpers.stt_server import KEY, PATH, Heard, Refusal, SttServer, closes, keep_silent, says
 
 
@@ -196,6 +197,48 @@ async def test_frames_sent_together_are_received_one_by_one(
     heard = await server.connected()
     await heard.gone.wait()
     assert received == ["zero", b"one", b"two", b"three", b"four"]
+
+
+async def read_nothing_more(heard: Heard) -> None:
+    """Read no frame after the first, not even a close frame, until the server closes."""
+    transport: Any = heard.request.transport
+    transport.pause_reading()
+    await heard.over.wait()
+
+
+async def is_closed(ws: WebSocket) -> bool:
+    """Whether the client's end is closed, soon."""
+    for _ in range(100):
+        if ws._socket is not None and ws._socket.fileno() == -1:
+            return True
+        await asyncio.sleep(0.01)
+    return False
+
+
+@pytest.mark.parametrize("is_full", [False, True], ids=["it_is_read", "it_can_send_no_more"])
+@pytest.mark.parametrize("turns", range(1, 6))
+async def test_cancelled_close_leaves_no_connection_to_a_server_that_does_not_read(
+    server: SttServer, sockets: Sockets, turns: int, is_full: bool
+) -> None:
+    server.script(read_nothing_more)
+    ws = await sockets.connect(PATH, timeout_s=5)
+    await ws.send_text("{}")
+    await server.connected()
+    audio = bytes(1_000_000)
+    sending = [asyncio.create_task(ws.send_bytes(audio)) for _ in range(8 * is_full)]
+    receiving = asyncio.create_task(ws.receive())
+    await asyncio.wait([receiving, *sending], timeout=0.02)
+    closing = asyncio.create_task(ws.close())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    closing.cancel()
+    await asyncio.wait([closing, receiving], timeout=2)
+    for task in (receiving, *sending):
+        task.cancel()
+    await asyncio.wait([receiving, *sending])
+    closed = await is_closed(ws)
+    ws.abort()  # else a failure would hang the run
+    assert closing.cancelled() and closed
 
 
 async def test_closed_connection_leaves_no_timer(server: SttServer, sockets: Sockets) -> None:
