@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, cast
 
 from livekit.agents import tokenize, vad
 
+from ._aio import close_all
 from ._base import SpekoClient
 from .api.client import Speko
 from .intent import ConstraintsLike, IntentLike, validate_constraints, validate_intent
@@ -53,12 +54,13 @@ class SpekoComponents(NamedTuple):
 
         A client that was passed in and the VAD stay open.
         """
-        await self.stt.aclose()
-        if isinstance(self.stt, SpekoSTTAdapter):
-            await self.stt.wrapped_stt.aclose()
-        await self.tts.aclose()
-        await self.tts.wrapped_tts.aclose()
-        await self.llm.aclose()
+        await close_all(
+            self.stt.aclose,
+            self.stt.wrapped_stt.aclose,
+            self.tts.aclose,
+            self.tts.wrapped_tts.aclose,
+            self.llm.aclose,
+        )
 
 
 def create_speko_components(

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from .._aio import closing
+from .._aio import close_all, closing
 from .._checks import check_number, check_rate, check_words
 from ..errors import STREAM_ENDED, SpekoApiError
 from ..intent import (
@@ -145,9 +145,7 @@ class Speko:
 
     async def aclose(self) -> None:
         """End the calls under way, and close the connections made here. Safe to call twice."""
-        await self.realtime.aclose()
-        await self.sockets.aclose()
-        await self._transport.aclose()
+        await close_all(self.realtime.aclose, self.sockets.aclose, self._transport.aclose)
 
     def prewarm(self) -> None:
         """Open a connection in the background, so that the first call needs not wait for it.

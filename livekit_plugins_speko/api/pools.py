@@ -19,6 +19,8 @@ from urllib.request import getproxies
 
 import httpx
 
+from .._aio import finish
+
 KEEPALIVE_EXPIRY_S = 300.0
 """Time that an idle connection is kept, in seconds. A caller thinks longer than httpx's 5."""
 
@@ -172,7 +174,10 @@ class Pools:
         task.add_done_callback(self._closing.discard)
 
     async def aclose(self) -> None:
-        """Close every pool."""
+        """Close every pool, also when the caller is cancelled meanwhile."""
+        await finish(self._close())
+
+    async def _close(self) -> None:
         for pool in self._pools:
             await pool.aclose()
         if self._closing:

@@ -59,10 +59,20 @@ class Realtime:
         self.ready_s = READY_S
         # Connections that are open.
         self._open: set[RealtimeConnection] = set()
+        # Tasks that close some of them.
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def aclose(self) -> None:
-        """Close the connections that are open. Safe to call twice."""
-        await asyncio.gather(*(connection.close() for connection in list(self._open)))
+        """Close the connections that are open. Safe to call twice.
+
+        They are closed also when the caller is cancelled meanwhile.
+        """
+        for connection in self._open:
+            task = asyncio.create_task(connection.close(), name="speko_realtime_close")
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+        if self._closing:
+            await asyncio.wait(self._closing)
         await self._reporters.aclose()
 
     async def mint(

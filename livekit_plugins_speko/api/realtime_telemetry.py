@@ -167,4 +167,5 @@ class UsageReporters:
 
     async def aclose(self) -> None:
         """Wait for the reports that are under way, for `LAST_REPORT_S` at most."""
-        await asyncio.gather(*self._ending)
+        if self._ending:
+            await asyncio.wait(self._ending)

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 
 import httpx
 
+from .._aio import close_all
 from ..errors import CLIENT_CLOSED, SpekoApiError
 from ..log import logger
 from ..version import __version__
@@ -60,6 +61,8 @@ class Transport:
         self._api_key = api_key
         self._base_url = base_url
         self._timeout = httpx.Timeout(timeout_s)
+        # True if the pools are made here, and closed with this object.
+        self._owns_pools = http_client is None
         # None until the TLS context is loaded.
         self._pools: Pools | None = None
         if http_client is not None:
@@ -78,15 +81,17 @@ class Transport:
     async def aclose(self) -> None:
         """End the requests under way, and close the connections if they were made here."""
         self._closed = True
-        try:
-            if self._prewarming is not None:
-                self._prewarming.cancel()
-                await asyncio.wait([self._prewarming])
-            for exchange in [each for pool in self._pools or () for each in pool.running]:
-                await exchange.aclose()
-        finally:
-            if self._pools is not None:
-                await self._pools.aclose()
+        running = [each for pool in self._pools or () for each in pool.running]
+        await close_all(self._end_prewarming, *(each.aclose for each in running), self._close_pools)
+
+    async def _end_prewarming(self) -> None:
+        if self._prewarming is not None:
+            self._prewarming.cancel()
+            await asyncio.wait([self._prewarming])
+
+    async def _close_pools(self) -> None:
+        if self._pools is not None:
+            await self._pools.aclose()
 
     def prewarm(self) -> None:
         """Open a connection in the background, the first time that this is called on a loop."""
@@ -113,7 +118,8 @@ class Transport:
             context = await asyncio.to_thread(shared_context)
             if self._pools is None and not self._closed:
                 self._pools = self._own_pools(context)
-        if self._pools is None or self._pools.is_closed:
+        closed = self._closed and self._owns_pools
+        if self._pools is None or self._pools.is_closed or closed:
             raise SpekoApiError(
                 "The client is closed. Close it after the sessions that use it.", 0, CLIENT_CLOSED
             )

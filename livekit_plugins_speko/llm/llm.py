@@ -11,7 +11,7 @@ from typing import Any
 from livekit.agents import APIConnectOptions, llm, utils
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, NotGivenOr
 
-from .._aio import closing
+from .._aio import close_all, closing
 from .._base import (
     Client,
     CompletionEvent,
@@ -209,10 +209,8 @@ class SpekoLLM(SpekoIdentity[LLMOptions], llm.LLM[Any]):
 
         Replies that are being read continue, unless the client closes.
         """
-        await super().aclose()
-        if self._registered_tools is not None:
-            await self._registered_tools.aclose()
-        await self._client.aclose()
+        tools = [] if self._registered_tools is None else [self._registered_tools.aclose]
+        await close_all(super().aclose, *tools, self._client.aclose)
 
     async def _tools_for(self, runtime: Sequence[llm.Tool]) -> list[dict[str, Any]] | None:
         """Return every tool of a call, in the API's spelling. Waits for the registered ones."""

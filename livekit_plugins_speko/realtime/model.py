@@ -10,6 +10,7 @@ from livekit import rtc
 from livekit.agents import APIConnectOptions, llm
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS
 
+from .._aio import close_all
 from .._base import Client, SpekoClient
 from .._call import Calls
 from ..api.realtime_options import RealtimeOptions
@@ -131,6 +132,5 @@ class SpekoRealtimeModel(llm.RealtimeModel, rtc.EventEmitter[Literal["route"]]):
 
     async def aclose(self) -> None:
         """Close the sessions, and the client if it is the model's own. Safe to call twice."""
-        for session in list(self._sessions):
-            await session.aclose()
-        await self._client.aclose()
+        sessions = list(self._sessions)
+        await close_all(*(session.aclose for session in sessions), self._client.aclose)

@@ -10,7 +10,7 @@ from livekit.agents import APIConnectOptions, tts, utils
 from livekit.agents.tts import AudioEmitter
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, NotGivenOr
 
-from .._aio import closing
+from .._aio import close_all, closing
 from .._base import Client, SpekoClient, SpekoIdentity, given
 from .._call import Call, Calls
 from .._checks import check_flag, check_rate
@@ -165,9 +165,8 @@ class SpekoTTS(SpekoIdentity[TTSOptions], tts.TTS[Any]):
 
     async def aclose(self) -> None:
         """Stop every stream, and close the client if it was made here."""
-        for stream in list(self._streams):
-            await stream.aclose()
-        await self._client.aclose()
+        streams = list(self._streams)
+        await close_all(*(stream.aclose for stream in streams), self._client.aclose)
 
 
 class SpekoTTSChunkedStream(tts.ChunkedStream):
