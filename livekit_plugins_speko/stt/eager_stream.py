@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from livekit import rtc
 from livekit.agents import APIConnectOptions, APIError, stt, utils, vad
 from livekit.agents.types import NotGivenOr
 
+from .._aio import close_all, until_done
 from ..log import logger
 from .eager import Change, EagerStats, Utterance, begins_with
 from .open_text import OpenTextStream
@@ -104,11 +106,11 @@ class EagerStream(OpenTextStream):
         try:
             await asyncio.gather(*tasks)
         finally:
-            try:
-                await utils.aio.cancel_and_wait(*tasks)
-                await self._drop_utterance("closed")
-            finally:
-                await vad_stream.aclose()
+            await close_all(
+                partial(utils.aio.cancel_and_wait, *tasks),
+                partial(self._drop_utterance, "closed"),
+                vad_stream.aclose,
+            )
 
     async def _feed(self, vad_stream: vad.VADStream) -> None:
         async for item in self._input_ch:
@@ -209,8 +211,11 @@ class EagerStream(OpenTextStream):
         if (data := request.preflight) is not None:
             # First of all: the reply to it must not continue.
             self._retract(data)
-        await utils.aio.cancel_and_wait(request.task)
-        self._settle(request, reason)
+        request.task.cancel()
+        try:
+            await until_done(request.task)
+        finally:
+            self._settle(request, reason)
 
     async def _drop_utterance(self, reason: str) -> None:
         """Drop an utterance whose end will not be declared, if there is one."""

@@ -6,10 +6,12 @@ import asyncio
 import re
 import time
 from dataclasses import replace
+from functools import partial
 
 from livekit.agents import APIConnectOptions, stt, utils, vad
 from livekit.agents.types import NotGivenOr
 
+from .._aio import close_all
 from .eager import Change, Pauses
 from .eager_stream import EagerParts
 from .open_text import OpenTextStream
@@ -74,10 +76,7 @@ class EagerStreamingStream(OpenTextStream):
 
     async def aclose(self) -> None:
         """Close the stream and its recognition, also before either has begun."""
-        try:
-            await super().aclose()
-        finally:
-            await self._recognition.aclose()
+        await close_all(super().aclose, self._recognition.aclose)
 
     async def _run(self) -> None:
         vad_stream = self._parts.detector.stream()
@@ -89,14 +88,12 @@ class EagerStreamingStream(OpenTextStream):
         try:
             await asyncio.gather(*tasks)
         finally:
-            try:
-                await utils.aio.cancel_and_wait(*tasks)
-                self._finish()
-            finally:
-                try:
-                    await self._recognition.aclose()
-                finally:
-                    await vad_stream.aclose()
+            await close_all(
+                partial(utils.aio.cancel_and_wait, *tasks),
+                self._finish,
+                self._recognition.aclose,
+                vad_stream.aclose,
+            )
 
     async def _feed(self, vad_stream: vad.VADStream) -> None:
         async for item in self._input_ch:
@@ -222,7 +219,7 @@ class EagerStreamingStream(OpenTextStream):
         else:
             self._withdraw()
 
-    def _finish(self) -> None:
+    async def _finish(self) -> None:
         """Send the rest: the input ended, or the recognition failed, before the VAD's end."""
         if not self._event_ch.closed:
             self._send_final()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,6 +15,7 @@ from livekit_plugins_speko.stt import eager_streaming
 from livekit_plugins_speko.testing import (
     After,
     AfterAudio,
+    CloseSocket,
     ErrorEvent,
     Final,
     Gate,
@@ -24,6 +26,7 @@ from livekit_plugins_speko.testing import (
     StreamedTranscript,
     TimedWord,
 )
+from tests.cancel.calls import nothing_reported
 from tests.helpers.eager_calls import (
     END,
     FINAL,
@@ -384,3 +387,27 @@ async def test_end_without_a_pause_before_it_requests_the_final(
         listener.push(SOME_WORDS, PAUSE, REST)
         await listener.until(FINAL)
         assert listener.summary == [START, END, (FINAL, "One.")]
+
+
+async def test_stream_that_fails_waits_for_no_final_whenever_it_is_closed(
+    gateway: LocalGateway, speko: Speko, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also in the turns of the loop in which its failure ends it."""
+    monkeypatch.setattr(eager_streaming, "FINAL_WAIT_S", 0.2)
+    with nothing_reported():
+        for turns in range(16):
+            gate, failed = Gate(), asyncio.Event()
+            steps = (SOUND_HEARD, Interim("Hello"), gate, CloseSocket(4401, "no"))
+            gateway.transcribe_stream.script(StreamedTranscript(steps))
+            recognizer = make_stt(speko, streaming=True)
+            recognizer.on("error", lambda _, failed=failed: failed.set())
+            adapter = SpekoSTTAdapter(stt=recognizer, vad=LoudnessVAD(), eager=True)
+            async with listening(adapter) as listener:
+                listener.push(SOME_WORDS, PAUSE, REST)
+                await listener.until(END)
+                await gate.reached()
+                gate.open()
+                await failed.wait()
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+        await asyncio.sleep(0.3)

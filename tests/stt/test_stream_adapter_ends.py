@@ -13,6 +13,7 @@ from livekit.agents.types import APIConnectOptions
 from livekit_plugins_speko import Speko, parse_wav
 from livekit_plugins_speko.testing import Gate, LocalGateway, Refusal, Transcript
 from tests.cancel.answers import Held, Reset
+from tests.cancel.calls import nothing_reported
 from tests.helpers.eager_calls import (
     END,
     FINAL,
@@ -222,3 +223,23 @@ async def test_next_utterance_waits_for_the_final_transcript(
     # A request cancelled before it began does not count.
     assert counts(adapter) == (2, 1, 1)
     assert parse_wav(gateway.requests[2].audio).pcm.startswith(SOME_WORDS + PAUSE + SOME_WORDS)
+
+
+async def test_request_ahead_ends_with_its_stream_whenever_that_is_closed(
+    gateway: LocalGateway, speko: Speko
+) -> None:
+    """Also in the turn of the loop in which the stream ends by itself."""
+    with nothing_reported():
+        for turns in range(30):
+            gate = Gate()
+            gateway.transcribe.script(Transcript("hello", interim=[gate]))
+            adapter = make_adapter(speko)
+            async with listening(adapter) as listener:
+                listener.push(SOME_WORDS, PAUSE)
+                await gate.reached()
+                listener.stream.end_input()
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+            gate.open()
+            await gateway.idle(within_s=WITHIN_S)
+            assert counts(adapter) == (1, 0, 1), turns
