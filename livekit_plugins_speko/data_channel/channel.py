@@ -147,8 +147,9 @@ class SpekoDataChannel:
         self._stop()
         if self._task is not None:
             self._task.cancel()
+        await self._outbox.aclose()  # it cancels its own task before it waits, too
+        if self._task is not None:
             await asyncio.wait([self._task])
-        await self._outbox.aclose()
 
     def _stop(self) -> None:
         self._closed = True

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+from livekit.agents import AgentSession
+
 from livekit_plugins_speko.data_channel.outbox import Outbox
 from livekit_plugins_speko.testing._gateway.waiting import within
-from tests.data_channel.sessions import WITHIN_S
+from tests.data_channel.sessions import WITHIN_S, make_channel
 from tests.helpers.fake_room import CALLER, FakeLocalParticipant, FakeRoom
 
 
@@ -80,3 +83,20 @@ async def test_room_that_is_gone_gets_no_packet() -> None:
     await within(room.asked.wait(), WITHIN_S, "the look at the room")
     await outbox.aclose()
     assert room.published == []
+
+
+@pytest.mark.parametrize("turns", range(1, 4))
+async def test_channel_whose_closing_is_cancelled_sends_no_more(turns: int) -> None:
+    room = FakeRoom()
+    stuck = room.local_participant = StuckParticipant()
+    channel = make_channel(room)
+    channel.start(AgentSession[None]())
+    channel._outbox.send(b"1", to=CALLER, topic=None)
+    await within(stuck.came.wait(), WITHIN_S, "a packet")
+    closing = asyncio.create_task(channel.aclose())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    closing.cancel()
+    await asyncio.wait([closing])
+    await asyncio.sleep(0)
+    assert stuck.cancelled
