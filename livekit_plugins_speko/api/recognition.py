@@ -204,6 +204,11 @@ class Recognition:
             self.renewal_due = True
             self._connection.renew()
 
+    def close(self) -> None:
+        """Drop the audio: `run` is over, or was cancelled before it began."""
+        self._closed = True
+        self.audio.clear()
+
     async def run(self) -> None:
         """Recognise until the input has ended.
 
@@ -221,8 +226,7 @@ class Recognition:
             self._check_end()
         finally:
             self._running = False
-            self._closed = True
-            self.audio.clear()
+            self.close()
 
     async def _run(self) -> None:
         wanted = True

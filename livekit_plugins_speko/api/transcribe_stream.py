@@ -131,6 +131,8 @@ class TranscribeStream:
             task.result()
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
+        assert self._recognition is not None, "its task"
+        self._recognition.close()
         if not task.cancelled():
             task.exception()  # raised by the iteration
         self._events.put_nowait(None)

@@ -403,3 +403,15 @@ async def test_stream_that_was_never_opened_closes() -> None:
     async with SttServer() as server, Speko(base_url=server.base_url, api_key=KEY) as speko:
         await speko.transcribe_stream(language="en").aclose()
         assert server.attempts == 0
+
+
+async def test_stream_that_is_closed_as_it_opens_takes_no_audio() -> None:
+    """Its task was cancelled before it began."""
+    async with SttServer() as server:
+        async with streaming(server) as stream:
+            sending = asyncio.create_task(stream.send_audio(bytes(2 * RATE_HZ * 40)))
+        await asyncio.wait([sending], timeout=2)
+        sending.cancel()
+        await asyncio.wait([sending])
+        assert not sending.cancelled(), "it waited for room"
+        assert server.attempts == 0
