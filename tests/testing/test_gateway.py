@@ -144,6 +144,25 @@ async def test_close_is_quick_and_leaves_no_task_and_no_socket() -> None:
     assert not any(request.cancelled for request in gateway.requests)
 
 
+async def test_close_that_is_cancelled_leaves_no_socket() -> None:
+    for turns in range(1, 20):
+        gateway = LocalGateway(strict=False)
+        await gateway.start()
+        gateway.complete.script(Reply("Hi"), Reply(["Hi", gate := Gate()]))
+        async with connect(gateway) as client, connect(gateway) as other:
+            await other.post(**completion())
+            pending = asyncio.create_task(client.post(**completion()))
+            await gate.reached()
+            closing = asyncio.create_task(gateway.aclose())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            closing.cancel()
+            await asyncio.wait([closing])
+            await gateway.idle(within_s=2)
+            await asyncio.wait([pending])
+            pending.exception()
+
+
 async def test_gateway_starts_only_once() -> None:
     async with LocalGateway() as gateway:
         with pytest.raises(RuntimeError, match="started already"):

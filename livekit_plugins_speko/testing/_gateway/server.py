@@ -108,12 +108,14 @@ class LoopbackServer:
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=_CANCEL_S)
-        await server.shutdown(_SHUTDOWN_S)
-        # A client that does not read would keep a socket with unsent bytes open for ever.
-        for transport in server.sockets.values():
-            transport.abort()
+        try:
+            if tasks:
+                await asyncio.wait(tasks, timeout=_CANCEL_S)
+            await server.shutdown(_SHUTDOWN_S)
+        finally:  # also when a test is cancelled at this moment
+            # A client that does not read would keep a socket with unsent bytes open for ever.
+            for transport in server.sockets.values():
+                transport.abort()
         await self._changes.until(lambda: not server.sockets)
         await listener.wait_closed()
 
