@@ -49,6 +49,8 @@ class Connection:
         self._failure: Failure | None = None
         # True once another connection is to take the place of this one.
         self._renewing = False
+        # True once it is being closed: nothing is waited for any more.
+        self._is_over = False
         # Looks again after a failure, and after a request for other options. None without one.
         self._grace: asyncio.TimerHandle | None = None
         self._quiet: asyncio.TimerHandle | None = None
@@ -85,6 +87,7 @@ class Connection:
                 ) from None
             raise
         finally:
+            self._is_over = True
             for timer in (self._grace, self._quiet):
                 if timer is not None:
                     timer.cancel()
@@ -195,12 +198,20 @@ class Connection:
         That is after the next final; or now, where none is due: what no final covers is recognised
         again. Without interim results a final may be due though nothing shows it.
         """
+        if self._is_over:
+            return
         if self._quiet is not None:
             self._quiet.cancel()
         stream = self._stream
         wait_s = stream.bounds.quiet * (1 if stream.options.interim_results else 5)
-        loop = asyncio.get_running_loop()
-        self._quiet = loop.call_later(0 if stream.audio.is_empty else wait_s, self._end_quiet)
+        if stream.audio.is_empty and not self._is_final_due:
+            wait_s = 0.0
+        self._quiet = asyncio.get_running_loop().call_later(wait_s, self._end_quiet)
+
+    @property
+    def _is_final_due(self) -> bool:
+        stream = self._stream
+        return stream.segment_open or stream.audio.awaits_final(stream.now_s)
 
     def _end_quiet(self) -> None:
         self._quiet = None
@@ -212,6 +223,6 @@ class Connection:
     def _renew_if_quiet(self) -> bool:
         stream = self._stream
         due = stream.renewal_due and not stream.ended
-        if due and not stream.segment_open and not stream.audio.awaits_final(stream.now_s):
+        if due and not self._is_final_due:
             self._renewing = True
         return self._renewing

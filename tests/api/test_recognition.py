@@ -13,6 +13,7 @@ from livekit_plugins_speko.api.recognition import Outcome, Recognition, StreamEv
 from livekit_plugins_speko.api.recognition_connection import Connection
 from livekit_plugins_speko.api.reconnects import Bounds
 from livekit_plugins_speko.api.stt_messages import Failure, Transcript
+from livekit_plugins_speko.api.unconfirmed_audio import UnconfirmedAudio
 from livekit_plugins_speko.api.websocket import SocketLost, Sockets, WebSocket
 from tests.helpers.stt_server import KEY, Behaviour, Heard, Recogniser, SttServer, pause, says, word
 
@@ -202,6 +203,63 @@ async def test_socket_is_closed_whenever_the_stream_is_closed_after_its_end(step
     running.cancel()
     await asyncio.wait([running])
     assert ws.is_closed
+
+
+class SlowlyClosing(EndingSocket):
+    """A socket whose closing takes as long as a test wants."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.closing, self.let_close = asyncio.Event(), asyncio.Event()
+
+    async def close(self) -> None:
+        self.closing.set()
+        await self.let_close.wait()
+
+
+async def test_options_that_change_while_the_stream_is_closed_set_no_timer() -> None:
+    """It was to look again and again if the caller is still speaking."""
+    options = StreamOptions(intent=Intent("en"))
+    sockets = Sockets(api_key=KEY, base_url="http://127.0.0.1:9")
+    recognition = Recognition(sockets, options, Events(), bounds=QUICK)
+    ws = SlowlyClosing()
+    connection = recognition._connection = Connection(cast(WebSocket, ws), recognition)
+    running = asyncio.create_task(connection.run())
+    await asyncio.sleep(0.01)
+    recognition.segment_open = True
+    running.cancel()
+    await ws.closing.wait()
+    recognition.renew(FRENCH)
+    ws.let_close.set()
+    await asyncio.wait([running])
+    assert connection._quiet is None
+
+
+class CountedAudio(UnconfirmedAudio):
+    """Audio that counts how often it is looked at."""
+
+    looks = 0
+
+    @property
+    def is_empty(self) -> bool:
+        self.looks += 1
+        return super().is_empty
+
+
+async def test_options_that_change_in_a_segment_without_audio_are_no_busy_loop() -> None:
+    interim = {"type": "transcript", "text": "hello", "isFinal": False}
+    async with SttServer([says(json.dumps(interim))]) as server:
+        run = Run(server)
+        audio = run.stream.audio = CountedAudio(16_000)
+        running = asyncio.create_task(run.to_the_end())
+        await asyncio.wait([running], timeout=0.2)
+        assert run.stream.segment_open
+        run.stream.renew(FRENCH)
+        audio.looks = 0
+        await asyncio.wait([running], timeout=0.2)
+        running.cancel()
+        await asyncio.wait([running])
+        assert audio.looks < 20
 
 
 async def test_closed_client_refuses_the_stream() -> None:
