@@ -394,3 +394,28 @@ async def test_frame_that_breaks_the_protocol_ends_the_connection(gateway: Local
         assert socket.code == 1007
     connection = await gateway.transcribe_stream.connected()
     assert (await connection.closed(), connection.closed_by) == (1007, "gateway")
+
+
+async def test_cut_connection_has_its_end_if_the_gateway_closes_before_its_engine() -> None:
+    ending = asyncio.Event()
+
+    async def slowly(connection: RecognitionConnection) -> None:
+        try:
+            await connection.hang()
+        finally:
+            ending.set()
+            await asyncio.sleep(0.2)
+
+    gateway = LocalGateway()
+    await gateway.start()
+    gateway.transcribe_stream.script(StreamedTranscript(slowly))
+    async with connect_socket(gateway) as socket:
+        await socket.send(CONFIG)
+        connection = await gateway.transcribe_stream.connected()
+        transport = socket.socket._writer.transport
+        assert transport is not None
+        transport.abort()
+        await asyncio.wait_for(ending.wait(), 5)
+        await gateway.aclose()
+        assert await connection.closed(within_s=1) == 1006
+        assert connection.closed_by == "client"

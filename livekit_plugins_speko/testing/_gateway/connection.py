@@ -322,8 +322,10 @@ class SocketConnection(ABC):
         finally:
             for task in (reader, player):
                 task.cancel()
-            results = await asyncio.gather(reader, player, return_exceptions=True)
-            self._end(1006, "", "client")
+            try:
+                results = await asyncio.gather(reader, player, return_exceptions=True)
+            finally:  # also when the gateway is closed at this moment
+                self._end(1006, "", "client")
             if self._closing is not None:
                 await self._closing
         for result in results:
