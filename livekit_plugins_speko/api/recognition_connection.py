@@ -185,6 +185,8 @@ class Connection:
         self._stream.sink.on_event(failure)
         if self._failure is None:
             self._failure = failure
+            if self._grace is not None:  # that of an earlier problem, after which it went on
+                self._grace.cancel()
             loop = asyncio.get_running_loop()
             self._grace = loop.call_later(self._stream.bounds.error_grace, self._end_grace)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -15,7 +16,17 @@ from livekit_plugins_speko.api.reconnects import Bounds
 from livekit_plugins_speko.api.stt_messages import Failure, Transcript
 from livekit_plugins_speko.api.unconfirmed_audio import UnconfirmedAudio
 from livekit_plugins_speko.api.websocket import SocketLost, Sockets, WebSocket
-from tests.helpers.stt_server import KEY, Behaviour, Heard, Recogniser, SttServer, pause, says, word
+from tests.helpers.stt_server import (
+    KEY,
+    Behaviour,
+    Heard,
+    Recogniser,
+    SttServer,
+    keep_silent,
+    pause,
+    says,
+    word,
+)
 
 QUICK = Bounds(backoff=0.01, most_backoff=0.05, end_wait=1.0, quiet=0.05, error_grace=0.1)
 FRENCH = StreamOptions(intent=Intent("fr"))
@@ -136,6 +147,27 @@ async def test_transcript_after_a_problem_keeps_the_connection() -> None:
         await running
         assert len(server.connections) == 1
         assert run.sink.finals == ["1"]
+
+
+async def test_second_problem_has_a_grace_of_its_own() -> None:
+    """The first one's, after which recognition went on, does not cut it short."""
+
+    async def fails_twice(heard: Heard) -> None:
+        for _ in range(2):
+            await heard.send(type="error", code="PROVIDER_ERROR", message="tired")
+            await asyncio.sleep(0.2)
+            await heard.send(type="transcript", text="1", isFinal=True)
+            await asyncio.sleep(0.1)
+        await keep_silent(heard)
+
+    async with SttServer([fails_twice]) as server:
+        run = Run(server)
+        run.stream.bounds = replace(QUICK, error_grace=0.4)
+        running = asyncio.create_task(run.to_the_end())
+        await asyncio.wait([running], timeout=0.8)
+        assert (server.attempts, run.sink.finals) == (1, ["1", "1"])
+        running.cancel()
+        await asyncio.wait([running])
 
 
 async def test_options_that_change_twice_in_a_word_wait_for_its_final() -> None:
