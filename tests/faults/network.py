@@ -55,9 +55,10 @@ def network_rows(stage: Stage) -> list[Row]:
             stage=stage,
             answer=Raw(stage.pieces, stage.content_type),
             heard=ALL,
-            patience_s=IMPATIENT_S,
-            latency=Latency(between_s=0.1),
-            at_least_s=2 * IMPATIENT_S,
+            # Longer than a busy machine holds a piece up.
+            patience_s=1.0,
+            latency=Latency(between_s=0.25),
+            at_least_s=2.0,
         ),
     ]
 
