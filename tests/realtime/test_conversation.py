@@ -128,9 +128,9 @@ async def test_each_reply_has_its_own_words_where_no_final_comes() -> None:
 
 async def test_each_line_has_its_own_words_where_no_final_comes() -> None:
     async with calling() as call:
-        for question in ("What time?", "What day?"):
+        for question, answer in (("What time?", "Noon."), ("What day?", "Monday.")):
             await call.line.say(user(question, False))
-            await call.reply("Well.")
+            await call.reply(answer)
         assert call.finals == ["What time?", "What day?"]
 
 

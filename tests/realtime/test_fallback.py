@@ -176,6 +176,7 @@ async def test_result_of_a_tool_that_runs_during_the_swap_reaches_the_second_mod
         await call.line.close(4401, "expired")
         may_end.set()
         await call.until(lambda: "noon" in spare.prompt if spare.server.requests else False)
+        await spare.line.connected()
         await spare.reply(call, "It is noon.", speech())
         assert call.history == [("user", "Time?"), ("assistant", "It is noon.")]
         assert not [each for each in spare.line.messages if each["t"] == "tool_result"]
