@@ -105,7 +105,7 @@ class TextCall(Call):
             for each in (("user", question), ("assistant", reply))
         ]
         spoken_texts = [each.json["text"] for each in self.gateway.requests_to("synthesize")]
-        assert " ".join(spoken_texts) == " ".join(replies)
+        assert " ".join(spoken_texts) == " ".join(replies), (spoken_texts, replies)
         assert self.ear.take() == b"".join(map(spoken, spoken_texts))
         assert self.errors == []
 
