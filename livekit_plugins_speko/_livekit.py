@@ -97,6 +97,18 @@ def is_expressive(voice: tts.TTS[Any]) -> bool:
     return bool(_get(voice, "_expressive"))
 
 
+def wrapped_voice(adapter: tts.StreamAdapter) -> tts.TTS[Any]:
+    """Return the voice that LiveKit's own adapter makes a stream of.
+
+    Relies on ``tts.StreamAdapter._wrapped_tts``; that of `stt` has a public name.
+
+    Raises:
+        LiveKitChanged: There is no such attribute.
+    """
+    voice: tts.TTS[Any] = _get(adapter, "_wrapped_tts")
+    return voice
+
+
 def warn_turned_off(consequence: str, change: LiveKitChanged) -> None:
     """Log that a feature turned itself off. The caller does so once.
 

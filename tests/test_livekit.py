@@ -17,6 +17,7 @@ from livekit_plugins_speko._livekit import (
     is_expressive,
     stt_pipeline,
     turn_of,
+    wrapped_voice,
 )
 from livekit_plugins_speko.testing import Transcript
 from tests.cancel.answers import Held
@@ -126,9 +127,17 @@ def test_every_other_missing_name_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     nothing: Any = object()
     with pytest.raises(LiveKitChanged, match="has no object._expressive$"):
         is_expressive(nothing)
+    with pytest.raises(LiveKitChanged, match="has no object._wrapped_tts$"):
+        wrapped_voice(nothing)
     monkeypatch.delattr("livekit.agents.voice.audio_recognition._STTPipelineContextVar")
     with pytest.raises(LiveKitChanged, match="_STTPipelineContextVar$"):
         stt_pipeline()
+
+
+def test_voice_of_livekits_own_adapter_is_found() -> None:
+    voice: tts.TTS[Any] = SpekoTTS(speko=Speko(api_key="key"), intent={"language": "en"})
+    found = wrapped_voice(tts.StreamAdapter(tts=voice))
+    assert found is voice, f"{CHANGED} tts.StreamAdapter._wrapped_tts"
 
 
 def test_voice_is_expressive_while_the_session_enables_it() -> None:

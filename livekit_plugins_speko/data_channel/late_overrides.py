@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from livekit.agents import AgentSession
+from livekit.agents import AgentSession, tts
 
 from .._base import SpekoIdentity
+from .._livekit import LiveKitChanged, warn_turned_off, wrapped_voice
 from .packets import Overrides
 
 
@@ -46,10 +47,19 @@ def _parts(owner: Any) -> Iterator[Any]:
     """Yield the parts that are adapters of this package, unwrapped."""
     for name in ("stt", "llm", "tts"):
         part = getattr(owner, name, None)
-        # LiveKit's own `tts.StreamAdapter` has no public name for what it wraps.
-        part = getattr(part, f"wrapped_{name}", getattr(part, f"_wrapped_{name}", part))
+        part = getattr(part, f"wrapped_{name}", part)
+        if isinstance(part, tts.StreamAdapter):
+            part = _voice_of(part)
         if isinstance(part, SpekoIdentity):
             yield part
+
+
+def _voice_of(adapter: tts.StreamAdapter) -> tts.TTS[Any] | None:
+    try:
+        return wrapped_voice(adapter)
+    except LiveKitChanged as change:
+        warn_turned_off("overrides that come late do not reach the session's voice", change)
+        return None
 
 
 def _without_none(**values: Any) -> dict[str, Any]:

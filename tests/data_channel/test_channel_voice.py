@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from livekit.agents import AgentSession, tts, vad
 
-from livekit_plugins_speko import Speko, SpekoTTS
+from livekit_plugins_speko import Speko, SpekoLLM, SpekoTTS
 from livekit_plugins_speko.data_channel.late_overrides import apply_overrides
 from livekit_plugins_speko.data_channel.packets import Overrides
 from livekit_plugins_speko.testing import LocalGateway, Reply, Speech
@@ -45,6 +46,19 @@ async def test_late_voice_reaches_a_tts_in_livekits_own_adapter(
     (request,) = gateway.requests_to("synthesize")
     assert (request.json["voice"], request.json["intent"]) == ("max", {"language": "es"})
     await spoken_by.aclose()
+
+
+async def test_late_voice_is_told_of_where_livekit_hides_the_tts(
+    speko: Speko, caplog: pytest.LogCaptureFixture
+) -> None:
+    adapter = tts.StreamAdapter(tts=SpekoTTS(speko=speko, intent={"language": "en"}))
+    model = SpekoLLM(speko=speko, intent={"language": "en"})
+    session = AgentSession[None](tts=adapter, llm=model)
+    del adapter._wrapped_tts
+    await apply_overrides(Overrides(voice="max", language="es"), session, None)
+    assert model.intent.language == "es"
+    (record,) = (each for each in caplog.records if "do not reach" in each.message)
+    assert "StreamAdapter._wrapped_tts" in record.__dict__["missing"]
 
 
 async def test_older_client_gets_what_the_caller_said(voice_detector: vad.VAD) -> None:
