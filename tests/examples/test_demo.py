@@ -123,8 +123,7 @@ def test_recording_has_the_caller_left_and_the_agent_right(run: Run) -> None:
         len((ROOT / f"tests/fixtures/{turn.name}.wav").read_bytes()) / 32000 for turn in TAKEN
     )
     assert loud_s(both[:, 0], above=300) == pytest.approx(said_s, rel=0.35)
-    # 8.6 on an idle machine. The story is cut after 3 s, of which a busy one has played less.
-    assert loud_s(both[:, 1], above=300) > 7
+    assert loud_s(both[:, 1], above=300) > 8
     caller, agent = (int(np.flatnonzero(np.abs(side) > 300)[0]) / 24000 for side in both.T)
     assert caller > agent + 1, "the agent greets first"
 
