@@ -158,31 +158,26 @@ class ReplyText(GuessedText):
         # True while words of the caller are due which led to what the agent says.
         self._is_line_due = False
         # True once audio or words came of a reply that is not over.
-        self._has_begun = False
+        self.has_begun = False
         self._ends = ReplyEnds()
 
     def feed(self, text: str, *, final: bool) -> list[Transcript]:
         """Take a text as it came, behind the end of the utterance before if that had none."""
         events = self._finish_before(is_audio=False)
-        self._has_begun = True
+        self.has_begun = True
         if final:
             self._ends.reset()
         return [*events, *super().feed(text, final=final)]
 
-    @property
-    def has_begun(self) -> bool:
-        """Return True while a reply is under way."""
-        return self._has_begun
-
     def audio_came(self) -> list[Transcript]:
         """Note audio; end the utterance of a reply that was over."""
-        self._has_begun = True
+        self.has_begun = True
         return self._finish_before(is_audio=True)
 
     def ended(self) -> None:
         """Note that the reply is over: by its usage, or because the model called a tool."""
         self.skip_rest()
-        self._has_begun = False
+        self.has_begun = False
         if self.is_open:
             self._ends.ended()
 
@@ -192,8 +187,8 @@ class ReplyText(GuessedText):
 
     def cut(self) -> None:
         """End the utterance under way, if one is, without a final."""
-        self._is_cut = self._is_cut or self._has_begun or self.is_open
-        self._has_begun = False
+        self._is_cut = self._is_cut or self.has_begun or self.is_open
+        self.has_begun = False
         self._ends.reset()
         self.drop()
 
@@ -219,7 +214,7 @@ class ReplyText(GuessedText):
     def skip_rest(self) -> None:
         """Begin anew if the utterance before was cut, since no more of it comes."""
         if self._is_cut:
-            self._is_cut = self._has_begun = False
+            self._is_cut = self.has_begun = False
             self.drop()
 
     def _finish_before(self, *, is_audio: bool) -> list[Transcript]:
